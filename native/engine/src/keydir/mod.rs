@@ -1,0 +1,1 @@
+//! The in-memory index: key to the place of its newest record.

@@ -1,0 +1,3 @@
+//! The NIF of bets.
+
+rustler::init!("bets_nif");
