@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt::Debug;
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{LazyLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,9 @@ impl Pool {
             let now = Instant::now();
             match queue.due.peek().map(|Reverse(entry)| entry.at) {
                 Some(at) if at <= now => {
-                    let Some(Reverse(entry)) = queue.due.pop() else { continue };
+                    let Some(Reverse(entry)) = queue.due.pop() else {
+                        continue;
+                    };
                     drop(queue);
                     run(entry.work);
                     queue = self.queue.lock();
@@ -119,10 +121,8 @@ fn run(work: Work) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match work {
         Work::Once(once) => once(),
         Work::Job(weak) => {
-            if let Some(job) = weak.upgrade() {
-                if let Some(again) = job.run() {
-                    run_after(weak, again);
-                }
+            if let Some(again) = weak.upgrade().and_then(|job| job.run()) {
+                run_after(weak, again);
             }
         }
     }));
@@ -131,6 +131,7 @@ fn run(work: Work) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 

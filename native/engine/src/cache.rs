@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
-use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
+use quick_cache::{
+    OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use crate::keydir::Location;
 
@@ -18,7 +21,8 @@ const ENTRY_COST_BYTES: u64 = 96;
 type Key = (u64, Location);
 type Values = Cache<Key, Arc<Cached>, ByBytes>;
 
-static VALUES: LazyLock<ArcSwap<Values>> = LazyLock::new(|| ArcSwap::from_pointee(build(DEFAULT_CAPACITY_BYTES)));
+static VALUES: LazyLock<ArcSwap<Values>> =
+    LazyLock::new(|| ArcSwap::from_pointee(build(DEFAULT_CAPACITY_BYTES)));
 static NEXT_TABLE: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Clone)]
@@ -56,9 +60,12 @@ fn build(capacity_bytes: u64) -> Values {
         .weight_capacity(capacity_bytes)
         .build();
     match options {
-        Ok(options) => {
-            Cache::with_options(options, ByBytes, quick_cache::DefaultHashBuilder::default(), Default::default())
-        }
+        Ok(options) => Cache::with_options(
+            options,
+            ByBytes,
+            quick_cache::DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
         Err(_) => Cache::with_weighter(estimated, capacity_bytes, ByBytes),
     }
 }
@@ -77,20 +84,29 @@ pub struct TableCache {
 
 impl Default for TableCache {
     fn default() -> Self {
-        TableCache { table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed), held: Arc::default() }
+        TableCache {
+            table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed),
+            held: Arc::default(),
+        }
     }
 }
 
 impl TableCache {
     /// Calls `f` with the value at a location, if it is cached.
     pub fn get<R>(&self, location: Location, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        VALUES.load().get(&(self.table, location)).map(|cached| f(&cached.bytes))
+        VALUES
+            .load()
+            .get(&(self.table, location))
+            .map(|cached| f(&cached.bytes))
     }
 
     /// Keeps a value, perhaps.
     pub fn put(&self, location: Location, value: &[u8]) {
         if value.len() <= MAX_VALUE_LEN {
-            let cached = Cached { bytes: value.into(), held: Arc::clone(&self.held) };
+            let cached = Cached {
+                bytes: value.into(),
+                held: Arc::clone(&self.held),
+            };
             self.held.fetch_add(cached.cost(), Ordering::Relaxed);
             VALUES.load().insert((self.table, location), Arc::new(cached));
         }

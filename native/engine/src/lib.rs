@@ -15,6 +15,7 @@ pub mod log;
 pub mod recovery;
 pub mod segment;
 mod sticky;
+mod sync;
 pub mod table;
 
 pub use error::{Error, Result};

@@ -16,7 +16,7 @@ pub const PID_FILE: &str = "LOCK";
 type Id = (u64, u64);
 
 /// The directories that this process holds; `true` while one is being closed.
-static HELD: LazyLock<(Mutex<HashMap<Id, bool>>, Condvar)> = LazyLock::new(LazyLock::default);
+static HELD: LazyLock<(Mutex<HashMap<Id, bool>>, Condvar)> = LazyLock::new(Default::default);
 
 /// A held directory.
 #[derive(Debug)]
@@ -58,7 +58,11 @@ fn register(storage: &dyn Storage, dir: &Path) -> Result<Id> {
                 held.insert(id, false);
                 return Ok(id);
             }
-            Some(false) => return Err(Error::AlreadyOpen { dir: dir.to_path_buf() }),
+            Some(false) => {
+                return Err(Error::AlreadyOpen {
+                    dir: dir.to_path_buf(),
+                });
+            }
             Some(true) => HELD.1.wait(&mut held),
         }
     }
@@ -67,11 +71,17 @@ fn register(storage: &dyn Storage, dir: &Path) -> Result<Id> {
 fn lock(storage: &dyn Storage, dir: &Path, id: Id) -> Result<Box<dyn io::Lock>> {
     let failed = |e| Error::io("lock", dir, e);
     let Some(lock) = storage.lock(dir, false).map_err(failed)? else {
-        return Err(Error::Locked { dir: dir.to_path_buf(), pid: told_pid(storage, dir) });
+        return Err(Error::Locked {
+            dir: dir.to_path_buf(),
+            pid: told_pid(storage, dir),
+        });
     };
     // The directory may have been replaced between the look at its identity and the lock.
     if lock.id().map_err(failed)? != id || dir_id(storage, dir)? != id {
-        return Err(failed(std::io::Error::new(ErrorKind::NotFound, "the directory was replaced while it was opened")));
+        return Err(failed(std::io::Error::new(
+            ErrorKind::NotFound,
+            "the directory was replaced while it was opened",
+        )));
     }
     Ok(lock)
 }
@@ -80,8 +90,13 @@ fn dir_id(storage: &dyn Storage, dir: &Path) -> Result<Id> {
     let stat = storage.stat_follow(dir).map_err(|e| Error::io("open", dir, e))?;
     match stat {
         Some(stat) if stat.kind == io::Kind::Dir => Ok(stat.id),
-        Some(_) => Err(Error::NotATable { path: dir.to_path_buf(), what: "it is not a directory" }),
-        None => Err(Error::NoTable { dir: dir.to_path_buf() }),
+        Some(_) => Err(Error::NotATable {
+            path: dir.to_path_buf(),
+            what: "it is not a directory",
+        }),
+        None => Err(Error::NoTable {
+            dir: dir.to_path_buf(),
+        }),
     }
 }
 
@@ -93,7 +108,9 @@ fn tell_pid(storage: &dyn Storage, dir: &Path) -> Result<()> {
     };
     let file = file.map_err(|e| Error::io("open", &path, e))?;
     let text = format!("{}\n", std::process::id());
-    file.truncate(0).and_then(|()| file.write_at(text.as_bytes(), 0)).map_err(|e| Error::io("write", &path, e))
+    file.truncate(0)
+        .and_then(|()| file.write_at(text.as_bytes(), 0))
+        .map_err(|e| Error::io("write", &path, e))
 }
 
 fn told_pid(storage: &dyn Storage, dir: &Path) -> Option<u32> {

@@ -23,7 +23,9 @@ impl Sticky {
     pub fn check(&self) -> Result<()> {
         match self.0.get() {
             None => Ok(()),
-            Some(cause) => Err(Error::ReadOnly { cause: Arc::clone(cause) }),
+            Some(cause) => Err(Error::ReadOnly {
+                cause: Arc::clone(cause),
+            }),
         }
     }
 }

@@ -100,13 +100,41 @@ impl<'a> Record<'a> {
     /// A plain record of a kind.
     pub fn new(kind: Kind, key: Key<'a>, value: &'a [u8]) -> Self {
         let value_crc = value_crc(value);
-        Record { kind, key, value, expiry_ms: None, compressed: false, member: false, value_crc }
+        Record {
+            kind,
+            key,
+            value,
+            expiry_ms: None,
+            compressed: false,
+            member: false,
+            value_crc,
+        }
     }
 
     /// The record that a frame holds, to be written again.
     pub fn from_frame(frame: &Frame<'a>) -> Result<Self, Bad> {
-        let Head { kind, expiry_ms, compressed, member, .. } = frame.head;
-        Ok(Record { expiry_ms, compressed, member, ..Record::new(kind, frame.key(), frame.value()?) })
+        let Head {
+            kind,
+            expiry_ms,
+            compressed,
+            member,
+            ..
+        } = frame.head;
+        Ok(Record {
+            expiry_ms,
+            compressed,
+            member,
+            ..Record::new(kind, frame.key(), frame.value()?)
+        })
+    }
+
+    /// The same record as a member of a batch.
+    #[must_use]
+    pub fn as_member(&self) -> Self {
+        Record {
+            member: true,
+            ..*self
+        }
     }
 
     /// The length of its frame in bytes.
@@ -171,7 +199,9 @@ fn value_crc(value: &[u8]) -> u32 {
 }
 
 fn durable_delta(seq: u64, durable_seq: Option<u64>) -> u32 {
-    durable_seq.and_then(|d| u32::try_from(seq.checked_sub(d)?).ok()).unwrap_or(NOTHING_KNOWN)
+    durable_seq
+        .and_then(|d| u32::try_from(seq.checked_sub(d)?).ok())
+        .unwrap_or(NOTHING_KNOWN)
 }
 
 fn varint_len(n: usize) -> usize {
@@ -226,7 +256,11 @@ impl Head {
     /// Parses a header; its CRC is not checked, so nothing of it may be trusted but for finding out how much to read.
     pub fn parse(bytes: &[u8]) -> Result<Head, Bad> {
         let Some(fixed) = bytes.first_chunk::<25>() else {
-            return Err(if bytes.iter().all(|&b| b == 0) { Bad::End } else { Bad::Cut });
+            return Err(if bytes.iter().all(|&b| b == 0) {
+                Bad::End
+            } else {
+                Bad::Cut
+            });
         };
         let bits = fixed[8];
         if bits == 0 {
@@ -237,7 +271,11 @@ impl Head {
         let mut varint = |limit: u64| {
             let rest = &bytes[at..];
             let Some((n, len)) = get_varint(rest) else {
-                return Err(if rest.len() < 5 { Bad::Cut } else { Bad::Wrong("a length is malformed") });
+                return Err(if rest.len() < 5 {
+                    Bad::Cut
+                } else {
+                    Bad::Wrong("a length is malformed")
+                });
             };
             if u64::from(n) > limit {
                 return Err(Bad::Wrong("a length is beyond the limit"));
@@ -247,21 +285,31 @@ impl Head {
         };
         let key_len = varint(MAX_KEY_LEN)?;
         let value_len = varint(MAX_VALUE_LEN)?;
-        let suffix_len = if bits & SUFFIX != 0 { varint(key_len as u64)? } else { 0 };
+        let suffix_len = if bits & SUFFIX != 0 {
+            varint(key_len as u64)?
+        } else {
+            0
+        };
         let mut expiry_ms = None;
         if bits & EXPIRY != 0 {
             let raw = bytes[at..].first_chunk::<8>().ok_or(Bad::Cut)?;
             expiry_ms = Some(u64::from_le_bytes(*raw));
             at += 8;
         }
-        let word = |from: usize| u32::from_le_bytes([fixed[from], fixed[from + 1], fixed[from + 2], fixed[from + 3]]);
+        let word = |from: usize| {
+            u32::from_le_bytes([fixed[from], fixed[from + 1], fixed[from + 2], fixed[from + 3]])
+        };
         let seq = u64::from(word(13)) | u64::from(word(17)) << 32;
         let delta = word(21);
         Ok(Head {
             kind,
             segment: word(9),
             seq,
-            durable_seq: if delta == NOTHING_KNOWN { None } else { seq.checked_sub(u64::from(delta)) },
+            durable_seq: if delta == NOTHING_KNOWN {
+                None
+            } else {
+                seq.checked_sub(u64::from(delta))
+            },
             expiry_ms,
             compressed: bits & COMPRESSED != 0,
             member: bits & MEMBER != 0,
@@ -305,12 +353,18 @@ impl<'a> Frame<'a> {
 
     /// The key.
     pub fn key(&self) -> Key<'a> {
-        Key::new(&self.bytes[self.head.head_len..self.head.checked_len()], self.head.key_len - self.head.suffix_len)
+        Key::new(
+            &self.bytes[self.head.head_len..self.head.checked_len()],
+            self.head.key_len - self.head.suffix_len,
+        )
     }
 
     /// The value, checked against its CRC.
     pub fn value(&self) -> Result<&'a [u8], Bad> {
-        let value = self.bytes.get(self.head.checked_len()..self.head.frame_len()).ok_or(Bad::Cut)?;
+        let value = self
+            .bytes
+            .get(self.head.checked_len()..self.head.frame_len())
+            .ok_or(Bad::Cut)?;
         let crc = u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]]);
         if value_crc(value) == crc {
             Ok(value)
@@ -346,16 +400,30 @@ mod tests {
     use proptest::prelude::*;
 
     fn stamp() -> Stamp {
-        Stamp { segment: 7, seq: 1000, durable_seq: Some(990) }
+        Stamp {
+            segment: 7,
+            seq: 1000,
+            durable_seq: Some(990),
+        }
     }
 
     fn records<'a>(key: &'a [u8], value: &'a [u8]) -> Vec<Record<'a>> {
         let plain = Record::new(Kind::Put, Key::plain(key), value);
         vec![
             plain,
-            Record { expiry_ms: Some(u64::MAX), ..plain },
-            Record { compressed: true, member: true, ..plain },
-            Record { key: Key::new(key, key.len() / 2), ..plain },
+            Record {
+                expiry_ms: Some(u64::MAX),
+                ..plain
+            },
+            Record {
+                compressed: true,
+                member: true,
+                ..plain
+            },
+            Record {
+                key: Key::new(key, key.len() / 2),
+                ..plain
+            },
             Record::new(Kind::Delete, Key::plain(key), &[]),
             Record::new(Kind::DeleteObject, Key::plain(key), value),
             Record::new(Kind::Clear, Key::plain(&[]), &[]),
@@ -453,12 +521,21 @@ mod tests {
 
     #[test]
     fn an_unknown_durable_seq_claims_nothing() {
-        for (seq, durable, expected) in
-            [(5, Some(5), Some(5)), (5, None, None), (5, Some(6), None), (1 << 40, Some(1), None)]
-        {
+        for (seq, durable, expected) in [
+            (5, Some(5), Some(5)),
+            (5, None, None),
+            (5, Some(6), None),
+            (1 << 40, Some(1), None),
+        ] {
             let mut out = Vec::new();
-            Record::new(Kind::Mark, Key::plain(&[]), &[])
-                .put(&mut out, Stamp { segment: 1, seq, durable_seq: durable });
+            Record::new(Kind::Mark, Key::plain(&[]), &[]).put(
+                &mut out,
+                Stamp {
+                    segment: 1,
+                    seq,
+                    durable_seq: durable,
+                },
+            );
             assert_eq!(Frame::parse(&out).unwrap().head.durable_seq, expected);
         }
     }

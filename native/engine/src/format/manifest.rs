@@ -150,14 +150,32 @@ impl Manifest {
                 1 => State::Sealed,
                 _ => return None,
             };
-            let entry = Entry { id, state, len: fields.u64()?, first_seq: fields.u64()?, last_seq: fields.u64()? };
+            let entry = Entry {
+                id,
+                state,
+                len: fields.u64()?,
+                first_seq: fields.u64()?,
+                last_seq: fields.u64()?,
+            };
             if id >= next_segment || segments.last().is_some_and(|last: &Entry| last.id >= id) {
                 return None;
             }
             segments.push(entry);
         }
-        let meta = Meta { kind, keypos, equality, name };
-        Some(Manifest { generation, table, hash_seed, meta, next_segment, segments })
+        let meta = Meta {
+            kind,
+            keypos,
+            equality,
+            name,
+        };
+        Some(Manifest {
+            generation,
+            table,
+            hash_seed,
+            meta,
+            next_segment,
+            segments,
+        })
     }
 }
 
@@ -171,11 +189,28 @@ mod tests {
             generation: 5,
             table: 0x1234_5678_9abc_def0,
             hash_seed: 42,
-            meta: Meta { kind: TableKind::Set, keypos: 2, equality: 1, name: b"name".to_vec() },
+            meta: Meta {
+                kind: TableKind::Set,
+                keypos: 2,
+                equality: 1,
+                name: b"name".to_vec(),
+            },
             next_segment: 9,
             segments: vec![
-                Entry { id: 3, state: State::Sealed, len: 1 << 33, first_seq: 1, last_seq: 77 },
-                Entry { id: 8, state: State::Unsealed, len: 0, first_seq: 0, last_seq: 0 },
+                Entry {
+                    id: 3,
+                    state: State::Sealed,
+                    len: 1 << 33,
+                    first_seq: 1,
+                    last_seq: 77,
+                },
+                Entry {
+                    id: 8,
+                    state: State::Unsealed,
+                    len: 0,
+                    first_seq: 0,
+                    last_seq: 0,
+                },
             ],
         }
     }

@@ -83,6 +83,10 @@ mod tests {
             }
         }
         assert_eq!(get_varint(&[0x80, 0x00]), None, "padded zero");
-        assert_eq!(get_varint(&[0xff, 0xff, 0xff, 0xff, 0x1f]), None, "beyond 32 bits");
+        assert_eq!(
+            get_varint(&[0xff, 0xff, 0xff, 0xff, 0x1f]),
+            None,
+            "beyond 32 bits"
+        );
     }
 }

@@ -60,7 +60,14 @@ pub fn check_header(bytes: &[u8], id: u32, table: u64) -> Result<(), BadHeader> 
         let (version, zero) = (fields.u16()?, fields.u16()?);
         let (found_id, found_table) = (fields.u32()?, fields.u64()?);
         let (zero_too, crc) = (fields.u32()?, fields.u32()?);
-        Some((magic, version, u32::from(zero) | zero_too, found_id, found_table, crc))
+        Some((
+            magic,
+            version,
+            u32::from(zero) | zero_too,
+            found_id,
+            found_table,
+            crc,
+        ))
     })();
     let Some((magic, version, zeros, found_id, found_table, crc)) = parsed else {
         return Err(BadHeader::Wrong("the segment's header is cut off"));
@@ -95,7 +102,14 @@ mod tests {
         for id in [0, 1, 77, u32::MAX] {
             assert_eq!(parse_file_name(&file_name(id)), Some(id));
         }
-        for name in ["1.seg", "00000000001.seg", "+000000001.seg", "0000000001.hint", "MANIFEST", "9999999999.seg"] {
+        for name in [
+            "1.seg",
+            "00000000001.seg",
+            "+000000001.seg",
+            "0000000001.hint",
+            "MANIFEST",
+            "9999999999.seg",
+        ] {
             assert_eq!(parse_file_name(name), None, "{name}");
         }
     }

@@ -52,7 +52,14 @@ pub struct Active {
 
 impl Active {
     pub(super) fn new((segment, file): (Arc<Segment>, Arc<dyn File>), next_seq: u64) -> Self {
-        Active { segment, file, tail: HEADER_LEN, first_seq: next_seq, last_seq: next_seq - 1, left_behind: false }
+        Active {
+            segment,
+            file,
+            tail: HEADER_LEN,
+            first_seq: next_seq,
+            last_seq: next_seq - 1,
+            left_behind: false,
+        }
     }
 
     /// Whether it holds no record but marks.
@@ -122,7 +129,11 @@ impl Log {
         let commit_len = Record::new(Kind::Commit, Key::plain(&[0; 8]), &[]).frame_len() as u64;
         let len = records.iter().map(|r| r.frame_len() as u64).sum::<u64>() + commit_len;
         if len > MAX_BATCH_LEN {
-            return Err(Error::TooLarge { what: "list", len, limit: MAX_BATCH_LEN });
+            return Err(Error::TooLarge {
+                what: "list",
+                len,
+                limit: MAX_BATCH_LEN,
+            });
         }
         let mut end = self.room(header.frame_len() + len as usize, wait)?;
         let stamp = self.stamp(&mut end);
@@ -133,11 +144,16 @@ impl Log {
         header.key = Key::plain(&key);
         header.put(&mut buf, stamp);
         for (seq, record) in (base..).zip(records) {
-            Record { member: true, ..*record }.put(&mut buf, Stamp { seq, ..stamp });
+            record.as_member().put(&mut buf, Stamp { seq, ..stamp });
         }
         let first = base.to_le_bytes();
-        Record::new(Kind::Commit, Key::plain(&first), &[])
-            .put(&mut buf, Stamp { seq: base + count - 1, ..stamp });
+        Record::new(Kind::Commit, Key::plain(&first), &[]).put(
+            &mut buf,
+            Stamp {
+                seq: base + count - 1,
+                ..stamp
+            },
+        );
         let slot = end.active.segment.slot;
         let written = self.write(&mut end, buf, count)?;
         drop(end);
@@ -160,7 +176,14 @@ impl Log {
         let segment = end.active.segment.id;
         let mut buf = std::mem::take(&mut end.buf);
         buf.clear();
-        mark.put(&mut buf, Stamp { segment, seq: end.next_seq - 1, durable_seq: Some(durable) });
+        mark.put(
+            &mut buf,
+            Stamp {
+                segment,
+                seq: end.next_seq - 1,
+                durable_seq: Some(durable),
+            },
+        );
         if self.write(&mut end, buf, 0).is_ok() {
             end.told_durable = durable;
         }
@@ -209,7 +232,11 @@ impl Log {
     fn stamp(&self, end: &mut End) -> Stamp {
         let durable = self.durable_seq();
         end.told_durable = durable;
-        Stamp { segment: end.active.segment.id, seq: end.next_seq, durable_seq: Some(durable) }
+        Stamp {
+            segment: end.active.segment.id,
+            seq: end.next_seq,
+            durable_seq: Some(durable),
+        }
     }
 
     /// Writes frames that hold `count` seqs at the tail.
@@ -231,8 +258,16 @@ impl Log {
         active.last_seq = end.next_seq - 1;
         self.last_seq.store(end.next_seq - 1, Ordering::Release);
         self.disk_bytes.fetch_add(len as u64, Ordering::Relaxed);
-        let care = if count == 0 { Care::None } else { self.care_after(offset, len) };
-        Ok(Appended { last_seq: end.next_seq - 1, location: Location::new(active.segment.slot, offset, len as u64), care })
+        let care = if count == 0 {
+            Care::None
+        } else {
+            self.care_after(offset, len)
+        };
+        Ok(Appended {
+            last_seq: end.next_seq - 1,
+            location: Location::new(active.segment.slot, offset, len as u64),
+            care,
+        })
     }
 }
 
@@ -258,6 +293,10 @@ impl Log {
 /// Whether a segment takes `len` bytes more. An empty one takes whatever 32-bit offsets can tell.
 fn fits(active: &Active, len: usize, max_file_size: u64) -> bool {
     let end = u64::from(active.tail) + len as u64;
-    let limit = if active.tail == HEADER_LEN { u64::from(u32::MAX) } else { max_file_size.min(u64::from(u32::MAX)) };
+    let limit = if active.tail == HEADER_LEN {
+        u64::from(u32::MAX)
+    } else {
+        max_file_size.min(u64::from(u32::MAX))
+    };
     !active.left_behind && end <= limit
 }

@@ -34,7 +34,10 @@ impl Log {
         self.sync_all(&mut maintenance)?;
         let (half_full, tail) = {
             let end = self.append.lock();
-            (u64::from(end.active.tail) >= self.config.max_file_size / 2, u64::from(end.active.tail))
+            (
+                u64::from(end.active.tail) >= self.config.max_file_size / 2,
+                u64::from(end.active.tail),
+            )
         };
         if half_full {
             self.add_spare(&mut maintenance)?;
@@ -118,7 +121,12 @@ impl Log {
         let (left, active, last_seq, unsynced) = {
             let end = self.append.lock();
             let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
-            (end.sealing.clone(), end.active.clone(), end.next_seq - 1, unsynced)
+            (
+                end.sealing.clone(),
+                end.active.clone(),
+                end.next_seq - 1,
+                unsynced,
+            )
         };
         if !self.config.temporary {
             for segment in &left {
@@ -149,9 +157,14 @@ impl Log {
     fn seal(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
         let mut next = maintenance.manifest.clone();
         let (gone, kept): (Vec<_>, Vec<_>) = left.iter().partition(|active| active.is_empty());
-        next.segments.retain(|entry| !gone.iter().any(|active| active.segment.id == entry.id));
+        next.segments
+            .retain(|entry| !gone.iter().any(|active| active.segment.id == entry.id));
         for active in kept {
-            for entry in next.segments.iter_mut().filter(|entry| entry.id == active.segment.id) {
+            for entry in next
+                .segments
+                .iter_mut()
+                .filter(|entry| entry.id == active.segment.id)
+            {
                 entry.state = State::Sealed;
                 entry.len = u64::from(active.tail);
                 (entry.first_seq, entry.last_seq) = (active.first_seq, active.last_seq);
@@ -177,7 +190,10 @@ impl Log {
         }
         let slot = {
             let segments = self.segments.load();
-            let slot = segments.iter().position(Option::is_none).unwrap_or(segments.len());
+            let slot = segments
+                .iter()
+                .position(Option::is_none)
+                .unwrap_or(segments.len());
             u16::try_from(slot).map_err(|_| Error::TooManySegments)?
         };
         // The id is used up even if the file cannot be made: no id ever names two files.
@@ -186,7 +202,13 @@ impl Log {
         let segment = Arc::new(Segment::new(&self.dir, id, slot));
         let file = create_segment(&*self.storage, &segment, self.table, !self.config.temporary)?;
         let mut next = maintenance.manifest.clone();
-        next.segments.push(Entry { id, state: State::Unsealed, len: 0, first_seq: 0, last_seq: 0 });
+        next.segments.push(Entry {
+            id,
+            state: State::Unsealed,
+            len: 0,
+            first_seq: 0,
+            last_seq: 0,
+        });
         if let Err(error) = self.publish_next(maintenance, next) {
             let _ = self.storage.unlink(segment.path());
             return Err(error);
@@ -222,7 +244,10 @@ impl Log {
         if !maintenance.can_reserve || self.config.temporary || tail * 2 <= reserved {
             return;
         }
-        let want = (tail * 2).max(RESERVE_LEN).next_power_of_two().min(self.config.max_file_size);
+        let want = (tail * 2)
+            .max(RESERVE_LEN)
+            .next_power_of_two()
+            .min(self.config.max_file_size);
         match active.file.preallocate(want) {
             Ok(()) => maintenance.reserved = (active.segment.id, want),
             Err(_) => maintenance.can_reserve = false,
@@ -241,7 +266,8 @@ pub(crate) fn create_segment(
     let file = storage.create(path).map_err(|e| Error::io("create", path, e))?;
     let made = (|| {
         let header: [u8; HEADER_LEN as usize] = header(segment.id, table);
-        file.write_at(&header, 0).map_err(|e| Error::io("write", path, e))?;
+        file.write_at(&header, 0)
+            .map_err(|e| Error::io("write", path, e))?;
         if durable {
             file.sync().map_err(|e| Error::io("sync", path, e))?;
             let dir = path.parent().unwrap_or(Path::new("."));
@@ -273,21 +299,30 @@ pub fn publish(
     durable: bool,
 ) -> std::result::Result<(), PublishFailure> {
     let (path, new) = (dir.join(FILE), dir.join(NEW_FILE));
-    let known = |error| PublishFailure { error, outcome_unknown: false };
+    let known = |error| PublishFailure {
+        error,
+        outcome_unknown: false,
+    };
     match storage.unlink(&new) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(known(Error::io("remove", &new, e))),
         _ => {}
     }
-    let file = storage.create(&new).map_err(|e| known(Error::io("create", &new, e)))?;
-    file.write_at(&manifest.encode(), 0).map_err(|e| known(Error::io("write", &new, e)))?;
+    let file = storage
+        .create(&new)
+        .map_err(|e| known(Error::io("create", &new, e)))?;
+    file.write_at(&manifest.encode(), 0)
+        .map_err(|e| known(Error::io("write", &new, e)))?;
     if durable {
         file.sync().map_err(|e| known(Error::io("sync", &new, e)))?;
     }
-    storage.rename(&new, &path).map_err(|e| known(Error::io("rename", &new, e)))?;
+    storage
+        .rename(&new, &path)
+        .map_err(|e| known(Error::io("rename", &new, e)))?;
     if durable {
-        storage
-            .sync_dir(dir)
-            .map_err(|e| PublishFailure { error: Error::io("sync", dir, e), outcome_unknown: true })?;
+        storage.sync_dir(dir).map_err(|e| PublishFailure {
+            error: Error::io("sync", dir, e),
+            outcome_unknown: true,
+        })?;
     }
     Ok(())
 }

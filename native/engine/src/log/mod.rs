@@ -15,8 +15,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use append::{Appended, Care, End};
-pub use maintain::publish;
 pub(crate) use maintain::create_segment;
+pub use maintain::publish;
 pub use waiters::Notify;
 
 use crate::format::manifest::Manifest;
@@ -85,7 +85,11 @@ impl Log {
             config,
             segments: ArcSwap::from_pointee(segments),
             append: Mutex::new(End::new(end, last_seq + 1)),
-            maintenance: Mutex::new(Maintenance { manifest, reserved: (0, 0), can_reserve: true }),
+            maintenance: Mutex::new(Maintenance {
+                manifest,
+                reserved: (0, 0),
+                can_reserve: true,
+            }),
             durable_seq: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),
             unsynced_bytes: AtomicU64::new(0),
@@ -144,7 +148,11 @@ impl Log {
 
     /// Refuses what a closed table cannot do.
     pub fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Calls `notify` once when `seq` is durable or known never to be. Says whether a sync is needed for it.

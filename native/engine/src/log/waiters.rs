@@ -28,7 +28,9 @@ impl Waiters {
     pub fn answer(&self, durable_seq: u64, failed: Option<Error>) {
         let (done, rest): (Vec<_>, Vec<_>) = {
             let mut list = self.list.lock();
-            let (done, rest) = std::mem::take(&mut *list).into_iter().partition(|(seq, _)| *seq <= durable_seq);
+            let (done, rest) = std::mem::take(&mut *list)
+                .into_iter()
+                .partition(|(seq, _)| *seq <= durable_seq);
             if failed.is_some() {
                 (done, rest)
             } else {
@@ -49,6 +51,8 @@ impl Waiters {
 
 impl std::fmt::Debug for Waiters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiters").field("waiting", &self.list.lock().len()).finish()
+        f.debug_struct("Waiters")
+            .field("waiting", &self.list.lock().len())
+            .finish()
     }
 }

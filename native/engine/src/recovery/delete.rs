@@ -12,7 +12,9 @@ use crate::{Error, Result};
 /// Deletes the table in `dir`, whose lock the caller holds, then the directory if nothing else is in it.
 pub fn delete(storage: &dyn Storage, dir: &Path) -> Result<()> {
     let (from, to) = (dir.join(FILE), dir.join(DELETED_FILE));
-    storage.rename(&from, &to).map_err(|e| Error::io("rename", &from, e))?;
+    storage
+        .rename(&from, &to)
+        .map_err(|e| Error::io("rename", &from, e))?;
     sync_dir(storage, dir)?;
     finish(storage, dir)?;
     remove(storage, &dir.join(PID_FILE))?;

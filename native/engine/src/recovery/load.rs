@@ -40,19 +40,26 @@ impl Opening<'_> {
     pub(super) fn open_segment(&self, segment: &Segment) -> Result<(Arc<dyn File>, u64)> {
         let path = segment.path();
         let file = self.storage.open(path, false).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { path: path.to_path_buf() },
+            std::io::ErrorKind::NotFound => Error::Missing {
+                path: path.to_path_buf(),
+            },
             _ => Error::io("open", path, e),
         })?;
         let len = file.len().map_err(|e| Error::io("read", path, e))?;
         let mut header = vec![0; len.min(u64::from(HEADER_LEN)) as usize];
-        file.read_at(&mut header, 0).map_err(|e| Error::io("read", path, e))?;
+        file.read_at(&mut header, 0)
+            .map_err(|e| Error::io("read", path, e))?;
         check_header(&header, segment.id, self.manifest.table).map_err(|bad| match bad {
             BadHeader::Newer(version) => Error::NewerVersion {
                 path: path.to_path_buf(),
                 version,
                 supported: crate::format::VERSION,
             },
-            BadHeader::Wrong(what) => Error::Damaged { path: path.to_path_buf(), offset: 0, what },
+            BadHeader::Wrong(what) => Error::Damaged {
+                path: path.to_path_buf(),
+                offset: 0,
+                what,
+            },
         })?;
         Ok((file, len))
     }
@@ -61,8 +68,15 @@ impl Opening<'_> {
         let mut pos = u64::from(HEADER_LEN);
         let mut seq = entry.first_seq.saturating_sub(1);
         while pos < scanner.end() {
-            let damaged = |what| Error::Damaged { path: segment.path().to_path_buf(), offset: pos, what };
-            let frame = match scanner.at(pos, false).map_err(|e| Error::io("read", segment.path(), e))? {
+            let damaged = |what| Error::Damaged {
+                path: segment.path().to_path_buf(),
+                offset: pos,
+                what,
+            };
+            let frame = match scanner
+                .at(pos, false)
+                .map_err(|e| Error::io("read", segment.path(), e))?
+            {
                 Found::Frame(frame) => frame,
                 Found::Bad(bad) => return Err(damaged(explain(bad))),
             };
@@ -114,7 +128,11 @@ impl Refused {
 }
 
 /// Applies a record that stands at `location` to the keydir. Applying a run of records a second time, in order, changes nothing.
-pub(super) fn apply(keydir: &mut HashKeydir, frame: &Frame<'_>, location: Location) -> std::result::Result<(), Refused> {
+pub(super) fn apply(
+    keydir: &mut HashKeydir,
+    frame: &Frame<'_>,
+    location: Location,
+) -> std::result::Result<(), Refused> {
     let key = frame.key();
     match frame.head.kind {
         Kind::Put => {

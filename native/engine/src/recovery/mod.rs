@@ -77,14 +77,23 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
             return Err(Error::Missing { path: dir.join(FILE) });
         }
         let Open::OrCreate(meta) = open else {
-            return Err(Error::NoTable { dir: dir.to_path_buf() });
+            return Err(Error::NoTable {
+                dir: dir.to_path_buf(),
+            });
         };
         first_manifest(&**storage, dir, meta, &config)?
     };
     let orphans = orphans(&names, &manifest);
     let keydir = HashKeydir::new(manifest.hash_seed);
-    let mut opening =
-        Opening { storage, dir, config: &config, keydir, manifest, segments: Segments::new(), last_seq: 0 };
+    let mut opening = Opening {
+        storage,
+        dir,
+        config: &config,
+        keydir,
+        manifest,
+        segments: Segments::new(),
+        last_seq: 0,
+    };
     opening.remove_orphans(&orphans);
     opening.load_sealed()?;
     let emptied = opening.recover_tail()?;
@@ -99,10 +108,29 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
     opening.manifest.generation += 1;
     publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
     opening.remove_orphans(&emptied);
-    let Opening { keydir, manifest, segments, last_seq, .. } = opening;
+    let Opening {
+        keydir,
+        manifest,
+        segments,
+        last_seq,
+        ..
+    } = opening;
     let meta = manifest.meta.clone();
-    let log = Log::new(Arc::clone(storage), dir, config, manifest, segments, active, last_seq);
-    Ok(Opened { lock, log, keydir, meta })
+    let log = Log::new(
+        Arc::clone(storage),
+        dir,
+        config,
+        manifest,
+        segments,
+        active,
+        last_seq,
+    );
+    Ok(Opened {
+        lock,
+        log,
+        keydir,
+        meta,
+    })
 }
 
 impl Opening<'_> {
@@ -111,7 +139,12 @@ impl Opening<'_> {
         let id = self.manifest.next_segment;
         self.manifest.next_segment = id.checked_add(1).ok_or(Error::TooManySegments)?;
         let segment = self.add_slot(id)?;
-        let file = create_segment(&**self.storage, &segment, self.manifest.table, !self.config.temporary)?;
+        let file = create_segment(
+            &**self.storage,
+            &segment,
+            self.manifest.table,
+            !self.config.temporary,
+        )?;
         Ok((segment, file))
     }
 
@@ -125,7 +158,9 @@ impl Opening<'_> {
     /// Removes segments that the published manifest does not name. One that stays does no harm.
     fn remove_orphans(&mut self, ids: &[u32]) {
         for &id in ids {
-            let _ = self.storage.unlink(&self.dir.join(crate::format::segment::file_name(id)));
+            let _ = self
+                .storage
+                .unlink(&self.dir.join(crate::format::segment::file_name(id)));
             self.manifest.next_segment = self.manifest.next_segment.max(id.saturating_add(1));
         }
     }
@@ -138,7 +173,10 @@ fn require_table(storage: &dyn Storage, dir: &Path) -> Result<()> {
             Ok(Some(_)) => return Ok(()),
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::NotADirectory => {
-                return Err(Error::NotATable { path: dir.to_path_buf(), what: "it is not a directory" });
+                return Err(Error::NotATable {
+                    path: dir.to_path_buf(),
+                    what: "it is not a directory",
+                });
             }
             Err(e) => return Err(Error::io("open", &path, e)),
         }
@@ -152,21 +190,25 @@ fn require_table(storage: &dyn Storage, dir: &Path) -> Result<()> {
         // A manifest can be lost by damage only: deleting a table leaves a file of another name until its segments are gone.
         return Err(Error::Missing { path: dir.join(FILE) });
     }
-    Err(Error::NoTable { dir: dir.to_path_buf() })
+    Err(Error::NoTable {
+        dir: dir.to_path_buf(),
+    })
 }
 
 fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
     match storage.stat_follow(dir) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => storage.create_dir_all(dir).map_err(|e| match e.kind() {
-            ErrorKind::NotADirectory => {
-                Error::NotATable { path: dir.to_path_buf(), what: "a part of its path is not a directory" }
-            }
+            ErrorKind::NotADirectory => Error::NotATable {
+                path: dir.to_path_buf(),
+                what: "a part of its path is not a directory",
+            },
             _ => Error::io("create", dir, e),
         }),
-        Err(e) if e.kind() == ErrorKind::NotADirectory => {
-            Err(Error::NotATable { path: dir.to_path_buf(), what: "a part of its path is not a directory" })
-        }
+        Err(e) if e.kind() == ErrorKind::NotADirectory => Err(Error::NotATable {
+            path: dir.to_path_buf(),
+            what: "a part of its path is not a directory",
+        }),
         Err(e) => Err(Error::io("open", dir, e)),
     }
 }
@@ -181,7 +223,10 @@ fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
         let path = dir.join(name);
         let stat = storage.stat(&path).map_err(|e| Error::io("open", &path, e))?;
         if stat.is_some_and(|stat| stat.kind != Kind::File) {
-            return Err(Error::NotATable { path, what: "only a regular file may have this name" });
+            return Err(Error::NotATable {
+                path,
+                what: "only a regular file may have this name",
+            });
         }
     }
     Ok(names)
@@ -189,18 +234,31 @@ fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
 
 fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifest> {
     let path = dir.join(FILE);
-    let file = storage.open(&path, false).map_err(|e| Error::io("open", &path, e))?;
+    let file = storage
+        .open(&path, false)
+        .map_err(|e| Error::io("open", &path, e))?;
     let len = file.len().map_err(|e| Error::io("read", &path, e))?;
     if len > MAX_MANIFEST_LEN {
-        return Err(Error::Damaged { path, offset: 0, what: "the manifest is too long" });
+        return Err(Error::Damaged {
+            path,
+            offset: 0,
+            what: "the manifest is too long",
+        });
     }
     let mut bytes = vec![0; len as usize];
-    file.read_at(&mut bytes, 0).map_err(|e| Error::io("read", &path, e))?;
+    file.read_at(&mut bytes, 0)
+        .map_err(|e| Error::io("read", &path, e))?;
     Manifest::decode(&bytes).map_err(|bad| match bad {
-        BadManifest::Newer(version) => {
-            Error::NewerVersion { path, version, supported: crate::format::VERSION }
-        }
-        BadManifest::Wrong(what) => Error::Damaged { path, offset: 0, what },
+        BadManifest::Newer(version) => Error::NewerVersion {
+            path,
+            version,
+            supported: crate::format::VERSION,
+        },
+        BadManifest::Wrong(what) => Error::Damaged {
+            path,
+            offset: 0,
+            what,
+        },
     })
 }
 
@@ -215,7 +273,11 @@ fn check_meta(stored: &Meta, open: &Open) -> Result<()> {
     ];
     for (property, stored, asked) in asked {
         if let Some(asked) = asked.filter(|asked| *asked != stored) {
-            return Err(Error::Mismatch { property, stored, asked });
+            return Err(Error::Mismatch {
+                property,
+                stored,
+                asked,
+            });
         }
     }
     Ok(())
@@ -223,7 +285,11 @@ fn check_meta(stored: &Meta, open: &Open) -> Result<()> {
 
 /// A new table's manifest, published before there is any segment: a directory with segments and no manifest is always damage.
 fn first_manifest(storage: &dyn Storage, dir: &Path, meta: &Meta, config: &Config) -> Result<Manifest> {
-    let random = || config.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let random = || {
+        config
+            .seed
+            .unwrap_or_else(|| RandomState::new().build_hasher().finish())
+    };
     let manifest = Manifest {
         generation: 1,
         table: random(),
@@ -238,5 +304,9 @@ fn first_manifest(storage: &dyn Storage, dir: &Path, meta: &Meta, config: &Confi
 
 fn orphans(names: &[String], manifest: &Manifest) -> Vec<u32> {
     let known = |id| manifest.segments.iter().any(|entry| entry.id == id);
-    names.iter().filter_map(|name| parse_file_name(name)).filter(|&id| !known(id)).collect()
+    names
+        .iter()
+        .filter_map(|name| parse_file_name(name))
+        .filter(|&id| !known(id))
+        .collect()
 }

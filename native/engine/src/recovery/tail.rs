@@ -62,8 +62,16 @@ impl Opening<'_> {
         }
         let mut survey = self.survey(&mut pieces)?;
         // Whatever the marks say, a value that is rotten above them was torn by the crash, and so was all that followed.
-        if let Some(&(piece, pos, unit)) = survey.rotten.iter().find(|(_, _, u)| u.last_seq > survey.durable_seq) {
-            survey.stop = Stop { piece, pos, bad: Bad::Cut };
+        if let Some(&(piece, pos, unit)) = survey
+            .rotten
+            .iter()
+            .find(|(_, _, u)| u.last_seq > survey.durable_seq)
+        {
+            survey.stop = Stop {
+                piece,
+                pos,
+                bad: Bad::Cut,
+            };
             survey.last_seq = unit.first_seq - 1;
         }
         self.apply_pieces(&mut pieces, &survey)
@@ -71,9 +79,17 @@ impl Opening<'_> {
 
     /// Reads on from the last sealed record for as long as the seqs go on.
     fn survey(&self, pieces: &mut [Piece]) -> Result<Survey> {
-        let start = Stop { piece: 0, pos: u64::from(HEADER_LEN), bad: Bad::End };
-        let mut survey =
-            Survey { stop: start, last_seq: self.last_seq, durable_seq: self.last_seq, rotten: Vec::new() };
+        let start = Stop {
+            piece: 0,
+            pos: u64::from(HEADER_LEN),
+            bad: Bad::End,
+        };
+        let mut survey = Survey {
+            stop: start,
+            last_seq: self.last_seq,
+            durable_seq: self.last_seq,
+            rotten: Vec::new(),
+        };
         for (i, piece) in pieces.iter_mut().enumerate() {
             let mut pos = u64::from(HEADER_LEN);
             let bad = loop {
@@ -118,7 +134,8 @@ impl Opening<'_> {
             let mut pos = u64::from(HEADER_LEN);
             while pos < end {
                 // The first pass stopped at the same places: an error here is only the end of a segment that is not the last.
-                let Ok(unit) = unit_at(&mut piece.scanner, pos, false).map_err(|e| read_error(piece, e))? else {
+                let Ok(unit) = unit_at(&mut piece.scanner, pos, false).map_err(|e| read_error(piece, e))?
+                else {
                     break;
                 };
                 if unit.first_seq > survey.last_seq {
@@ -142,7 +159,12 @@ impl Opening<'_> {
                 emptied.push(sealed.id);
                 self.manifest.segments.retain(|entry| entry.id != sealed.id);
                 self.segments[usize::from(piece.segment.slot)] = None;
-            } else if let Some(entry) = self.manifest.segments.iter_mut().find(|entry| entry.id == sealed.id) {
+            } else if let Some(entry) = self
+                .manifest
+                .segments
+                .iter_mut()
+                .find(|entry| entry.id == sealed.id)
+            {
                 *entry = sealed;
             }
         }
@@ -153,7 +175,10 @@ impl Opening<'_> {
 
     fn apply_unit(&mut self, piece: &mut Piece, mut pos: u64, end: u64) -> Result<()> {
         while pos < end {
-            let Found::Frame(frame) = piece.scanner.at(pos, false).map_err(|e| Error::io("read", piece.segment.path(), e))?
+            let Found::Frame(frame) = piece
+                .scanner
+                .at(pos, false)
+                .map_err(|e| Error::io("read", piece.segment.path(), e))?
             else {
                 return Err(changed(piece, pos));
             };
@@ -171,13 +196,20 @@ fn refuse_damage(pieces: &mut [Piece], survey: &mut Survey) -> Result<()> {
     let Stop { piece: at, pos, bad } = survey.stop;
     for (i, piece) in pieces.iter_mut().enumerate().skip(at) {
         let from = if i == at { pos } else { u64::from(HEADER_LEN) };
-        let mark = piece.scanner.highest_mark(from).map_err(|e| read_error(piece, e))?;
+        let mark = piece
+            .scanner
+            .highest_mark(from)
+            .map_err(|e| read_error(piece, e))?;
         survey.durable_seq = survey.durable_seq.max(mark);
     }
     if survey.durable_seq <= survey.last_seq {
         return Ok(());
     }
-    Err(Error::Damaged { path: pieces[at].segment.path().to_path_buf(), offset: pos, what: explain(bad) })
+    Err(Error::Damaged {
+        path: pieces[at].segment.path().to_path_buf(),
+        offset: pos,
+        what: explain(bad),
+    })
 }
 
 /// Writes records that are above the durable mark once more, where they can be synced.
@@ -204,15 +236,24 @@ impl Copier {
             self.target = Some(target);
         }
         while pos < unit.end {
-            let (Some((segment, _)), Some(entry)) = (&self.target, &mut self.entry) else { break };
-            let Found::Frame(frame) = piece.scanner.at(pos, true).map_err(|e| Error::io("read", piece.segment.path(), e))?
+            let (Some((segment, _)), Some(entry)) = (&self.target, &mut self.entry) else {
+                break;
+            };
+            let Found::Frame(frame) = piece
+                .scanner
+                .at(pos, true)
+                .map_err(|e| Error::io("read", piece.segment.path(), e))?
             else {
                 return Err(changed(piece, pos));
             };
             let Ok(record) = Record::from_frame(&frame) else {
                 return Err(changed(piece, pos));
             };
-            let stamp = Stamp { segment: segment.id, seq: frame.head.seq, durable_seq: None };
+            let stamp = Stamp {
+                segment: segment.id,
+                seq: frame.head.seq,
+                durable_seq: None,
+            };
             if frame.head.kind != Kind::Mark {
                 let at = location(segment, entry.len, record.frame_len());
                 record.put(&mut self.buf, stamp);
@@ -223,7 +264,11 @@ impl Copier {
             }
             pos += frame.head.frame_len() as u64;
         }
-        if self.buf.len() >= COPY_LEN { self.flush() } else { Ok(()) }
+        if self.buf.len() >= COPY_LEN {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -251,5 +296,9 @@ fn read_error(piece: &Piece, e: std::io::Error) -> Error {
 
 fn changed(piece: &Piece, offset: u64) -> Error {
     let path = piece.segment.path().to_path_buf();
-    Error::Damaged { path, offset, what: "the file changed while it was read" }
+    Error::Damaged {
+        path,
+        offset,
+        what: "the file changed while it was read",
+    }
 }

@@ -22,7 +22,11 @@ pub struct Handles {
 impl Handles {
     /// At most `limit` descriptors.
     pub fn new(storage: Arc<dyn Storage>, limit: usize) -> Self {
-        Handles { storage, limit, open: Mutex::default() }
+        Handles {
+            storage,
+            limit,
+            open: Mutex::default(),
+        }
     }
 
     /// The segment's descriptor; opens it if need be, which waits for the disk.
@@ -34,8 +38,10 @@ impl Handles {
         if wait == Wait::Never {
             return Err(Error::WouldBlock);
         }
-        let file =
-            self.storage.open(segment.path(), false).map_err(|e| Error::io("open", segment.path(), e))?;
+        let file = self
+            .storage
+            .open(segment.path(), false)
+            .map_err(|e| Error::io("open", segment.path(), e))?;
         self.put(segment, file);
         Ok(Guard::from_inner(segment.handle.load_full()))
     }

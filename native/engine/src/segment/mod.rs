@@ -31,7 +31,12 @@ impl Segment {
     /// A segment of the table in `dir`, its descriptor not open.
     pub fn new(dir: &Path, id: u32, slot: u16) -> Self {
         let path = dir.join(format::segment::file_name(id));
-        Segment { id, slot, path, handle: ArcSwapOption::empty() }
+        Segment {
+            id,
+            slot,
+            path,
+            handle: ArcSwapOption::empty(),
+        }
     }
 
     /// Its file.

@@ -23,7 +23,11 @@ pub fn read_put<'b>(
     wait: Wait,
     buf: &'b mut Vec<u8>,
 ) -> Result<Frame<'b>> {
-    let damaged = |what| Error::Damaged { path: segment.path().to_path_buf(), offset: u64::from(offset), what };
+    let damaged = |what| Error::Damaged {
+        path: segment.path().to_path_buf(),
+        offset: u64::from(offset),
+        what,
+    };
     let guard = handles.get(segment, wait)?;
     let Some(handle) = guard.as_deref() else {
         return Err(Error::WouldBlock);
@@ -38,7 +42,9 @@ pub fn read_put<'b>(
     buf.resize(len, 0);
     read(handle, segment, offset, wait, buf)?;
     let frame = Frame::parse(buf).map_err(|bad| damaged(explain(bad)))?;
-    let Head { kind, segment: id, .. } = frame.head;
+    let Head {
+        kind, segment: id, ..
+    } = frame.head;
     if kind != Kind::Put || id != segment.id || frame.head.frame_len() != len {
         return Err(damaged("another record stands where the keydir points"));
     }
@@ -49,7 +55,13 @@ pub fn read_put<'b>(
     Ok(frame)
 }
 
-fn frame_len(handle: &Handle, segment: &Segment, offset: u32, wait: Wait, buf: &mut Vec<u8>) -> Result<usize> {
+fn frame_len(
+    handle: &Handle,
+    segment: &Segment,
+    offset: u32,
+    wait: Wait,
+    buf: &mut Vec<u8>,
+) -> Result<usize> {
     buf.resize(MAX_HEAD_LEN, 0);
     read(handle, segment, offset, wait, buf)?;
     let damaged = |bad| Error::Damaged {

@@ -29,7 +29,13 @@ pub enum Found<'a> {
 impl Scanner {
     /// Looks at the bytes of segment `segment` below `end`.
     pub fn new(file: Arc<dyn File>, segment: u32, end: u64) -> Self {
-        Scanner { file, segment, end, buf: Vec::new(), buf_start: 0 }
+        Scanner {
+            file,
+            segment,
+            end,
+            buf: Vec::new(),
+            buf_start: 0,
+        }
     }
 
     /// Where it stops.
@@ -44,12 +50,18 @@ impl Scanner {
             Err(bad) => return Ok(Found::Bad(bad)),
         };
         if head.segment != self.segment {
-            return Ok(Found::Bad(Bad::Wrong("the record was written to another segment")));
+            return Ok(Found::Bad(Bad::Wrong(
+                "the record was written to another segment",
+            )));
         }
         if pos + head.frame_len() as u64 > self.end {
             return Ok(Found::Bad(Bad::Cut));
         }
-        let want = if whole { head.frame_len() } else { head.checked_len() };
+        let want = if whole {
+            head.frame_len()
+        } else {
+            head.checked_len()
+        };
         Ok(match Frame::parse(self.window(pos, want)?) {
             Ok(frame) => Found::Frame(frame),
             Err(bad) => Found::Bad(bad),
@@ -63,7 +75,9 @@ impl Scanner {
         let mut highest = 0;
         while pos + MIN_LEN as u64 <= self.end {
             let window = self.window(pos, WINDOW_LEN)?;
-            let next = window.windows(13).position(|w| w[9..13] == id && (1..=7).contains(&(w[8] & 0x0f)));
+            let next = window
+                .windows(13)
+                .position(|w| w[9..13] == id && (1..=7).contains(&(w[8] & 0x0f)));
             let Some(skip) = next else {
                 pos += (window.len().saturating_sub(12)).max(1) as u64;
                 continue;
@@ -91,7 +105,11 @@ impl Scanner {
             }
         }
         let from = (pos - self.buf_start) as usize;
-        Ok(if len == 0 { &[] } else { &self.buf[from..from + len] })
+        Ok(if len == 0 {
+            &[]
+        } else {
+            &self.buf[from..from + len]
+        })
     }
 }
 
@@ -168,7 +186,11 @@ pub fn unit_at(scanner: &mut Scanner, pos: u64, check_values: bool) -> UnitResul
                 && commit.head.seq == unit.last_seq
                 && commit.key().bytes() == head.seq.to_le_bytes()
                 && unit.end == batch_end;
-            Ok(if fits { Ok(unit) } else { Err(Bad::Wrong("the batch has no commit of its own")) })
+            Ok(if fits {
+                Ok(unit)
+            } else {
+                Err(Bad::Wrong("the batch has no commit of its own"))
+            })
         }
     }
 }

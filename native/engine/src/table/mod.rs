@@ -51,9 +51,14 @@ struct Inner {
 
 impl Table {
     /// Opens the table in `dir`, creating the directory if need be (see [`Open`]). Waits for the disk.
-    pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: Open, config: Config) -> Result<Table> {
+    pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Table> {
         let cache = config.cache.then(TableCache::default);
-        let Opened { lock, log, keydir, meta } = recovery::open(storage, dir, &open, config)?;
+        let Opened {
+            lock,
+            log,
+            keydir,
+            meta,
+        } = recovery::open(storage, dir, open, config)?;
         let inner = Arc::new_cyclic(|itself| Inner {
             log,
             meta,
@@ -134,7 +139,9 @@ impl Table {
 
     /// Numbers for `info`. Never touches the disk.
     pub fn stats(&self) -> Stats {
-        let Inner { log, keydir, cache, .. } = &*self.inner;
+        let Inner {
+            log, keydir, cache, ..
+        } = &*self.inner;
         let keydir = keydir.load();
         Stats {
             objects: keydir.len(),
@@ -191,10 +198,9 @@ impl Inner {
             return;
         }
         let delay = match (care, self.log.config().sync) {
-            (Care::None, _) => return,
+            (Care::None, _) | (Care::Later, Sync::None) => return,
             (Care::Now, _) | (Care::Later, Sync::Always) => Duration::ZERO,
             (Care::Later, Sync::Interval(ms)) => Duration::from_millis(ms),
-            (Care::Later, Sync::None) => return,
         };
         let job: Weak<dyn Job> = Weak::clone(&self.itself) as Weak<dyn Job>;
         background::run_after(job, delay);

@@ -29,7 +29,9 @@ impl Table {
                 return Ok(None);
             };
             let read = if hit.same_form {
-                inner.value(hit.location, key.compared(), wait, |value| f(Found { value, key: None }))?
+                inner.value(hit.location, key.compared(), wait, |value| {
+                    f(Found { value, key: None })
+                })?
             } else {
                 let mut stored = Vec::new();
                 let hash = inner.keydir.load().hash(key);
@@ -38,7 +40,10 @@ impl Table {
                     Some(found) if found == hit.location => {
                         let key_bytes = stored.as_slice();
                         inner.value(hit.location, key.compared(), wait, |value| {
-                            f(Found { value, key: Some(key_bytes) })
+                            f(Found {
+                                value,
+                                key: Some(key_bytes),
+                            })
                         })?
                     }
                     _ => None,
@@ -98,7 +103,7 @@ impl Inner {
         if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(location, &mut f)) {
             return Ok(Some(found));
         }
-        let read = |buf: &mut Vec<u8>| {
+        let mut read = |buf: &mut Vec<u8>| {
             let value = self.read_value(location, compared, wait, buf, |value| {
                 if let Some(cache) = &self.cache {
                     cache.put(location, value);
@@ -127,7 +132,15 @@ impl Inner {
     ) -> Result<Option<R>> {
         let len = location.frame_len().map(usize::from);
         let read = self.log.with_segment(location.segment(), |segment| {
-            let frame = read_put(&self.log.handles, segment, location.offset(), len, compared, wait, buf)?;
+            let frame = read_put(
+                &self.log.handles,
+                segment,
+                location.offset(),
+                len,
+                compared,
+                wait,
+                buf,
+            )?;
             Ok(f(frame.value().unwrap_or_default()))
         });
         read.transpose()

@@ -24,7 +24,9 @@ thread_local! {
 impl Cursor {
     /// The place just behind this key, whether the key is present or not.
     pub fn after(key: Key<'_>) -> Self {
-        Cursor { after: Some(key.compared().to_vec()) }
+        Cursor {
+            after: Some(key.compared().to_vec()),
+        }
     }
 
     fn place(&self, keydir: &HashKeydir) -> keydir::Cursor {
@@ -43,7 +45,9 @@ impl Table {
     pub fn next_key(&self, cursor: &Cursor, wait: Wait) -> Result<Option<Vec<u8>>> {
         self.inner.check()?;
         let mut key = Vec::new();
-        let found = self.inner.calm(wait, |keydir| keydir.next(&cursor.place(keydir), &mut key).ok())?;
+        let found = self
+            .inner
+            .calm(wait, |keydir| keydir.next(&cursor.place(keydir), &mut key).ok())?;
         Ok(found.map(|_| key))
     }
 
@@ -68,7 +72,9 @@ impl Table {
                 }
                 more
             }
-            Err(_) => self.inner.step(&mut Step::default(), cursor, (objects, bytes), wait, &mut f),
+            Err(_) => self
+                .inner
+                .step(&mut Step::default(), cursor, (objects, bytes), wait, &mut f),
         })
     }
 }
@@ -123,7 +129,9 @@ impl Inner {
         for i in order {
             let (key, location) = found[i];
             let start = values.len();
-            let read = self.value(location, key.compared(), wait, |value| values.extend_from_slice(value))?;
+            let read = self.value(location, key.compared(), wait, |value| {
+                values.extend_from_slice(value);
+            })?;
             if read.is_none() {
                 return Ok(None);
             }

@@ -29,7 +29,14 @@ pub enum TableKind {
 impl TableKind {
     /// The type with this number.
     pub(crate) fn from_u8(n: u8) -> Option<Self> {
-        [TableKind::Set, TableKind::OrderedSet, TableKind::Bag, TableKind::DuplicateBag].into_iter().nth(usize::from(n))
+        [
+            TableKind::Set,
+            TableKind::OrderedSet,
+            TableKind::Bag,
+            TableKind::DuplicateBag,
+        ]
+        .into_iter()
+        .nth(usize::from(n))
     }
 }
 
@@ -97,6 +104,8 @@ impl Default for Config {
             max_file_size: 2 << 30,
             cache: true,
             temporary: false,
+            background: true,
+            seed: None,
         }
     }
 }

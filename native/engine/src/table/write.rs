@@ -25,7 +25,9 @@ impl Table {
                 return Err(Error::KeydirFull);
             }
             let appended = self.inner.log.append(&record, wait)?;
-            let old = shard.put(hash, key, appended.location).map_err(|_| Error::KeydirFull)?;
+            let old = shard
+                .put(hash, key, appended.location)
+                .map_err(|_| Error::KeydirFull)?;
             Ok(self.inner.done(appended, old, Some((appended.location, value))))
         })
     }
@@ -33,7 +35,10 @@ impl Table {
     /// Stores all of them or none, isolated from every reader; of equal keys the last wins. Appends one batch. With an empty list
     /// does nothing and gives the last commit.
     pub fn put_many(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Commit> {
-        Ok(self.inner.put_list(puts, wait, false)?.unwrap_or(Commit(self.inner.log.last_seq())))
+        Ok(self
+            .inner
+            .put_list(puts, wait, false)?
+            .unwrap_or(Commit(self.inner.log.last_seq())))
     }
 
     /// Like [`Table::put_many`], but `None` and no change if one of the keys is present.
@@ -55,9 +60,9 @@ impl Table {
                 let (change, result) = f(None);
                 return match change {
                     Change::Keep | Change::Delete => Ok((None, result)),
-                    Change::Put(value) | Change::Replace(value) => {
-                        inner.store(shard, hash, key, &value, wait).map(|commit| (Some(commit), result))
-                    }
+                    Change::Put(value) | Change::Replace(value) => inner
+                        .store(shard, hash, key, &value, wait)
+                        .map(|commit| (Some(commit), result)),
                 };
             };
             let mut stored = Vec::new();
@@ -100,12 +105,14 @@ impl Table {
         let inner = &*self.inner;
         inner.check()?;
         let keydir = inner.keydir.load_full();
-        let all = inner.lock_shards(&keydir, 0..SHARDS, wait)?;
+        let all = lock_shards(&keydir, 0..SHARDS, wait)?;
         if !Arc::ptr_eq(&keydir, &inner.keydir.load()) {
             drop(all);
             return self.clear(wait);
         }
-        let appended = inner.log.append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
+        let appended = inner
+            .log
+            .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
         inner.keydir.store(Arc::new(HashKeydir::new(keydir.seed())));
         drop(all);
         free(keydir);
@@ -150,7 +157,9 @@ impl Inner {
             return Err(Error::KeydirFull);
         }
         let appended = self.log.append(&Record::new(Kind::Put, key, value), wait)?;
-        let old = shard.put(hash, key, appended.location).map_err(|_| Error::KeydirFull)?;
+        let old = shard
+            .put(hash, key, appended.location)
+            .map_err(|_| Error::KeydirFull)?;
         Ok(self.done(appended, old, Some((appended.location, value))))
     }
 
@@ -190,9 +199,13 @@ impl Inner {
             let mut wanted: Vec<usize> = hashes.iter().map(|&hash| HashKeydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
-            let mut shards = self.lock_shards(&keydir, wanted.iter().copied(), wait)?;
+            let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
             if self.is_current(&keydir) {
-                let index = |hash: u64| wanted.binary_search(&HashKeydir::shard_of(hash)).unwrap_or_default();
+                let index = |hash: u64| {
+                    wanted
+                        .binary_search(&HashKeydir::shard_of(hash))
+                        .unwrap_or_default()
+                };
                 return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
             }
         }
@@ -216,8 +229,10 @@ impl Inner {
                 return Err(Error::KeydirFull);
             }
         }
-        let records: Vec<Record<'_>> =
-            puts.iter().map(|(key, value)| Record::new(Kind::Put, *key, value)).collect();
+        let records: Vec<Record<'_>> = puts
+            .iter()
+            .map(|(key, value)| Record::new(Kind::Put, *key, value))
+            .collect();
         let mut locations = Vec::with_capacity(puts.len());
         let shown = self.lock_many(wait)?;
         let appended = match records.as_slice() {
@@ -226,7 +241,9 @@ impl Inner {
                 locations.push(appended.location);
                 appended
             }
-            several => self.log.append_batch(several, wait, |_, location| locations.push(location))?,
+            several => self
+                .log
+                .append_batch(several, wait, |_, location| locations.push(location))?,
         };
         let mut old = Vec::new();
         let mut full = false;
@@ -245,7 +262,9 @@ impl Inner {
             return Err(Error::KeydirFull);
         }
         if let Some(cache) = &self.cache {
-            old.into_iter().for_each(|location| cache.remove(location));
+            for location in old {
+                cache.remove(location);
+            }
             for ((_, value), &location) in puts.iter().zip(&locations) {
                 cache.put(location, value);
             }
@@ -259,16 +278,15 @@ impl Inner {
         }
         spin(|| self.many.try_lock())
     }
+}
 
-    /// Locks shards, which must come in ascending order.
-    fn lock_shards<'k>(
-        &self,
-        keydir: &'k HashKeydir,
-        shards: impl Iterator<Item = usize>,
-        wait: Wait,
-    ) -> Result<Vec<WriteGuard<'k>>> {
-        shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
-    }
+/// Locks shards, which must come in ascending order.
+fn lock_shards(
+    keydir: &HashKeydir,
+    shards: impl Iterator<Item = usize>,
+    wait: Wait,
+) -> Result<Vec<WriteGuard<'_>>> {
+    shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
 }
 
 fn lock_shard(keydir: &HashKeydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
@@ -291,10 +309,18 @@ fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
 fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
     let (key, value) = (key.bytes().len() as u64, value.len() as u64);
     if key > MAX_KEY_LEN {
-        return Err(Error::TooLarge { what: "key", len: key, limit: MAX_KEY_LEN });
+        return Err(Error::TooLarge {
+            what: "key",
+            len: key,
+            limit: MAX_KEY_LEN,
+        });
     }
     if value > MAX_VALUE_LEN {
-        return Err(Error::TooLarge { what: "object", len: value, limit: MAX_VALUE_LEN });
+        return Err(Error::TooLarge {
+            what: "object",
+            len: value,
+            limit: MAX_VALUE_LEN,
+        });
     }
     Ok(())
 }
