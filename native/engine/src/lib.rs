@@ -7,6 +7,7 @@ pub mod error;
 pub mod io;
 pub mod key;
 pub mod keydir;
+mod sync;
 pub mod table;
 
 pub use error::{Error, Result};
