@@ -1,10 +1,15 @@
 //! All input and output of the engine goes through these traits.
 //!
 //! Three implementations stand behind them: [`real`] (the operating system), `sim` (in memory; crashes at any point and
-//! loses, tears or reorders what was not synced) and `failing` (fails the Nth call). Offsets and lengths are in bytes.
+//! loses, tears or reorders what was not synced) and `failing` (fails the Nth call). The latter two are test equipment,
+//! compiled for tests and with the feature `testing`. Offsets and lengths are in bytes.
 
 mod dirs;
+#[cfg(any(test, feature = "testing"))]
+pub mod failing;
 pub mod real;
+#[cfg(any(test, feature = "testing"))]
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io::Result;

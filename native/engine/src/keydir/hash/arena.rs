@@ -202,6 +202,20 @@ impl Writer<'_> {
         }
     }
 
+    /// Bytes of all entries in use, as the chunks' heads have it.
+    #[cfg(test)]
+    pub(super) fn live_bytes(&self) -> usize {
+        let heads = (1..=self.state.arena.top)
+            .filter(|&number| !self.chunk(number).is_null())
+            .map(|number| self.head(number));
+        let (shared, long): (Vec<Head>, Vec<Head>) = heads.partition(|head| head.role != Role::Long);
+        let sum = |heads: &[Head]| heads.iter().map(|head| head.live as usize).sum::<usize>();
+        assert_eq!(sum(&shared), self.state.arena.live);
+        let used = shared.iter().map(|head| head.used as usize - HEAD).sum::<usize>();
+        assert_eq!(used, self.state.arena.used);
+        sum(&shared) + sum(&long)
+    }
+
     /// Frees all chunks and their table. The shard is not used after it.
     pub(super) fn free_arena(&mut self) {
         for number in 1..=self.state.arena.top {
