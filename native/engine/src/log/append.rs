@@ -43,6 +43,8 @@ pub struct Active {
     pub(super) file: Arc<dyn File>,
     /// Where the next frame goes.
     pub(super) tail: u32,
+    /// Where the last record ends. Marks behind it were written after the last sync and need not be on the disk.
+    pub(super) records_end: u32,
     /// Its first and last seq; the last is below the first while it is empty.
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
@@ -56,6 +58,7 @@ impl Active {
             segment,
             file,
             tail: HEADER_LEN,
+            records_end: HEADER_LEN,
             first_seq: next_seq,
             last_seq: next_seq - 1,
             left_behind: false,
@@ -255,7 +258,10 @@ impl Log {
         }
         active.tail += len as u32;
         end.next_seq += count;
-        active.last_seq = end.next_seq - 1;
+        if count > 0 {
+            active.last_seq = end.next_seq - 1;
+            active.records_end = active.tail;
+        }
         self.last_seq.store(end.next_seq - 1, Ordering::Release);
         self.disk_bytes.fetch_add(len as u64, Ordering::Relaxed);
         let care = if count == 0 {

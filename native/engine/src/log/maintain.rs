@@ -166,7 +166,7 @@ impl Log {
                 .filter(|entry| entry.id == active.segment.id)
             {
                 entry.state = State::Sealed;
-                entry.len = u64::from(active.tail);
+                entry.len = u64::from(active.records_end);
                 (entry.first_seq, entry.last_seq) = (active.first_seq, active.last_seq);
             }
         }

@@ -15,7 +15,6 @@ pub fn delete(storage: &dyn Storage, dir: &Path) -> Result<()> {
     storage
         .rename(&from, &to)
         .map_err(|e| Error::io("rename", &from, e))?;
-    sync_dir(storage, dir)?;
     finish(storage, dir)?;
     remove(storage, &dir.join(PID_FILE))?;
     match storage.remove_dir(dir) {
@@ -27,6 +26,8 @@ pub fn delete(storage: &dyn Storage, dir: &Path) -> Result<()> {
 
 /// Removes the files of a table whose manifest was renamed. The renamed manifest goes last: while a segment is there, it is there.
 pub(super) fn finish(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    // Before anything goes, the renaming is durable; whoever renamed may have died before that.
+    sync_dir(storage, dir)?;
     for name in storage.list(dir).map_err(|e| Error::io("list", dir, e))? {
         if parse_file_name(&name).is_some() || name == NEW_FILE {
             remove(storage, &dir.join(name))?;

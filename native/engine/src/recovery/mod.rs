@@ -94,6 +94,11 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         segments: Segments::new(),
         last_seq: 0,
     };
+    if !orphans.is_empty() {
+        // The manifest that does not name them may have been renamed by a process that died before that was durable: after a power
+        // loss the one before it would be back, and it names them.
+        storage.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+    }
     opening.remove_orphans(&orphans);
     opening.load_sealed()?;
     let emptied = opening.recover_tail()?;

@@ -127,6 +127,13 @@ impl Table {
         self.inner.log.sticky.set(Error::Panicked);
     }
 
+    /// Lets go of the table as the death of its process would: nothing is synced or published.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn kill(self) {
+        self.inner.log.abandon();
+        *self.inner.lock.lock() = None;
+    }
+
     /// Number of objects. Never touches the disk.
     pub fn len(&self) -> u64 {
         self.inner.keydir.load().len()
