@@ -27,6 +27,7 @@ mod plan;
 mod storage;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -48,6 +49,8 @@ pub struct Sim(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
+    /// No other file system of this process has this number.
+    device: u64,
     /// What stands now.
     disk: Disk,
     /// What stood before the first operation of the log, if there is one.
@@ -82,7 +85,9 @@ impl Sim {
     }
 
     fn with_disk(disk: Disk) -> Self {
+        static DEVICES: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Mutex::new(State {
+            device: DEVICES.fetch_add(1, Ordering::Relaxed),
             disk,
             base: None,
             log: Vec::new(),

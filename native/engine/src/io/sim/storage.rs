@@ -25,9 +25,9 @@ impl Storage for Sim {
     }
 
     fn stat(&self, path: &Path) -> Result<Option<Stat>> {
-        let disk = &self.0.lock().disk;
+        let State { disk, device, .. } = &*self.0.lock();
         match disk.lookup(path) {
-            Ok(ino) => Ok(Some(disk.stat(ino))),
+            Ok(ino) => Ok(Some(disk.stat(*device, ino))),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -183,12 +183,12 @@ impl State {
 }
 
 impl Disk {
-    fn stat(&self, ino: Ino) -> Stat {
+    fn stat(&self, device: u64, ino: Ino) -> Stat {
         let file = self.file(ino);
         Stat {
             kind: if file.is_some() { Kind::File } else { Kind::Dir },
             len: file.map_or(0, |file| file.visible.len()),
-            id: (0, u64::from(ino)),
+            id: (device, u64::from(ino)),
         }
     }
 
@@ -342,7 +342,7 @@ struct SimLock {
 
 impl Lock for SimLock {
     fn id(&self) -> Result<(u64, u64)> {
-        Ok((0, u64::from(self.ino)))
+        Ok((self.sim.lock().device, u64::from(self.ino)))
     }
 }
 
