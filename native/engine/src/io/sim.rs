@@ -171,7 +171,11 @@ impl State {
 
     /// Syncs a file or directory as the armed faults have it.
     fn sync(&mut self, ino: Ino, dir: bool) -> std::io::Result<()> {
-        let armed = if dir { &mut self.fail_sync_dir } else { &mut self.fail_sync };
+        let armed = if dir {
+            &mut self.fail_sync_dir
+        } else {
+            &mut self.fail_sync
+        };
         let mut ok = true;
         if let Some(n) = armed {
             *n = n.saturating_sub(1);
@@ -184,7 +188,11 @@ impl State {
     }
 
     fn sync_as(&mut self, ino: Ino, dir: bool, ok: bool) -> std::io::Result<()> {
-        self.log(if dir { Op::SyncDir { ino, ok } } else { Op::Sync { ino, ok } });
+        self.log(if dir {
+            Op::SyncDir { ino, ok }
+        } else {
+            Op::Sync { ino, ok }
+        });
         if ok { Ok(()) } else { Err(Errno::IO.into()) }
     }
 }

@@ -179,7 +179,11 @@ impl Watch {
             }
             if matches!(verdict, Verdict::Go) {
                 let errno = Errno::from_raw_os_error(fault.errno);
-                verdict = if fault.half { Verdict::FailHalf(errno) } else { Verdict::Fail(errno) };
+                verdict = if fault.half {
+                    Verdict::FailHalf(errno)
+                } else {
+                    Verdict::Fail(errno)
+                };
             }
             fault.persistent
         });

@@ -37,7 +37,11 @@ impl Limit {
 
 /// Like [`Limit::check`], asking the kernel each time: for the rare calls that set a length.
 pub(super) fn check_now(end: u64) -> Result<()> {
-    if end > now() { Err(Errno::FBIG.into()) } else { Ok(()) }
+    if end > now() {
+        Err(Errno::FBIG.into())
+    } else {
+        Ok(())
+    }
 }
 
 fn now() -> u64 {

@@ -42,10 +42,19 @@ impl CrashPoint {
         let unit = |time| times.partition_point(|(t, _)| *t < time);
         for (ino, units) in &mut files {
             if let Some(file) = disk.file(*ino) {
-                units.extend(file.pending.iter().filter(|p| p.uncertain()).map(|p| unit(p.time)));
+                units.extend(
+                    file.pending
+                        .iter()
+                        .filter(|p| p.uncertain())
+                        .map(|p| unit(p.time)),
+                );
             }
         }
-        let names = disk.names.iter().map(|p| p.uncertain().then(|| unit(p.time))).collect();
+        let names = disk
+            .names
+            .iter()
+            .map(|p| p.uncertain().then(|| unit(p.time)))
+            .collect();
         Self {
             at,
             last,
@@ -134,7 +143,10 @@ impl CrashPoint {
         let touched = |ino: usize| names.iter().any(|p| p.change.touches(ino as Ino));
         let dirs: Vec<usize> = (0..disk.nodes.len()).filter(|ino| touched(*ino)).collect();
         for ino in &dirs {
-            disk.set_dir(*ino as Ino, self.disk.dir(*ino as Ino).map(|dir| dir.durable.clone()));
+            disk.set_dir(
+                *ino as Ino,
+                self.disk.dir(*ino as Ino).map(|dir| dir.durable.clone()),
+            );
         }
         for (pending, _) in names.iter().zip(kept).filter(|(_, kept)| *kept) {
             disk.change_names(&pending.change, View::Visible);
@@ -228,4 +240,3 @@ impl Iterator for CrashPoints {
         Some(point)
     }
 }
-

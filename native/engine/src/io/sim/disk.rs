@@ -269,7 +269,8 @@ impl Disk {
         // Those that stand on one that may be lost stay behind it, so that the order is kept.
         let mut kept: Vec<Pending<NameChange>> = Vec::new();
         for pending in std::mem::take(&mut self.names) {
-            let free = pending.hold == Hold::Durable && !kept.iter().any(|before| before.shares_dir(&pending));
+            let free =
+                pending.hold == Hold::Durable && !kept.iter().any(|before| before.shares_dir(&pending));
             if free {
                 self.change_names(&pending.change, View::Durable);
             } else {
@@ -284,7 +285,9 @@ impl Pending<NameChange> {
     fn shares_dir(&self, other: &Self) -> bool {
         match &self.change {
             NameChange::Add { at, .. } | NameChange::Remove { at, .. } => other.change.touches(at.dir),
-            NameChange::Move { from, to, .. } => other.change.touches(from.dir) || other.change.touches(to.dir),
+            NameChange::Move { from, to, .. } => {
+                other.change.touches(from.dir) || other.change.touches(to.dir)
+            }
         }
     }
 }

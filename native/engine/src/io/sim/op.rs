@@ -47,10 +47,23 @@ pub(super) enum Op {
         kind: OpKind,
     },
     /// A new file or directory.
-    Make { at: Name, ino: Ino, dir: bool },
-    Name { change: NameChange, kind: OpKind },
-    Sync { ino: Ino, ok: bool },
-    SyncDir { ino: Ino, ok: bool },
+    Make {
+        at: Name,
+        ino: Ino,
+        dir: bool,
+    },
+    Name {
+        change: NameChange,
+        kind: OpKind,
+    },
+    Sync {
+        ino: Ino,
+        ok: bool,
+    },
+    SyncDir {
+        ino: Ino,
+        ok: bool,
+    },
 }
 
 /// What kind of operation the last one before a crash was: for counting that every kind was crashed after.

@@ -78,7 +78,11 @@ fn seeded(seed: u64, unit: usize, len: u64) -> Fate {
             _ => Tear::Pieces(512, chooser),
         });
     }
-    if draw >> 16 & 0xff < keep { Fate::Kept } else { Fate::Lost }
+    if draw >> 16 & 0xff < keep {
+        Fate::Kept
+    } else {
+        Fate::Lost
+    }
 }
 
 impl Tear {

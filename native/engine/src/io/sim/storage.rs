@@ -231,7 +231,11 @@ impl Disk {
 
     /// Where a name stands or would stand, and what stands there.
     pub(super) fn place(&self, path: &Path) -> Result<(Name, Option<Ino>)> {
-        let name = path.file_name().ok_or(Errno::EXIST)?.to_str().ok_or(Errno::ILSEQ)?;
+        let name = path
+            .file_name()
+            .ok_or(Errno::EXIST)?
+            .to_str()
+            .ok_or(Errno::ILSEQ)?;
         let dir = self.lookup(path.parent().unwrap_or(Path::new("/")))?;
         let there = self.dir(dir).ok_or(Errno::NOTDIR)?.visible.get(name);
         let name = Arc::from(name);
@@ -353,4 +357,3 @@ impl Drop for SimLock {
         });
     }
 }
-
