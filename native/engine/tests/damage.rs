@@ -280,7 +280,10 @@ fn damage_below_the_mark_is_refused_wherever_the_mark_stands_behind_it() {
             Err(Error::Damaged { offset: named, .. }) => {
                 assert!(refused && named == offset, "{offset}: said {named}")
             }
-            Ok((good, bad)) => assert!(!refused && good.len() == 2 && bad.is_empty(), "{offset}: {good:?} {bad:?}"),
+            Ok((good, bad)) => assert!(
+                !refused && good.len() == 2 && bad.is_empty(),
+                "{offset}: {good:?} {bad:?}"
+            ),
             Err(error) => panic!("{offset}: {error}"),
         }
     }

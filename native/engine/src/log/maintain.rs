@@ -170,7 +170,8 @@ impl Log {
                 (entry.first_seq, entry.last_seq) = (active.first_seq, active.last_seq);
             }
         }
-        self.publish_next(maintenance, next)?;
+        self.publish_next(maintenance, next)
+            .map_err(|failure| failure.error)?;
         for active in gone {
             self.segments.rcu(|segments| {
                 let mut segments = (**segments).clone();
@@ -209,9 +210,12 @@ impl Log {
             first_seq: 0,
             last_seq: 0,
         });
-        if let Err(error) = self.publish_next(maintenance, next) {
-            let _ = self.storage.unlink(segment.path());
-            return Err(error);
+        if let Err(failure) = self.publish_next(maintenance, next) {
+            // A manifest that may stand names the file, so the file stays.
+            if !failure.outcome_unknown {
+                let _ = self.storage.unlink(segment.path());
+            }
+            return Err(failure.error);
         }
         self.segments.rcu(|segments| {
             let mut segments = (**segments).clone();
@@ -224,13 +228,16 @@ impl Log {
         Ok(())
     }
 
-    fn publish_next(&self, maintenance: &mut Maintenance, mut next: Manifest) -> Result<()> {
+    fn publish_next(
+        &self,
+        maintenance: &mut Maintenance,
+        mut next: Manifest,
+    ) -> std::result::Result<(), PublishFailure> {
         next.generation += 1;
-        publish(&*self.storage, &self.dir, &next, !self.config.temporary).map_err(|failure| {
+        publish(&*self.storage, &self.dir, &next, !self.config.temporary).inspect_err(|failure| {
             if failure.outcome_unknown {
                 self.sticky.set(failure.error.clone());
             }
-            failure.error
         })?;
         maintenance.manifest = next;
         Ok(())
