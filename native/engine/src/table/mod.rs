@@ -164,7 +164,9 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if self.inner.lock.lock().is_some() {
+        if let Some(held) = self.inner.lock.lock().as_ref() {
+            // From here on an opening of the directory waits for the close instead of being refused.
+            held.closing();
             let inner = Arc::clone(&self.inner);
             background::run_once(move || {
                 // Nobody is left to be told; the next opening recovers what a failed close left.
