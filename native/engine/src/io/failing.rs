@@ -89,7 +89,7 @@ impl Storage for Failing {
         self.ask(Call::Create)?;
         Ok(match &self.inner {
             Inner::Sim(sim) => FailingFile::over_sim(sim.create_file(path)?, &self.watch),
-            Inner::Other(storage) => FailingFile::new(storage.create(path)?, &self.watch),
+            Inner::Other(storage) => FailingFile::over_any(storage.create(path)?, &self.watch),
         })
     }
 
@@ -97,7 +97,7 @@ impl Storage for Failing {
         self.ask(Call::Open)?;
         Ok(match &self.inner {
             Inner::Sim(sim) => FailingFile::over_sim(sim.open_file(path, write)?, &self.watch),
-            Inner::Other(storage) => FailingFile::new(storage.open(path, write)?, &self.watch),
+            Inner::Other(storage) => FailingFile::over_any(storage.open(path, write)?, &self.watch),
         })
     }
 

@@ -138,12 +138,14 @@ impl Sim {
     }
 
     /// What a power loss after so many operations leaves, by this plan.
+    #[must_use]
     pub fn crash(&self, at: usize, plan: &Plan) -> Sim {
         self.crash_point(at).image(plan)
     }
 
     /// What a process finds that is started after a kill after so many operations: all of them done, what was not synced
     /// still at risk.
+    #[must_use]
     pub fn kill(&self, at: usize) -> Sim {
         self.crash_point(at).kill()
     }

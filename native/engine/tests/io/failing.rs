@@ -92,11 +92,13 @@ fn a_write_can_fail_half_done() {
     assert_eq!(bytes(&sim), b"abcd");
 }
 
+type Attempt<'a> = dyn Fn(&Failing, &dyn File) -> std::io::Result<()> + 'a;
+
 #[test]
 fn any_call_fails_when_asked() {
     let dir = Path::new("/t");
     let (f, g, d) = (dir.join("f"), dir.join("g"), dir.join("d"));
-    let tries: [(Call, &dyn Fn(&Failing, &dyn File) -> std::io::Result<()>); 18] = [
+    let tries: [(Call, &Attempt); 18] = [
         (Call::Create, &|fs, _| fs.create(&g).map(drop)),
         (Call::Open, &|fs, _| fs.open(&f, false).map(drop)),
         (Call::Stat, &|fs, _| fs.stat_follow(&f).map(drop)),

@@ -1,5 +1,11 @@
 //! The file systems of the engine: the operating system's, the simulated one and the failing one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod cases;
 mod crash;
 mod failing;

@@ -93,17 +93,18 @@ fn the_limit_on_file_sizes_is_an_error_and_not_a_signal() {
     succeeds(in_child("file size limit", dir.as_ref()));
 }
 
+#[track_caller]
+fn too_big(result: std::io::Result<()>) {
+    let errno = result.unwrap_err().raw_os_error();
+    assert_eq!(errno, Some(Errno::FBIG.raw_os_error()));
+}
+
 fn file_size_limit(dir: &Path) {
     let maximum = getrlimit(Resource::Fsize).maximum;
     let limit_to = |current| {
         let limit = Rlimit { current, maximum };
         setrlimit(Resource::Fsize, limit).unwrap();
     };
-    #[track_caller]
-    fn too_big(result: std::io::Result<()>) {
-        let errno = result.unwrap_err().raw_os_error();
-        assert_eq!(errno, Some(Errno::FBIG.raw_os_error()));
-    }
     let file = Os.create(&dir.join("f")).unwrap();
     limit_to(Some(10_000));
     file.write_at(&[1; 9000], 0).unwrap();
@@ -200,7 +201,7 @@ fn a_read_that_may_not_wait_says_so_when_the_bytes_are_on_disk_only() {
     let dir = TempDir::new();
     let path = dir.join("f");
     let file = Os.create(&path).unwrap();
-    file.write_at(&[7; 1 << 20], 0).unwrap();
+    file.write_at(&vec![7; 1 << 20], 0).unwrap();
     file.sync().unwrap();
     let mut buf = vec![0; 1 << 20];
     if file.read_at_nowait(&mut buf, 0).is_err() {
@@ -269,19 +270,19 @@ fn a_full_disk_is_an_error_until_there_is_room() {
     };
     let dir = &disk.0;
     let other = Os.create(&dir.join("other")).unwrap();
-    other.write_at(&[1; 128 << 10], 0).unwrap();
+    other.write_at(&vec![1; 128 << 10], 0).unwrap();
     let file = Os.create(&dir.join("f")).unwrap();
-    file.write_at(&[2; 64 << 10], 0).unwrap();
+    file.write_at(&vec![2; 64 << 10], 0).unwrap();
     let full = |result: std::io::Result<()>| assert_eq!(result.unwrap_err().kind(), ErrorKind::StorageFull);
     full(file.preallocate(1 << 20));
-    full(file.write_at(&[3; 256 << 10], 64 << 10));
+    full(file.write_at(&vec![3; 256 << 10], 64 << 10));
     // What was written of it can be cut back.
     file.truncate(64 << 10).unwrap();
-    let mut bytes = [0; 64 << 10];
+    let mut bytes = vec![0; 64 << 10];
     file.read_at(&mut bytes, 0).unwrap();
     assert!(bytes.iter().all(|byte| *byte == 2));
     drop(other);
     Os.unlink(&dir.join("other")).unwrap();
-    file.write_at(&[4; 100 << 10], 64 << 10).unwrap();
+    file.write_at(&vec![4; 100 << 10], 64 << 10).unwrap();
     file.sync().unwrap();
 }

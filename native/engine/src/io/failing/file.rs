@@ -18,7 +18,7 @@ pub(super) struct FailingFile {
 }
 
 impl FailingFile {
-    pub(super) fn new(inner: Arc<dyn File>, watch: &Arc<Mutex<Watch>>) -> Arc<dyn File> {
+    pub(super) fn over_any(inner: Arc<dyn File>, watch: &Arc<Mutex<Watch>>) -> Arc<dyn File> {
         let (sim, watch) = (None, watch.clone());
         Arc::new(Self { inner, sim, watch })
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Asking the kernel costs as much as a tenth of a small write, so an answer holds for so many bytes of growth.
+/// Asking the kernel costs about half as much as a small write, so an answer holds for so many bytes of growth.
 const STEP: u64 = 1 << 20;
 
 /// What is known of the limit for one file.

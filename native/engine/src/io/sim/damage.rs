@@ -126,13 +126,12 @@ impl Disk {
     fn fingerprint(&self, dir: Ino, hash: &mut u64) {
         for (name, ino) in self.dir(dir).into_iter().flat_map(|dir| dir.visible.iter()) {
             *hash = xxh3_64_with_seed(name.as_bytes(), *hash);
-            match self.file(*ino) {
-                Some(file) => *hash = xxh3_64_with_seed(&file.visible.hash().to_le_bytes(), *hash),
-                None => {
-                    self.fingerprint(*ino, hash);
-                    // The end of a directory: names in it and names beside it are not the same.
-                    *hash = xxh3_64_with_seed(b"..", *hash);
-                }
+            if let Some(file) = self.file(*ino) {
+                *hash = xxh3_64_with_seed(&file.visible.hash().to_le_bytes(), *hash);
+            } else {
+                self.fingerprint(*ino, hash);
+                // The end of a directory: names in it and names beside it are not the same.
+                *hash = xxh3_64_with_seed(b"..", *hash);
             }
         }
     }

@@ -145,7 +145,7 @@ pub(super) fn enumerate(lens: &[u64], seeds: u64) -> Vec<Plan> {
     plans
 }
 
-/// Spreads a number over all bits (the finalizer of SplitMix64).
+/// Spreads a number over all bits (the finalizer of `SplitMix64`).
 fn mix(n: u64) -> u64 {
     let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

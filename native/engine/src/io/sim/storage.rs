@@ -257,7 +257,7 @@ impl SimFile {
         self.sim.lock().sync_as(self.ino, false, false)
     }
 
-    fn change(&self, change: Change) -> Result<()> {
+    fn change(&self, change: Change) {
         let state = &mut *self.sim.lock();
         let written = state.disk.file(self.ino).map_or(0, |file| file.written);
         let kind = match &change {
@@ -268,7 +268,6 @@ impl SimFile {
         };
         let ino = self.ino;
         state.log(Op::Change { ino, change, kind });
-        Ok(())
     }
 
     fn may_write(&self, otherwise: Errno) -> Result<()> {
@@ -301,7 +300,8 @@ impl File for SimFile {
             return Ok(());
         }
         let data = Arc::from(buf);
-        self.change(Change::Write { offset, data })
+        self.change(Change::Write { offset, data });
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
@@ -313,7 +313,8 @@ impl File for SimFile {
         if len > LEN_MAX {
             return Err(Errno::FBIG.into());
         }
-        self.change(Change::Truncate { len })
+        self.change(Change::Truncate { len });
+        Ok(())
     }
 
     fn preallocate(&self, len: u64) -> Result<()> {
@@ -324,7 +325,8 @@ impl File for SimFile {
         if len <= self.len()? {
             return Ok(());
         }
-        self.change(Change::Preallocate { len })
+        self.change(Change::Preallocate { len });
+        Ok(())
     }
 
     fn len(&self) -> Result<u64> {
