@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_panic_does_not_end_the_service() {
-        for _ in 0..MAX_THREADS + 1 {
+        for _ in 0..=MAX_THREADS {
             run_once(|| panic!("seeded"));
         }
         let (tx, rx) = mpsc::channel();

@@ -1,4 +1,11 @@
 //! Damaged files: what a crash can have done is cut, everything else is refused by name and place, and nothing wrong is ever read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -14,6 +21,8 @@ use common::{contents, key, meta, put};
 
 const DIR: &str = "/t";
 
+/// The objects that were read, and the keys that gave an error.
+type ReadAll = (BTreeMap<Vec<u8>, Vec<u8>>, Vec<Vec<u8>>);
 type Contents = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn open(sim: &Sim, max_file_size: u64) -> Result<Table> {
@@ -98,7 +107,7 @@ fn every_byte_cut_of_a_log_opens_to_a_prefix() {
 }
 
 /// What opening and reading everything gives: the objects that were read, the error of the opening or that of some key.
-fn read_all(sim: &Sim) -> std::result::Result<(BTreeMap<Vec<u8>, Vec<u8>>, Vec<Vec<u8>>), Error> {
+fn read_all(sim: &Sim) -> Result<ReadAll> {
     let table = open(sim, 1500)?;
     let (mut good, mut bad) = (BTreeMap::new(), Vec::new());
     let mut cursor = Cursor::default();

@@ -1,5 +1,12 @@
 //! Every call to the disk fails once, or from then on: each operation is done whole or not at all and says which, nothing acknowledged is
 //! lost, and the table goes on when the disk does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
