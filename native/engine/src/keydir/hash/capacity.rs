@@ -14,7 +14,7 @@ pub(super) const MIN: u32 = 6;
 /// Up to this capacity a shard doubles, beyond it grows by a quarter.
 const SMALL: u32 = 48;
 
-/// The most entries that a capacity may have: 27/32 of it. Growth by a quarter leaves it filled to 0.675.
+/// The most entries that a capacity may have: three quarters. Growth by a quarter leaves it filled to 0.6.
 pub(super) fn max_len(capacity: u32) -> u32 {
     (u64::from(capacity) * 27 / 32) as u32
 }

@@ -86,6 +86,14 @@ impl HashKeydir {
         self.shards[shard_of(hash)].read(|view| view.get(h32, key))
     }
 
+    /// The location of a record whose key has this hash as far as the keydir keeps it (40 bits in all); `None` means that the key is
+    /// surely not there. Does not look at key bytes, which saves a cache miss. The caller compares the key with the
+    /// record's, and asks [`HashKeydir::get`] in the rare case that it is another one.
+    pub fn candidate(&self, hash: u64) -> Result<Option<Location>, Busy> {
+        let h32 = h32_of(hash);
+        self.shards[shard_of(hash)].read(|view| view.candidate(h32))
+    }
+
     /// Looks a key up; if it is there, its stored bytes, suffix included, replace what is in `stored`.
     pub fn get_stored(
         &self,

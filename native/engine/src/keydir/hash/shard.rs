@@ -158,6 +158,25 @@ impl<'g> View<'g> {
         Ok(None)
     }
 
+    /// The location of the first entry with this hash, whatever its key is.
+    #[inline]
+    pub(super) fn candidate(&self, h32: u32) -> Result<Option<Location>, Changed> {
+        let mut found = None;
+        for slot in self.from(h32) {
+            let meta = slot.meta();
+            let hash = slots::hash_of(meta);
+            if meta == 0 || hash > h32 {
+                break;
+            }
+            if hash == h32 {
+                found = Some(Location::from_bits(slot.location()));
+                break;
+            }
+        }
+        self.check()?;
+        Ok(found)
+    }
+
     /// Looks a key up.
     #[inline]
     pub(super) fn get(&self, h32: u32, key: Key<'_>) -> Result<Option<Hit>, Changed> {

@@ -206,3 +206,71 @@ fn removing_what_is_not_there_does_nothing() {
     assert_eq!(remove(&keydir, Key::plain(b"b")), None);
     assert_eq!(keydir.len(), 1);
 }
+
+#[test]
+fn deletes_alone_give_key_bytes_back() {
+    let keydir = HashKeydir::new(3);
+    let key = |i: u32| [i.to_be_bytes(); 50].concat();
+    for i in 0..50_000 {
+        put(&keydir, Key::plain(&key(i)), 0);
+    }
+    let before = keydir.memory_bytes();
+    for i in (0..50_000).filter(|i| i % 5 != 0) {
+        assert!(remove(&keydir, Key::plain(&key(i))).is_some());
+    }
+    check(&keydir);
+    let after = keydir.memory_bytes();
+    assert!(
+        after < before * 2 / 5,
+        "{after} bytes of {before} for a fifth of the keys"
+    );
+}
+
+#[test]
+fn key_bytes_come_back_when_all_hashes_are_the_same() {
+    let keydir = HashKeydir::new(3);
+    let hash = hash_from(1, u32::MAX);
+    let mut before = 0;
+    for i in 0..8_000_u32 {
+        let mut guard = keydir.lock(1);
+        guard
+            .put(
+                hash,
+                Key::plain(&(i * 7919).to_le_bytes()),
+                Location::from_bits(0),
+            )
+            .unwrap();
+        if i < 1_000 {
+            before = keydir.memory_bytes();
+        } else {
+            assert!(
+                guard
+                    .remove(hash, Key::plain(&((i - 1_000) * 7919).to_le_bytes()))
+                    .is_some()
+            );
+        }
+    }
+    check(&keydir);
+    let after = keydir.memory_bytes();
+    assert!(after < before * 5 / 4, "{after} bytes of {before}");
+}
+
+#[test]
+fn a_candidate_is_the_record_of_the_hash() {
+    let keydir = HashKeydir::new(3);
+    let hash = hash_from(1, 9);
+    assert_eq!(keydir.candidate(hash), Ok(None));
+    put(&keydir, Key::plain(b"elsewhere"), 1);
+    keydir
+        .lock(1)
+        .put(hash, Key::plain(b"a"), Location::from_bits(2))
+        .unwrap();
+    assert_eq!(keydir.candidate(hash), Ok(Some(Location::from_bits(2))));
+    assert_eq!(keydir.candidate(hash_from(1, 8)), Ok(None));
+    assert_eq!(keydir.candidate(hash_from(1, 10)), Ok(None));
+    keydir
+        .lock(1)
+        .put(hash, Key::plain(b"b"), Location::from_bits(3))
+        .unwrap();
+    assert!(keydir.candidate(hash).unwrap().is_some());
+}

@@ -48,7 +48,7 @@ impl Hashing {
     fn hash(self, id: u32) -> u64 {
         match self {
             Hashing::Tied => hash_from(
-                if id % 3 == 0 { 0 } else { 255 },
+                if id.is_multiple_of(3) { 0 } else { 255 },
                 [0, 1, 7 << 28, u32::MAX][id as usize % 4],
             ),
             Hashing::AtEnd => hash_from(9, u32::MAX - id % 50),
@@ -96,7 +96,7 @@ impl Model {
         match op {
             Op::Put(id, suffix, location) => self.put(*id, suffix, *location),
             Op::PutRange(first, count) => {
-                (*first..first + count).for_each(|id| self.put(id, &[], u64::from(id)))
+                (*first..first + count).for_each(|id| self.put(id, &[], u64::from(id)));
             }
             Op::SetLocation(id, location) => {
                 let old = self.with(*id, b"x", |keydir, hash, key| {

@@ -26,7 +26,7 @@ fn hash(id: u32) -> u64 {
     let mixed = xxh3_64_with_seed(&id.to_le_bytes(), 1);
     hash_from(
         mixed as u8 % 3,
-        if id % 16 == 0 {
+        if id.is_multiple_of(16) {
             u32::MAX - id % 5
         } else {
             (mixed >> 8) as u32
@@ -81,7 +81,7 @@ fn read(keydir: &HashKeydir, done: &AtomicBool, seed: u64) -> u64 {
         for _ in 0..100 {
             looks += 1;
             let random = xxh3_64_with_seed(&looks.to_le_bytes(), seed) as u32;
-            let id = if looks % 2 == 0 {
+            let id = if looks.is_multiple_of(2) {
                 random % STABLE
             } else {
                 random % KEYS
