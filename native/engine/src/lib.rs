@@ -5,6 +5,7 @@
 
 pub mod background;
 pub mod cache;
+mod dir;
 pub mod error;
 pub mod format;
 pub mod io;

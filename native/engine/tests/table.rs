@@ -208,3 +208,49 @@ fn other_properties_than_the_stored_ones_are_refused() {
     ));
     dir.reopen();
 }
+
+#[test]
+fn a_renamed_table_goes_on_and_is_found_at_its_new_place() {
+    let dir = TestDir::new().max_file_size(1000);
+    let table = dir.open();
+    for i in 0..100u8 {
+        put(&table, &[i], &[i; 30]);
+    }
+    let to = dir.path().with_extension("renamed").join("deeper");
+    table.rename(&to, b"new name").unwrap();
+    assert_eq!(table.dir(), to);
+    assert!(!dir.path().exists());
+    // Sealed segments are opened by their new paths, and new ones are made there.
+    for i in 0..100u8 {
+        assert_eq!(get(&table, &[i]), Some(vec![i; 30]));
+        put(&table, &[i], &[i; 31]);
+    }
+    assert!(matches!(table.rename(&to, b""), Err(Error::NotATable { .. })));
+    table.close().unwrap();
+    let moved = TestDir::at(&to);
+    let table = moved.reopen();
+    assert_eq!(table.meta().name, b"new name");
+    assert_eq!(table.len(), 100);
+    table.destroy().unwrap();
+    std::fs::remove_dir(to.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn descriptors_are_bounded_however_many_segments_there_are() {
+    let dir = TestDir::new().max_file_size(500);
+    let table = dir.open();
+    for i in 0..=255u8 {
+        put(&table, &[i], &[i; 300]);
+    }
+    table.close().unwrap();
+    let table = dir.reopen();
+    for i in 0..=255u8 {
+        assert_eq!(get(&table, &[i]), Some(vec![i; 300]));
+    }
+    assert!(table.stats().segments > 100);
+    let held = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    let held = held.filter(|path| path.starts_with(dir.path())).count();
+    assert!(held <= 16, "{held} descriptors");
+}

@@ -254,7 +254,7 @@ impl Log {
         }
         if let Err(e) = done {
             active.left_behind = active.file.truncate(u64::from(offset)).is_err();
-            return Err(Error::io("write", active.segment.path(), e));
+            return Err(Error::io("write", &active.segment.path(), e));
         }
         active.tail += len as u32;
         end.next_seq += count;

@@ -66,6 +66,42 @@ impl Log {
         done
     }
 
+    /// Moves the table's directory to `to`, where nothing may stand, and stores the table's new name.
+    pub fn rename(&self, to: &Path, name: &[u8]) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        self.check_open()?;
+        self.sticky.check()?;
+        let storage = &*self.storage;
+        match storage.stat(to).map_err(|e| Error::io("rename", to, e))? {
+            None => {}
+            Some(_) => {
+                return Err(Error::NotATable {
+                    path: to.to_path_buf(),
+                    what: "something stands there",
+                });
+            }
+        }
+        let parent = |path: &Path| path.parent().map(Path::to_path_buf);
+        let (old, new) = (parent(&self.dir.path()), parent(to));
+        if let Some(new) = &new {
+            storage
+                .create_dir_all(new)
+                .map_err(|e| Error::io("create", new, e))?;
+        }
+        self.dir
+            .rename(to, |from, to| storage.rename(from, to))
+            .map_err(|e| Error::io("rename", to, e))?;
+        if !self.config.temporary {
+            for dir in [old, new].into_iter().flatten() {
+                storage.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))?;
+            }
+        }
+        let mut next = maintenance.manifest.clone();
+        next.meta.name = name.to_vec();
+        self.publish_next(&mut maintenance, next)
+            .map_err(|failure| failure.error)
+    }
+
     /// Stops all appending without making anything durable: the table is about to be deleted.
     pub fn abandon(&self) {
         let _maintenance = self.maintenance.lock();
@@ -146,7 +182,7 @@ impl Log {
     /// A sync that fails is never tried again: the kernel may have dropped the pages and would report success.
     fn sync_segment(&self, active: &Active) -> Result<()> {
         active.file.sync().map_err(|e| {
-            let error = Error::io("sync", active.segment.path(), e);
+            let error = Error::io("sync", &active.segment.path(), e);
             self.sticky.set(error.clone());
             self.answer_waiters();
             error
@@ -179,7 +215,7 @@ impl Log {
                 segments
             });
             // A file that stays is an orphan, which the next opening removes.
-            let _ = self.storage.unlink(active.segment.path());
+            let _ = self.storage.unlink(&active.segment.path());
         }
         Ok(())
     }
@@ -213,7 +249,7 @@ impl Log {
         if let Err(failure) = self.publish_next(maintenance, next) {
             // A manifest that may stand names the file, so the file stays.
             if !failure.outcome_unknown {
-                let _ = self.storage.unlink(segment.path());
+                let _ = self.storage.unlink(&segment.path());
             }
             return Err(failure.error);
         }
@@ -234,7 +270,7 @@ impl Log {
         mut next: Manifest,
     ) -> std::result::Result<(), PublishFailure> {
         next.generation += 1;
-        publish(&*self.storage, &self.dir, &next, !self.config.temporary).inspect_err(|failure| {
+        publish(&*self.storage, &self.dir.path(), &next, !self.config.temporary).inspect_err(|failure| {
             if failure.outcome_unknown {
                 self.sticky.set(failure.error.clone());
             }
@@ -269,7 +305,7 @@ pub(crate) fn create_segment(
     table: u64,
     durable: bool,
 ) -> Result<Arc<dyn File>> {
-    let path = segment.path();
+    let path = &segment.path();
     let file = storage.create(path).map_err(|e| Error::io("create", path, e))?;
     let made = (|| {
         let header: [u8; HEADER_LEN as usize] = header(segment.id, table);

@@ -7,7 +7,7 @@ mod append;
 mod maintain;
 mod waiters;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -19,6 +19,7 @@ pub(crate) use maintain::create_segment;
 pub use maintain::publish;
 pub use waiters::Notify;
 
+use crate::dir::Dir;
 use crate::format::manifest::Manifest;
 use crate::io::{File, Storage};
 use crate::segment::handles::Handles;
@@ -28,8 +29,8 @@ use crate::table::Config;
 use crate::{Error, Result};
 use waiters::Waiters;
 
-/// Descriptors of segments that a table holds at most, its active segment included.
-const MAX_HANDLES: usize = 14;
+/// Descriptors of segments that a table holds at most for reading. Those that it writes to and the lock come on top: 16 in all.
+const MAX_HANDLES: usize = 10;
 /// Above so many bytes that no sync has covered, appends may have to wait for the disk and do so where waiting is allowed.
 pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
 
@@ -37,7 +38,7 @@ pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Log {
     pub(crate) storage: Arc<dyn Storage>,
-    dir: PathBuf,
+    dir: Arc<Dir>,
     table: u64,
     config: Config,
     segments: ArcSwap<Segments>,
@@ -67,7 +68,7 @@ impl Log {
     /// The log of a table whose manifest is published and names `end` as its last, empty, unsealed segment.
     pub fn new(
         storage: Arc<dyn Storage>,
-        dir: &Path,
+        dir: Arc<Dir>,
         config: Config,
         manifest: Manifest,
         segments: Segments,
@@ -80,7 +81,7 @@ impl Log {
         Log {
             handles,
             storage,
-            dir: dir.to_path_buf(),
+            dir,
             table: manifest.table,
             config,
             segments: ArcSwap::from_pointee(segments),
@@ -102,8 +103,8 @@ impl Log {
     }
 
     /// The table's directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path()
     }
 
     /// How the table was opened.

@@ -24,7 +24,7 @@ impl Opening<'_> {
             let (file, len) = self.open_segment(&segment)?;
             if len < entry.len {
                 return Err(Error::Damaged {
-                    path: segment.path().to_path_buf(),
+                    path: segment.path(),
                     offset: len,
                     what: "the file is shorter than the manifest says",
                 });
@@ -38,7 +38,7 @@ impl Opening<'_> {
 
     /// Opens a segment that must be there and checks its header; its file and its length in bytes.
     pub(super) fn open_segment(&self, segment: &Segment) -> Result<(Arc<dyn File>, u64)> {
-        let path = segment.path();
+        let path = &segment.path();
         let file = self.storage.open(path, false).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::Missing {
                 path: path.to_path_buf(),
@@ -69,13 +69,13 @@ impl Opening<'_> {
         let mut seq = entry.first_seq.saturating_sub(1);
         while pos < scanner.end() {
             let damaged = |what| Error::Damaged {
-                path: segment.path().to_path_buf(),
+                path: segment.path(),
                 offset: pos,
                 what,
             };
             let frame = match scanner
                 .at(pos, false)
-                .map_err(|e| Error::io("read", segment.path(), e))?
+                .map_err(|e| Error::io("read", &segment.path(), e))?
             {
                 Found::Frame(frame) => frame,
                 Found::Bad(bad) => return Err(damaged(explain(bad))),
@@ -92,7 +92,7 @@ impl Opening<'_> {
         }
         if seq != entry.last_seq {
             return Err(Error::Damaged {
-                path: segment.path().to_path_buf(),
+                path: segment.path(),
                 offset: pos,
                 what: "the segment ends before its last record",
             });
@@ -119,7 +119,7 @@ impl Refused {
         match self {
             Refused::Full => Error::KeydirFull,
             Refused::Alien => Error::Damaged {
-                path: segment.path().to_path_buf(),
+                path: segment.path(),
                 offset,
                 what: "a table of this type has no such record",
             },

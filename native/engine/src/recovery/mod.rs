@@ -19,6 +19,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::dir::Dir;
 use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::parse_file_name;
 use crate::io::{Kind, Storage};
@@ -41,14 +42,13 @@ pub struct Opened {
     pub log: Log,
     /// Its live keys.
     pub keydir: HashKeydir,
-    /// What is stored of the table.
-    pub meta: Meta,
 }
 
 /// What the steps of an opening share.
 struct Opening<'a> {
     storage: &'a Arc<dyn Storage>,
     dir: &'a Path,
+    shared_dir: Arc<Dir>,
     config: &'a Config,
     keydir: HashKeydir,
     manifest: Manifest,
@@ -88,6 +88,7 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
     let mut opening = Opening {
         storage,
         dir,
+        shared_dir: Arc::new(Dir::new(dir)),
         config: &config,
         keydir,
         manifest,
@@ -118,24 +119,19 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         manifest,
         segments,
         last_seq,
+        shared_dir,
         ..
     } = opening;
-    let meta = manifest.meta.clone();
     let log = Log::new(
         Arc::clone(storage),
-        dir,
+        shared_dir,
         config,
         manifest,
         segments,
         active,
         last_seq,
     );
-    Ok(Opened {
-        lock,
-        log,
-        keydir,
-        meta,
-    })
+    Ok(Opened { lock, log, keydir })
 }
 
 impl Opening<'_> {
@@ -155,7 +151,7 @@ impl Opening<'_> {
 
     fn add_slot(&mut self, id: u32) -> Result<Arc<Segment>> {
         let slot = u16::try_from(self.segments.len()).map_err(|_| Error::TooManySegments)?;
-        let segment = Arc::new(Segment::new(self.dir, id, slot));
+        let segment = Arc::new(Segment::new(&self.shared_dir, id, slot));
         self.segments.push(Some(Arc::clone(&segment)));
         Ok(segment)
     }

@@ -178,7 +178,7 @@ impl Opening<'_> {
             let Found::Frame(frame) = piece
                 .scanner
                 .at(pos, false)
-                .map_err(|e| Error::io("read", piece.segment.path(), e))?
+                .map_err(|e| Error::io("read", &piece.segment.path(), e))?
             else {
                 return Err(changed(piece, pos));
             };
@@ -206,7 +206,7 @@ fn refuse_damage(pieces: &mut [Piece], survey: &mut Survey) -> Result<()> {
         return Ok(());
     }
     Err(Error::Damaged {
-        path: pieces[at].segment.path().to_path_buf(),
+        path: pieces[at].segment.path(),
         offset: pos,
         what: explain(bad),
     })
@@ -242,7 +242,7 @@ impl Copier {
             let Found::Frame(frame) = piece
                 .scanner
                 .at(pos, true)
-                .map_err(|e| Error::io("read", piece.segment.path(), e))?
+                .map_err(|e| Error::io("read", &piece.segment.path(), e))?
             else {
                 return Err(changed(piece, pos));
             };
@@ -274,7 +274,7 @@ impl Copier {
     fn flush(&mut self) -> Result<()> {
         if let (Some((segment, file)), Some(entry)) = (&self.target, &self.entry) {
             file.write_at(&self.buf, entry.len - self.buf.len() as u64)
-                .map_err(|e| Error::io("write", segment.path(), e))?;
+                .map_err(|e| Error::io("write", &segment.path(), e))?;
         }
         self.buf.clear();
         Ok(())
@@ -283,7 +283,7 @@ impl Copier {
     fn finish(&mut self, opening: &mut Opening<'_>) -> Result<()> {
         self.flush()?;
         if let (Some((segment, file)), Some(entry)) = (self.target.take(), self.entry.take()) {
-            file.sync().map_err(|e| Error::io("sync", segment.path(), e))?;
+            file.sync().map_err(|e| Error::io("sync", &segment.path(), e))?;
             opening.manifest.segments.push(entry);
         }
         Ok(())
@@ -291,11 +291,11 @@ impl Copier {
 }
 
 fn read_error(piece: &Piece, e: std::io::Error) -> Error {
-    Error::io("read", piece.segment.path(), e)
+    Error::io("read", &piece.segment.path(), e)
 }
 
 fn changed(piece: &Piece, offset: u64) -> Error {
-    let path = piece.segment.path().to_path_buf();
+    let path = piece.segment.path();
     Error::Damaged {
         path,
         offset,

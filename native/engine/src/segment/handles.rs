@@ -38,10 +38,9 @@ impl Handles {
         if wait == Wait::Never {
             return Err(Error::WouldBlock);
         }
-        let file = self
-            .storage
-            .open(segment.path(), false)
-            .map_err(|e| Error::io("open", segment.path(), e))?;
+        let file = segment
+            .open(&*self.storage)
+            .map_err(|e| Error::io("open", &segment.path(), e))?;
         self.put(segment, file);
         Ok(Guard::from_inner(segment.handle.load_full()))
     }

@@ -4,13 +4,15 @@ pub mod handles;
 pub mod read;
 pub mod scan;
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use crate::dir::Dir;
 use crate::format;
-use crate::io::File;
+use crate::io::{File, Storage};
 
 /// One segment of an open table.
 #[derive(Debug)]
@@ -19,7 +21,8 @@ pub struct Segment {
     pub id: u32,
     /// Its number in this opening of the table, which the keydir's locations use.
     pub slot: u16,
-    path: PathBuf,
+    dir: Arc<Dir>,
+    name: String,
     handle: ArcSwapOption<Handle>,
 }
 
@@ -29,19 +32,24 @@ pub struct Handle(pub Arc<dyn File>);
 
 impl Segment {
     /// A segment of the table in `dir`, its descriptor not open.
-    pub fn new(dir: &Path, id: u32, slot: u16) -> Self {
-        let path = dir.join(format::segment::file_name(id));
+    pub fn new(dir: &Arc<Dir>, id: u32, slot: u16) -> Self {
         Segment {
             id,
             slot,
-            path,
+            dir: Arc::clone(dir),
+            name: format::segment::file_name(id),
             handle: ArcSwapOption::empty(),
         }
     }
 
-    /// Its file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where its file stands now.
+    pub fn path(&self) -> PathBuf {
+        self.dir.with(|dir| dir.join(&self.name))
+    }
+
+    /// Opens its file for reading.
+    pub fn open(&self, storage: &dyn Storage) -> io::Result<Arc<dyn File>> {
+        self.dir.with(|dir| storage.open(&dir.join(&self.name), false))
     }
 }
 

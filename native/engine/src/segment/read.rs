@@ -24,7 +24,7 @@ pub fn read_put<'b>(
     buf: &'b mut Vec<u8>,
 ) -> Result<Frame<'b>> {
     let damaged = |what| Error::Damaged {
-        path: segment.path().to_path_buf(),
+        path: segment.path(),
         offset: u64::from(offset),
         what,
     };
@@ -65,7 +65,7 @@ fn frame_len(
     buf.resize(MAX_HEAD_LEN, 0);
     read(handle, segment, offset, wait, buf)?;
     let damaged = |bad| Error::Damaged {
-        path: segment.path().to_path_buf(),
+        path: segment.path(),
         offset: u64::from(offset),
         what: explain(bad),
     };
@@ -81,11 +81,11 @@ fn read(handle: &Handle, segment: &Segment, offset: u32, wait: Wait, buf: &mut [
     done.map_err(|e| match e.kind() {
         ErrorKind::WouldBlock => Error::WouldBlock,
         ErrorKind::UnexpectedEof => Error::Damaged {
-            path: segment.path().to_path_buf(),
+            path: segment.path(),
             offset: u64::from(offset),
             what: "the file ends before the record does",
         },
-        _ => Error::io("read", segment.path(), e),
+        _ => Error::io("read", &segment.path(), e),
     })
 }
 

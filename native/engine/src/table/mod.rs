@@ -9,7 +9,7 @@ mod scan;
 mod types;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -37,7 +37,6 @@ pub struct Table {
 #[derive(Debug)]
 struct Inner {
     log: Log,
-    meta: Meta,
     keydir: ArcSwap<HashKeydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
@@ -53,15 +52,9 @@ impl Table {
     /// Opens the table in `dir`, creating the directory if need be (see [`Open`]). Waits for the disk.
     pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Table> {
         let cache = config.cache.then(TableCache::default);
-        let Opened {
-            lock,
-            log,
-            keydir,
-            meta,
-        } = recovery::open(storage, dir, open, config)?;
+        let Opened { lock, log, keydir } = recovery::open(storage, dir, open, config)?;
         let inner = Arc::new_cyclic(|itself| Inner {
             log,
-            meta,
             keydir: ArcSwap::from_pointee(keydir),
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
@@ -74,13 +67,20 @@ impl Table {
     }
 
     /// The table's directory.
-    pub fn dir(&self) -> &Path {
+    pub fn dir(&self) -> PathBuf {
         self.inner.log.dir()
     }
 
     /// What is stored of the table.
     pub fn meta(&self) -> Meta {
-        self.inner.meta.clone()
+        self.inner.log.meta()
+    }
+
+    /// Moves the table's directory to `to`, where nothing may stand, and stores the name. After a crash the directory stands at one of the
+    /// two places. Readers and writers go on meanwhile. Waits for the disk.
+    pub fn rename(&self, to: &Path, name: &[u8]) -> Result<()> {
+        self.inner.check()?;
+        self.inner.log.rename(to, name)
     }
 
     /// How the table was opened.
@@ -98,7 +98,7 @@ impl Table {
     pub fn destroy(&self) -> Result<()> {
         self.inner.close(|log| {
             log.abandon();
-            delete(&*log.storage, log.dir())
+            delete(&*log.storage, &log.dir())
         })
     }
 

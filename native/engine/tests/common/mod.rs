@@ -27,6 +27,14 @@ impl TestDir {
         }
     }
 
+    /// A table's directory that is there already.
+    pub fn at(path: &Path) -> Self {
+        TestDir {
+            path: path.to_path_buf(),
+            config: Config::default(),
+        }
+    }
+
     pub fn max_file_size(mut self, bytes: u64) -> Self {
         self.config.max_file_size = bytes;
         self
