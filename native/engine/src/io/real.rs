@@ -20,7 +20,7 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIR_MODE: Mode = Mode::RWXU;
 
 /// The file system of the operating system. Every call may wait for the disk, but for
-/// [`File::read_at_nowait`](super::File::read_at_nowait).
+/// [`File::read_at_nowait`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Os;
 

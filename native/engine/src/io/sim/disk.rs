@@ -258,15 +258,13 @@ impl Disk {
     /// A change that touches the directory is durable now as a whole: of a rename between two directories, half cannot
     /// be.
     fn sync_dir(&mut self, ino: Ino) {
-        let mut needed = Vec::new();
-        for pending in self.names.iter_mut().rev() {
-            let synced = pending.hold == Hold::Open && pending.change.touches(ino);
-            if synced || needed.contains(&pending.time) {
+        for pending in &mut self.names {
+            if pending.hold == Hold::Open && pending.change.touches(ino) {
                 pending.hold = Hold::Durable;
-                needed.extend(pending.needs);
             }
         }
-        // Those that stand on one that may be lost stay behind it, so that the order is kept.
+        // Those that stand on one that may be lost stay behind it, so that the order is kept. A rename that they need is
+        // one of these: it shares a directory with them.
         let mut kept: Vec<Pending<NameChange>> = Vec::new();
         for pending in std::mem::take(&mut self.names) {
             let free =

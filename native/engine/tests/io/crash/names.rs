@@ -79,6 +79,23 @@ fn a_file_renamed_twice_has_one_name() {
 }
 
 #[test]
+fn a_durable_rename_makes_the_rename_before_it_durable() {
+    let sim = Sim::new();
+    for dir in ["/a", "/b", "/c"] {
+        sim.create_dir_all(Path::new(dir)).unwrap();
+    }
+    sim.create(Path::new("/a/f")).unwrap();
+    sim.sync_dir(Path::new("/a")).unwrap();
+    sim.rename(Path::new("/a/f"), Path::new("/b/f")).unwrap();
+    sim.rename(Path::new("/b/f"), Path::new("/c/f")).unwrap();
+    sim.sync_dir(Path::new("/c")).unwrap();
+    let point = sim.crash_point(sim.ops());
+    for plan in point.plans(SEEDS) {
+        assert_eq!(point.image(&plan).files(), [Path::new("/c/f")], "{plan:?}");
+    }
+}
+
+#[test]
 fn names_in_two_directories_are_lost_independently() {
     let sim = Sim::new();
     for dir in ["/a", "/b"] {
