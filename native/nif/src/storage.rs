@@ -1,0 +1,14 @@
+//! The file system that tables stand on.
+
+use std::sync::{Arc, LazyLock};
+
+use bets_engine::io::Storage;
+
+mod stub;
+
+static STORAGE: LazyLock<Arc<dyn Storage>> = LazyLock::new(|| Arc::new(stub::Stub));
+
+/// The file system that tables stand on.
+pub fn storage() -> &'static Arc<dyn Storage> {
+    &STORAGE
+}
