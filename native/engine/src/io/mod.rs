@@ -3,6 +3,7 @@
 //! Three implementations stand behind them: [`real`] (the operating system), `sim` (in memory; crashes at any point and
 //! loses, tears or reorders what was not synced) and `failing` (fails the Nth call). Offsets and lengths are in bytes.
 
+mod dirs;
 pub mod real;
 
 use std::fmt::Debug;
