@@ -5,6 +5,7 @@ use rustler::{Atom, Env, Term};
 use crate::atoms;
 use crate::error::Fail;
 use crate::owner;
+use crate::raw::{caller, is_alive};
 use crate::registry;
 use crate::table::{Protection, TableResource};
 
@@ -66,21 +67,21 @@ pub fn is_open(env: Env<'_>, table: &TableResource) -> bool {
 
 fn see_to_owner(env: Env<'_>, table: &TableResource) {
     let owner = table.owner_raw();
-    if owner != owner::caller(env) && !owner::is_alive(Some(env), owner) {
+    if owner != caller(env) && !is_alive(Some(env), owner) {
         owner::orphaned(Some(env), table);
     }
 }
 
 fn check(env: Env<'_>, table: &TableResource, need: Need) -> Result<(), Fail> {
     table.check_state()?;
-    let caller = owner::caller(env);
-    if caller == table.owner_raw() {
+    let me = caller(env);
+    if me == table.owner_raw() {
         return Ok(());
     }
-    if !owner::is_alive(Some(env), table.owner_raw()) {
+    if !is_alive(Some(env), table.owner_raw()) {
         owner::orphaned(Some(env), table);
         table.check_state()?;
-        if caller == table.owner_raw() {
+        if me == table.owner_raw() {
             return Ok(());
         }
     }

@@ -53,5 +53,8 @@ rustler::atoms! {
     r#type = "type",
     type_mismatch,
     undefined,
+    wait,
+    create,
+    existing,
     unsupported_type,
 }

@@ -6,9 +6,11 @@
 use std::path::Path;
 
 use bets_engine::Error;
+use bets_engine::table::TableKind;
 use rustler::{Atom, Encoder, Env, Term};
 
 use crate::atoms;
+use crate::options::kind_atom;
 
 /// Why a body did not give a result.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub enum Fail {
     Engine(Box<Error>),
     /// The stored bytes of an object passed their checksum but are no object.
     Undecodable,
+    /// Tables of this type cannot be used yet.
+    UnsupportedType(TableKind),
     /// The table failed closed earlier.
     TableFailed,
     /// The body panicked.
@@ -57,6 +61,9 @@ impl Fail {
             Fail::Badarg(cause) => (atoms::badarg(), *cause).encode(env),
             Fail::Engine(error) => (atoms::bets(), reason(env, error)).encode(env),
             Fail::Undecodable => (atoms::bets(), atoms::damaged_object()).encode(env),
+            Fail::UnsupportedType(kind) => {
+                (atoms::bets(), (atoms::unsupported_type(), kind_atom(*kind))).encode(env)
+            }
             Fail::TableFailed => (atoms::bets(), atoms::table_failed()).encode(env),
             // The first two never get here: the call is started again instead.
             Fail::Panicked | Fail::WouldWait | Fail::OverBudget => {

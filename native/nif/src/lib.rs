@@ -13,6 +13,7 @@ mod integer;
 mod ops;
 mod options;
 mod owner;
+mod raw;
 mod reaper;
 mod registry;
 mod schedule;

@@ -5,54 +5,13 @@
 //! closing to the [`reaper`](crate::reaper).
 
 use rustler::env::SavedTerm;
-use rustler::sys::{ErlNifPid, enif_is_process_alive, enif_make_pid, enif_self};
-use rustler::{Atom, Encoder, Env, LocalPid, OwnedEnv, ResourceArc, Term};
+use rustler::{Encoder, Env, LocalPid, OwnedEnv, ResourceArc, Term};
 
 use crate::atoms;
 use crate::reaper::{self, Job};
+use crate::raw::{is_alive, pid_word, word_pid};
 use crate::registry;
 use crate::table::TableResource;
-
-/// A pid as a number that fits an atomic. Pids of this node only.
-pub fn to_raw(pid: LocalPid) -> usize {
-    // SAFETY: `enif_make_pid` reads its second argument only.
-    unsafe { enif_make_pid(std::ptr::null_mut(), *pid.as_c_arg()) }
-}
-
-/// The pid of [`to_raw`].
-pub fn from_raw(raw: usize) -> LocalPid {
-    // SAFETY: `ErlNifPid` is a C struct of one word, the pid's term, and `raw` came from `to_raw`.
-    LocalPid::from_c_arg(unsafe { std::mem::transmute::<usize, ErlNifPid>(raw) })
-}
-
-/// An atom as a number that fits an atomic.
-pub fn atom_to_raw(atom: Atom) -> usize {
-    atom.as_c_arg()
-}
-
-/// The atom of [`atom_to_raw`].
-pub fn atom_from_raw(raw: usize) -> Atom {
-    // SAFETY: `Atom` is a transparent wrapper of a term, and `raw` came from `atom_to_raw`.
-    unsafe { std::mem::transmute::<usize, Atom>(raw) }
-}
-
-/// The calling process, as [`to_raw`] gives it.
-pub fn caller(env: Env<'_>) -> usize {
-    let mut pid = std::mem::MaybeUninit::uninit();
-    // SAFETY: the environment is bound to a process, so the pid is written.
-    unsafe {
-        enif_self(env.as_c_arg(), pid.as_mut_ptr());
-        enif_make_pid(env.as_c_arg(), pid.assume_init())
-    }
-}
-
-/// Whether a process lives and has not begun to exit.
-pub fn is_alive(env: Option<Env<'_>>, raw: usize) -> bool {
-    let pid = from_raw(raw);
-    let env = env.map_or(std::ptr::null_mut(), Env::as_c_arg);
-    // SAFETY: the environment is the caller's, or null on a thread that is not the VM's.
-    unsafe { enif_is_process_alive(env, pid.as_c_arg()) != 0 }
-}
 
 /// Who inherits a table, with the data of the message.
 pub struct Heir {
@@ -67,13 +26,13 @@ impl Heir {
         let env = OwnedEnv::new();
         let data = env.save(data);
         Heir {
-            pid: to_raw(pid),
+            pid: pid_word(pid),
             env,
             data,
         }
     }
 
-    /// The heir's pid, as [`to_raw`] gives it.
+    /// The heir's pid, as [`pid_word`] gives it.
     pub fn raw(&self) -> usize {
         self.pid
     }
@@ -97,12 +56,12 @@ pub fn orphaned(env: Option<Env<'_>>, table: &TableResource) {
             return;
         }
         let heir = admin.heir.as_ref().map(Heir::raw).filter(|heir| *heir != dead && is_alive(env, *heir));
-        match heir.map(from_raw).and_then(|heir| Some((heir, arc.monitor(env, &heir)?))) {
+        match heir.map(word_pid).and_then(|heir| Some((heir, arc.monitor(env, &heir)?))) {
             Some((heir, monitor)) => {
                 arc.set_owner(heir);
                 admin.monitor = Some(monitor);
                 if let Some(inheritance) = &admin.heir {
-                    tell(env, &arc, heir, from_raw(dead), |env| inheritance.data(env));
+                    tell(env, &arc, heir, word_pid(dead), |env| inheritance.data(env));
                 }
                 None
             }

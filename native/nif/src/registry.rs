@@ -19,6 +19,7 @@ use rustler::{Atom, Env, ResourceArc};
 use crate::atoms;
 use crate::error::Fail;
 use crate::owner;
+use crate::raw::{atom_word, is_alive};
 use crate::schedule::Call;
 use crate::table::{State, TableResource};
 
@@ -74,14 +75,14 @@ fn shard(name: usize) -> &'static ArcSwap<Names> {
 
 /// Runs `f` with the table of this name.
 pub fn with_name<R>(name: Atom, f: impl FnOnce(Option<&TableResource>) -> R) -> R {
-    let raw = owner::atom_to_raw(name);
+    let raw = atom_word(name);
     let names = shard(raw).load();
     f(names.get(&raw).map(|arc| &**arc))
 }
 
 /// The table of this name.
 pub fn by_name(name: Atom) -> Option<ResourceArc<TableResource>> {
-    let raw = owner::atom_to_raw(name);
+    let raw = atom_word(name);
     shard(raw).load().get(&raw).cloned()
 }
 
@@ -109,7 +110,7 @@ pub struct Claim {
 /// Takes the name and the directory for a table to be opened. Waits for tables there that are just closing, so it is for
 /// dirty schedulers only.
 pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail> {
-    let raw = name.map(owner::atom_to_raw);
+    let raw = name.map(atom_word);
     loop {
         let mut tables = TABLES.lock();
         if tables.halting {
@@ -143,7 +144,7 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
                 published: false,
             });
         };
-        if table.state() != State::Closing && owner::is_alive(Some(env), table.owner_raw()) {
+        if table.state() != State::Closing && is_alive(Some(env), table.owner_raw()) {
             return Err(refusal);
         }
         drop(tables);
@@ -198,7 +199,7 @@ fn remove_name(_tables: &Tables, name: usize, table: &TableResource) {
 /// Takes away the name of a table that is closing.
 pub fn unname(table: &TableResource) {
     if table.options.named {
-        remove_name(&TABLES.lock(), owner::atom_to_raw(table.name()), table);
+        remove_name(&TABLES.lock(), atom_word(table.name()), table);
     }
 }
 
@@ -208,9 +209,9 @@ pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> b
         table.set_name(name);
         return true;
     }
-    let raw = owner::atom_to_raw(name);
+    let raw = atom_word(name);
     if let Some(rival) = by_name(name) {
-        if rival.state() == State::Closing || owner::is_alive(Some(env), rival.owner_raw()) {
+        if rival.state() == State::Closing || is_alive(Some(env), rival.owner_raw()) {
             return false;
         }
         owner::orphaned(Some(env), &rival);
@@ -220,7 +221,7 @@ pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> b
         return false;
     }
     put_name(&tables, raw, table);
-    remove_name(&tables, owner::atom_to_raw(table.name()), table);
+    remove_name(&tables, atom_word(table.name()), table);
     table.set_name(name);
     true
 }

@@ -4,6 +4,8 @@
 //! has to, it gives up before it changed anything, and is started again from the beginning on a dirty scheduler. A panic
 //! ends here: the table it happened on fails closed and the caller gets an error.
 
+#![expect(unsafe_code, reason = "the VM calls and is called here")]
+
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -116,21 +118,22 @@ type RawNif = unsafe extern "C" fn(*mut ErlNifEnv, i32, *const ErlNifTerm) -> Er
 macro_rules! nif {
     ($($name:ident / $arity:literal on $on:ident => $body:path;)*) => {
         $(const _: () = {
-            #[allow(non_camel_case_types)]
-            struct $name;
-            impl $crate::schedule::Nif for $name {
+            struct Registered;
+            impl $crate::schedule::Nif for Registered {
                 const NAME: &'static std::ffi::CStr =
-                    // SAFETY: an identifier has no zero byte, and one is put at its end.
-                    unsafe { std::ffi::CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
+                    match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                        Ok(name) => name,
+                        Err(_) => c"",
+                    };
                 fn run<'a>(call: &$crate::schedule::Call<'a>) -> $crate::schedule::Outcome<'a> {
                     $body(call)
                 }
             }
             rustler::codegen_runtime::inventory::submit!(rustler::Nif {
-                name: <$name as $crate::schedule::Nif>::NAME.as_ptr(),
+                name: <Registered as $crate::schedule::Nif>::NAME.as_ptr(),
                 arity: $arity,
                 flags: $crate::schedule::flags($crate::schedule::$on),
-                raw_func: $crate::schedule::entry::<$name, { $crate::schedule::$on }>,
+                raw_func: $crate::schedule::entry::<Registered, { $crate::schedule::$on }>,
             });
         };)*
     };

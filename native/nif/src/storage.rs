@@ -3,10 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use bets_engine::io::Storage;
+use bets_engine::io::real::Os;
 
-mod stub;
-
-static STORAGE: LazyLock<Arc<dyn Storage>> = LazyLock::new(|| Arc::new(stub::Stub));
+static STORAGE: LazyLock<Arc<dyn Storage>> = LazyLock::new(|| Arc::new(Os));
 
 /// The file system that tables stand on.
 pub fn storage() -> &'static Arc<dyn Storage> {

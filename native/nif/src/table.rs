@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use bets_engine::table::Table;
 use parking_lot::Mutex;
-use rustler::sys::{c_void, enif_make_resource};
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
 
 use crate::error::Fail;
 use crate::options::Options;
-use crate::owner::{self, Heir};
+use crate::owner::Heir;
+use crate::raw::{self, atom_word, pid_word, word_atom, word_pid};
 use crate::reaper::{self, Job};
 
 /// Where a table is in its life.
@@ -76,15 +76,15 @@ impl TableResource {
             protection: AtomicU8::new(options.protection as u8),
             sync_always: options.config.sync == bets_engine::table::Sync::Always,
             keypos,
-            owner: AtomicUsize::new(owner::to_raw(owner)),
-            name: AtomicUsize::new(owner::atom_to_raw(name)),
+            owner: AtomicUsize::new(pid_word(owner)),
+            name: AtomicUsize::new(atom_word(name)),
             raw: AtomicUsize::new(0),
             table,
             id,
             options,
             admin: Mutex::default(),
         });
-        arc.raw.store(arc.as_c_arg() as usize, Ordering::Release);
+        arc.raw.store(raw::address(&arc), Ordering::Release);
         arc
     }
 
@@ -130,36 +130,34 @@ impl TableResource {
         self.protection.store(protection as u8, Ordering::Relaxed);
     }
 
-    /// The owner's pid, as [`owner::to_raw`] made it.
+    /// The owner's pid, as [`pid_word`] made it.
     pub fn owner_raw(&self) -> usize {
         self.owner.load(Ordering::Acquire)
     }
 
     /// The owner.
     pub fn owner(&self) -> LocalPid {
-        owner::from_raw(self.owner_raw())
+        word_pid(self.owner_raw())
     }
 
     /// Makes another process the owner.
     pub fn set_owner(&self, pid: LocalPid) {
-        self.owner.store(owner::to_raw(pid), Ordering::Release);
+        self.owner.store(pid_word(pid), Ordering::Release);
     }
 
     /// The table's name, whether it is registered under it or not.
     pub fn name(&self) -> Atom {
-        owner::atom_from_raw(self.name.load(Ordering::Acquire))
+        word_atom(self.name.load(Ordering::Acquire))
     }
 
     /// Changes the name.
     pub fn set_name(&self, name: Atom) {
-        self.name.store(owner::atom_to_raw(name), Ordering::Release);
+        self.name.store(atom_word(name), Ordering::Release);
     }
 
     /// The table identifier.
     pub fn identifier<'a>(&self, env: Env<'a>) -> Term<'a> {
-        // SAFETY: `raw` is the address of this very resource, which is alive as long as `self`; `create` stores it
-        // before anyone else sees the resource.
-        unsafe { Term::new(env, enif_make_resource(env.as_c_arg(), self.raw.load(Ordering::Acquire) as *const c_void)) }
+        raw::identifier(env, self, self.raw.load(Ordering::Acquire))
     }
 
     /// The name of a named table, the identifier of another.
@@ -192,6 +190,6 @@ impl Resource for TableResource {
     }
 
     fn down<'a>(&'a self, _env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
-        reaper::push(Job::OwnerDown(self.id, owner::to_raw(pid)));
+        reaper::push(Job::OwnerDown(self.id, pid_word(pid)));
     }
 }
