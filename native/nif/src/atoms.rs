@@ -28,6 +28,7 @@ rustler::atoms! {
     locked,
     missing,
     more,
+    name_mismatch,
     newer_version,
     no_table,
     none,

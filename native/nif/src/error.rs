@@ -3,7 +3,7 @@
 //! `{badarg, Cause}` is an error that `ets` has too: the face raises `badarg` with `Cause` in its `error_info`.
 //! `{bets, Reason}` is one of our own: the face raises or returns it as it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bets_engine::Error;
 use bets_engine::table::TableKind;
@@ -27,6 +27,8 @@ pub enum Fail {
     Undecodable,
     /// Tables of this type cannot be used yet.
     UnsupportedType(TableKind),
+    /// The directory that belongs to a name holds a table of another name.
+    NameMismatch(PathBuf),
     /// The table failed closed earlier.
     TableFailed,
     /// The body panicked.
@@ -63,6 +65,9 @@ impl Fail {
             Fail::Undecodable => (atoms::bets(), atoms::damaged_object()).encode(env),
             Fail::UnsupportedType(kind) => {
                 (atoms::bets(), (atoms::unsupported_type(), kind_atom(*kind))).encode(env)
+            }
+            Fail::NameMismatch(dir) => {
+                (atoms::bets(), (atoms::name_mismatch(), path_term(env, dir))).encode(env)
             }
             Fail::TableFailed => (atoms::bets(), atoms::table_failed()).encode(env),
             // The first two never get here: the call is started again instead.

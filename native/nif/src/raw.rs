@@ -54,6 +54,19 @@ pub fn cell(list: Term<'_>) -> Option<(Term<'_>, Term<'_>)> {
     }
 }
 
+/// The atom of this text, or `None` if it can be no atom.
+pub fn atom(env: Env<'_>, utf8: &[u8]) -> Option<Atom> {
+    const ATOM_CHARS_MAX: usize = 255;
+    let text = std::str::from_utf8(utf8).ok().filter(|text| text.chars().count() <= ATOM_CHARS_MAX)?;
+    // The VM's own functions take Latin-1 only, its external format any script.
+    let mut bytes = vec![131, 118];
+    bytes.extend(u16::try_from(text.len()).ok()?.to_be_bytes());
+    bytes.extend(text.as_bytes());
+    // SAFETY: it is one atom in external format, of valid text and length.
+    let (term, _) = unsafe { env.binary_to_term_trusted(&bytes) }?;
+    Atom::from_term(term).ok()
+}
+
 /// A pid of this node as a number that fits an atomic.
 pub fn pid_word(pid: LocalPid) -> usize {
     // SAFETY: `enif_make_pid` only reads its second argument, and `ErlNifTerm` is a transparent wrapper of a word.

@@ -45,8 +45,6 @@ struct Tables {
     dirs: HashMap<PathBuf, Option<u64>>,
     /// Names that a table being opened will have.
     reserved: HashSet<usize>,
-    /// No table is opened any more.
-    halting: bool,
 }
 
 /// Spreads the words of atoms, which are small numbers shifted by the VM's tag bits.
@@ -113,9 +111,6 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
     let raw = name.map(atom_word);
     loop {
         let mut tables = TABLES.lock();
-        if tables.halting {
-            return Err(Error::Closed).map_err(|e| Fail::Engine(Box::new(e)));
-        }
         let rival = match (raw, name.and_then(by_name)) {
             (_, Some(table)) => Some((table, Fail::Badarg(atoms::already_exists()))),
             (Some(raw), None) if tables.reserved.contains(&raw) => {
@@ -240,11 +235,6 @@ pub fn wait_closed(table: &TableResource) {
     while tables.by_id.contains_key(&table.id) {
         CLOSED.wait_for(&mut tables, Duration::from_millis(100));
     }
-}
-
-/// Whether tables may be opened.
-pub fn set_halting(halting: bool) {
-    TABLES.lock().halting = halting;
 }
 
 /// After a panic in a call: the table it was on takes no more.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bets_engine::table::Commit;
 use parking_lot::Mutex;
-use rustler::{Atom, Encoder, LocalPid, OwnedEnv, ResourceArc};
+use rustler::{Atom, Encoder, LocalPid, OwnedEnv, ResourceArc, Term};
 
 use super::boolean;
 use crate::access::{self, Need};
@@ -99,29 +99,22 @@ pub fn give_away<'a>(call: &Call<'a>) -> Outcome<'a> {
     }
 }
 
-/// `set_heir(Tab, none | {Pid, Data}) -> true`.
-pub fn set_heir<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = owned(call)?;
-    let heir = decode_heir(call.arg(1))?;
-    let old = std::mem::replace(&mut table.admin.lock().heir, heir);
-    drop(old);
-    Ok(boolean(call.env, true))
-}
-
-/// `set_protection(Tab, public | protected | private) -> true`.
-pub fn set_protection<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = owned(call)?;
-    table.set_protection(protection_of(Atom::from_term(call.arg(1)).map_err(|_| Fail::none())?)?);
-    Ok(boolean(call.env, true))
-}
-
-fn owned<'a>(call: &Call<'a>) -> Result<ResourceArc<TableResource>, Fail> {
+/// `set_options(Tab, {Heir, Protection} | invalid) -> true`, where `undefined` leaves one as it is.
+pub fn set_options<'a>(call: &Call<'a>) -> Outcome<'a> {
     let table = arc(call, false)?;
-    if table.owner_raw() == raw::caller(call.env) {
-        Ok(table)
-    } else {
-        Err(Fail::Badarg(atoms::not_owner()))
+    if table.owner_raw() != raw::caller(call.env) {
+        return Err(Fail::Badarg(atoms::not_owner()));
     }
+    let (heir, protection): (Term<'_>, Atom) = call.arg(1).decode().map_err(|_| Fail::none())?;
+    if heir != atoms::undefined().to_term(call.env) {
+        let heir = decode_heir(heir)?;
+        // The old one is freed when the lock is released.
+        let _old = std::mem::replace(&mut table.admin.lock().heir, heir);
+    }
+    if protection != atoms::undefined() {
+        table.set_protection(protection_of(protection)?);
+    }
+    Ok(boolean(call.env, true))
 }
 
 enum Answer {

@@ -45,8 +45,7 @@ nif! {
     all/0 on NORMAL => info::all;
     rename/2 on NORMAL => administer::rename;
     give_away/3 on NORMAL => administer::give_away;
-    set_heir/2 on NORMAL => administer::set_heir;
-    set_protection/2 on NORMAL => administer::set_protection;
+    set_options/2 on NORMAL => administer::set_options;
     await_durable/3 on NORMAL => administer::await_durable;
     open/4 on DIRTY_IO => open::open;
     close/1 on DIRTY_IO => administer::close;

@@ -11,7 +11,7 @@ use crate::atoms;
 use crate::error::Fail;
 use crate::options::Options;
 use crate::owner::{self, Heir};
-use crate::raw::{element, tuple};
+use crate::raw::{self, element, tuple};
 use crate::registry;
 use crate::schedule::{Call, Outcome};
 use crate::storage::storage;
@@ -21,11 +21,12 @@ use crate::temporary;
 /// Which equality of keys new tables get: `=:=`, with the forms of zero as they are written.
 const EQUALITY_EXACT: u8 = 0;
 
-/// `open({create | existing, Name}, Dir, Options, Heir) -> {ok, NameOrIdentifier}`. `Dir` is a binary; for a temporary
-/// table it is the directory under which to make one. `Heir` is `none` or `{Pid, Data}`.
+/// `open({create | existing, Name, NameUtf8}, Dir, Options, Heir) -> {ok, NameOrIdentifier}`. `Dir` is a binary; for a
+/// temporary table it is the directory under which to make one. `Heir` is `none` or `{Pid, Data}`. The name of an existing
+/// table is the stored one if `Name` is `undefined`.
 pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
     let env = call.env;
-    let (mode, name): (Atom, Atom) = call.arg(0).decode().map_err(|_| Fail::none())?;
+    let (mode, name, name_utf8): (Atom, Atom, Binary<'_>) = call.arg(0).decode().map_err(|_| Fail::none())?;
     let options = Options::decode(call.arg(2))?;
     let heir = decode_heir(call.arg(3))?;
     let dir = match path(call.arg(1))? {
@@ -43,14 +44,27 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
             kind: options.kind.unwrap_or(TableKind::Set),
             keypos: options.keypos.unwrap_or(1),
             equality: EQUALITY_EXACT,
-            name: name_bytes(name.to_term(env)),
+            name: name_utf8.as_slice().to_vec(),
         })
     };
     let table = Table::open(storage(), &dir, how, options.config.clone())?;
-    if table.meta().kind != TableKind::Set {
+    let meta = table.meta();
+    let refusal = if meta.kind != TableKind::Set {
+        Some(Fail::UnsupportedType(meta.kind))
+    } else if options.default_dir && meta.name != name_utf8.as_slice() {
+        Some(Fail::NameMismatch(dir))
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
         table.close()?;
-        return Err(Fail::UnsupportedType(table.meta().kind));
+        return Err(refusal);
     }
+    let name = if mode == atoms::existing() && name == atoms::undefined() {
+        raw::atom(env, &meta.name).unwrap_or(name)
+    } else {
+        name
+    };
     let arc = TableResource::create(table, claim.id, name, env.pid(), options);
     arc.admin.lock().heir = heir;
     claim.publish(&arc);
@@ -78,11 +92,6 @@ pub fn decode_heir(term: Term<'_>) -> Result<Option<Heir>, Fail> {
 fn path(term: Term<'_>) -> Result<PathBuf, Fail> {
     let bytes: Binary<'_> = term.decode().map_err(|_| Fail::none())?;
     Ok(Path::new(OsStr::from_bytes(bytes.as_slice())).to_path_buf())
-}
-
-/// The name in external format, which also tells atoms of any script apart.
-fn name_bytes(name: Term<'_>) -> Vec<u8> {
-    name.to_binary().to_vec()
 }
 
 /// `sweep(Root) -> integer()`: removes what dead VMs left below `Root`.

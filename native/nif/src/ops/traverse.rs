@@ -35,12 +35,12 @@ pub fn next<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `first_lookup(Tab) -> {Key, [Object]} | '$end_of_table'`.
+/// `first_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
 pub fn first_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| step_lookup(call, table, Cursor::default()))
 }
 
-/// `next_lookup(Tab, Key) -> {Key, [Object]} | '$end_of_table'`.
+/// `next_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
 pub fn next_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         let cursor = behind_present(call, table)?;
@@ -82,7 +82,7 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
         };
         let key = codec::decode_key(call.env, &bytes, &mut call.budget())?;
         if let Some(object) = get(call, table, key)? {
-            return Ok((key, list_of_one(call.env, object)).encode(call.env));
+            return Ok(list_of_one(call.env, object).list_prepend(key));
         }
         // It was deleted between the two looks.
         cursor = Cursor::after(Key::new(&bytes, codec::compared(&bytes)));
