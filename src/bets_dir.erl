@@ -13,8 +13,9 @@
 %% @private A path in the form of file names, as an absolute one in bytes.
 -spec absolute(term()) -> {ok, binary()} | error.
 absolute(Dir) ->
-    try filename:absname(filename:flatten(Dir)) of
-        Path -> native(Path)
+    try filename:flatten(Dir) of
+        Empty when Empty =:= ""; Empty =:= <<>> -> error;
+        Path -> native(filename:absname(Path))
     catch
         error:_ -> error
     end.
@@ -25,7 +26,7 @@ native(Path) ->
             true -> Path;
             false -> unicode:characters_to_binary(Path, unicode, file:native_name_encoding())
         end,
-    case is_binary(Bytes) andalso Bytes =/= <<>> andalso binary:match(Bytes, <<0>>) =:= nomatch of
+    case is_binary(Bytes) andalso binary:match(Bytes, <<0>>) =:= nomatch of
         true -> {ok, Bytes};
         false -> error
     end.

@@ -37,12 +37,14 @@
 -spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
 parse(Call, Options) ->
     try
-        {ok, lists:foldl(fun(Option, Acc) -> option(Call, Option, Acc) end, defaults(Call), Options)}
+        {ok, options(Call, Options, defaults(Call))}
     catch
-        throw:Cause -> {badarg, Cause};
-        %% No list, or an improper one.
-        error:function_clause -> {badarg, none}
+        throw:Cause -> {badarg, Cause}
     end.
+
+options(Call, [Option | Options], Acc) -> options(Call, Options, option(Call, Option, Acc));
+options(_Call, [], Acc) -> Acc;
+options(_Call, _NoList, _Acc) -> throw(none).
 
 defaults(Call) ->
     {Type, KeyPos} =
