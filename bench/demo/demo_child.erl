@@ -99,7 +99,8 @@ questions(Tables) ->
 figures(Tables, Reference, Dir, CrashMs, CleanMs) ->
     Count = objects(Tables),
     Disk = demo_measure:disk_bytes(Dir),
-    Memory = lists:sum([bets:info(maps:get(Name, Tables), memory) || Name <- demo_tables:names()]),
+    Words = lists:sum([bets:info(maps:get(Name, Tables), memory) || Name <- demo_tables:names()]),
+    Memory = Words * erlang:system_info(wordsize),
     io:format("~nMeasured on the way:~n~n"),
     io:format("  objects                        ~s in ~b tables~n", [group(Count), length(demo_tables:names())]),
     io:format("  on disk                        ~s bytes, ~b an object~n", [group(Disk), Disk div Count]),

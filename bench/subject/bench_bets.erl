@@ -31,8 +31,9 @@ open(#{options := Options} = Context) ->
     {ok, Table} = bets:open(dir(Context), [public | Options]),
     Table.
 
+%% In words, as ets has it.
 memory(Table) ->
-    bets:info(Table, memory).
+    bets:info(Table, memory) * erlang:system_info(wordsize).
 
 %% The value cache is bounded and shared by all tables, so it is no part of what a key costs.
 cache(#{purpose := memory}) -> [{cache, false}];
