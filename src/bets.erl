@@ -1,26 +1,3 @@
-<<<<<<< HEAD
-%% @doc Stands in for the table functions so that the build can be tried from end to end.
--module(bets).
--export([new/2, insert/2, lookup/2, close/1]).
-
-%% @doc Creates a table in memory.
--spec new(atom(), [term()]) -> ets:tab().
-new(Name, Options) ->
-    {module, bets_nif} = code:ensure_loaded(bets_nif),
-    ets:new(Name, [O || O <- Options, not is_tuple(O)]).
-
-%% @doc Inserts an object.
--spec insert(ets:tab(), tuple()) -> true.
-insert(Tab, Object) -> ets:insert(Tab, Object).
-
-%% @doc The objects with this key.
--spec lookup(ets:tab(), term()) -> [tuple()].
-lookup(Tab, Key) -> ets:lookup(Tab, Key).
-
-%% @doc Closes the table.
--spec close(ets:tab()) -> true.
-close(Tab) -> ets:delete(Tab).
-=======
 %% @doc Tables with the functions of {@link ets} whose objects live in a log on disk.
 %%
 %% The functions have the names, arguments, results and errors of `ets'. A table stands in a directory; its objects survive the
@@ -145,11 +122,18 @@ close(Tab) -> ets:delete(Tab).
     end
 ).
 
-%% For any term as result, which comes in a list of one.
+%% For any term as result: it comes in a list of one.
 -define(KEY(Call, Args),
     case Call of
         [Key_] -> Key_;
         '$end_of_table' -> '$end_of_table';
+        Failure -> ?FAIL(Failure, Args)
+    end
+).
+
+-define(ELEMENT(Call, Args),
+    case Call of
+        [Element] -> Element;
         Failure -> ?FAIL(Failure, Args)
     end
 ).
@@ -448,7 +432,7 @@ lookup(Tab, Key) ->
 %% '''
 -spec lookup_element(table(), key(), Position :: pos_integer()) -> term().
 lookup_element(Tab, Key, Position) ->
-    ?KEY(bets_nif:lookup_element(Tab, Key, Position), [Tab, Key, Position]).
+    ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position), [Tab, Key, Position]).
 
 %% @doc Like {@link lookup_element/3}, but gives `Default' if the key is not there.
 %%
@@ -461,7 +445,7 @@ lookup_element(Tab, Key, Position) ->
 %% '''
 -spec lookup_element(table(), key(), Position :: pos_integer(), Default :: term()) -> term().
 lookup_element(Tab, Key, Position, Default) ->
-    ?KEY(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
+    ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
 
 %% @doc Tells whether there is an object with this key.
 %%
@@ -751,4 +735,3 @@ await(Tab, Commit) ->
         Answer ->
             Answer
     end.
->>>>>>> face

@@ -1,15 +1,4 @@
 %% @private
-<<<<<<< HEAD
--module(bets_app).
--behaviour(application).
--export([start/2, stop/1]).
-
--spec start(application:start_type(), term()) -> supervisor:startlink_ret().
-start(_Type, _Args) -> bets_sup:start_link().
-
--spec stop(term()) -> ok.
-stop(_State) -> ok.
-=======
 %% The application: it closes all tables when it stops.
 -module(bets_app).
 
@@ -56,4 +45,3 @@ start_unless_stopping(_Status) ->
     %% It may fail when bets is on the code path without its .app file; tables work all the same.
     _ = application:ensure_all_started(bets),
     ok.
->>>>>>> face

@@ -1,21 +1,4 @@
 %% @private
-<<<<<<< HEAD
--module(bets_nif).
--on_load(init/0).
-
-init() ->
-    erlang:load_nif(filename:join(priv_dir(), "bets_nif"), 0).
-
-%% code:priv_dir/1 knows the application only by its place on the code path; a beam that was
-%% loaded from elsewhere still finds the priv beside its own ebin.
-priv_dir() ->
-    case code:priv_dir(bets) of
-        {error, bad_name} ->
-            filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
-        Dir ->
-            Dir
-    end.
-=======
 %% The functions that the NIF library replaces, and nothing else: a library can be loaded once only, so this module has to
 %% be one that never changes in a running system.
 -module(bets_nif).
@@ -183,4 +166,3 @@ version(_) -> erlang:nif_error(not_loaded).
 
 -spec whereis(atom()) -> reference() | undefined | bets_errors:failure().
 whereis(_) -> erlang:nif_error(not_loaded).
->>>>>>> face
