@@ -122,11 +122,18 @@
     end
 ).
 
-%% For any term as result, which comes in a list of one.
+%% For any term as result: it comes in a list of one.
 -define(KEY(Call, Args),
     case Call of
         [Key_] -> Key_;
         '$end_of_table' -> '$end_of_table';
+        Failure -> ?FAIL(Failure, Args)
+    end
+).
+
+-define(ELEMENT(Call, Args),
+    case Call of
+        [Element] -> Element;
         Failure -> ?FAIL(Failure, Args)
     end
 ).
@@ -425,7 +432,7 @@ lookup(Tab, Key) ->
 %% '''
 -spec lookup_element(table(), key(), Position :: pos_integer()) -> term().
 lookup_element(Tab, Key, Position) ->
-    ?KEY(bets_nif:lookup_element(Tab, Key, Position), [Tab, Key, Position]).
+    ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position), [Tab, Key, Position]).
 
 %% @doc Like {@link lookup_element/3}, but gives `Default' if the key is not there.
 %%
@@ -438,7 +445,7 @@ lookup_element(Tab, Key, Position) ->
 %% '''
 -spec lookup_element(table(), key(), Position :: pos_integer(), Default :: term()) -> term().
 lookup_element(Tab, Key, Position, Default) ->
-    ?KEY(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
+    ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
 
 %% @doc Tells whether there is an object with this key.
 %%

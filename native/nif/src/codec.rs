@@ -52,5 +52,7 @@ pub fn decode_key<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result
 /// The object that is stored as these bytes.
 pub fn decode_object<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
     budget.take(bytes.len())?;
-    env.binary_to_term(bytes).map(|(term, _)| term).ok_or(Fail::Undecodable)
+    env.binary_to_term(bytes)
+        .map(|(term, _)| term)
+        .ok_or(Fail::Undecodable)
 }

@@ -45,7 +45,6 @@ impl From<Error> for Fail {
     }
 }
 
-
 impl Fail {
     /// `badarg` without a cause.
     pub fn none() -> Fail {
@@ -112,7 +111,9 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::Mismatch { stored, asked, .. } => (atoms::keypos_mismatch(), *stored, *asked).encode(env),
         Error::ReadOnly { cause } => (atoms::read_only(), reason(env, cause)).encode(env),
         Error::SyncFailed { cause } => (atoms::sync_failed(), reason(env, cause)).encode(env),
-        Error::TooLarge { what, len, limit } => (atoms::too_large(), atom(env, what), *len, *limit).encode(env),
+        Error::TooLarge { what, len, limit } => {
+            (atoms::too_large(), atom(env, what), *len, *limit).encode(env)
+        }
         Error::TooManySegments => atoms::too_many_segments().to_term(env),
         Error::Closed => atoms::closed().to_term(env),
         _ => atoms::internal_error().to_term(env),

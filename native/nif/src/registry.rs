@@ -63,7 +63,9 @@ impl Hasher for AtomHasher {
     }
 
     fn write_usize(&mut self, word: usize) {
-        self.0 = (self.0 ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        self.0 = (self.0 ^ word as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
     }
 }
 
@@ -91,7 +93,13 @@ pub fn by_id(id: u64) -> Option<ResourceArc<TableResource>> {
 
 /// All tables that take calls, in the order of their opening.
 pub fn all() -> Vec<ResourceArc<TableResource>> {
-    let mut all: Vec<_> = TABLES.lock().by_id.values().filter(|t| t.state() != State::Closing).cloned().collect();
+    let mut all: Vec<_> = TABLES
+        .lock()
+        .by_id
+        .values()
+        .filter(|t| t.state() != State::Closing)
+        .cloned()
+        .collect();
     all.sort_unstable_by_key(|t| t.id);
     all
 }
@@ -119,7 +127,11 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
             _ => match tables.dirs.get(dir) {
                 None => None,
                 Some(id) => {
-                    let taken = || Fail::Engine(Box::new(Error::AlreadyOpen { dir: dir.to_path_buf() }));
+                    let taken = || {
+                        Fail::Engine(Box::new(Error::AlreadyOpen {
+                            dir: dir.to_path_buf(),
+                        }))
+                    };
                     match id.and_then(|id| tables.by_id.get(&id).cloned()) {
                         None => return Err(taken()),
                         Some(table) => Some((table, taken())),
@@ -212,7 +224,10 @@ pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> b
         owner::orphaned(Some(env), &rival);
     }
     let tables = TABLES.lock();
-    if tables.reserved.contains(&raw) || shard(raw).load().contains_key(&raw) || table.state() == State::Closing {
+    if tables.reserved.contains(&raw)
+        || shard(raw).load().contains_key(&raw)
+        || table.state() == State::Closing
+    {
         return false;
     }
     put_name(&tables, raw, table);

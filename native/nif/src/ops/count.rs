@@ -29,31 +29,43 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
         let (commit, result) = buffers::with(|buffers| {
             let compared = codec::encode_key(call.arg(1), &mut buffers.key, &mut call.budget())?;
             let mut budget = call.budget();
-            Ok::<_, Fail>(table.table.update(Key::new(&buffers.key, compared), call.wait(), |found| {
-                let present = found.is_some();
-                let elements = match (found, default) {
-                    (Some(found), _) => codec::decode_object(env, found.value, &mut budget)
-                        .and_then(|object| tuple(object).map(<[Word]>::to_vec).ok_or(Fail::Undecodable)),
-                    (None, Some(default)) => with_key(default, call.arg(1), keypos),
-                    (None, None) => Err(Fail::Badarg(atoms::badkey())),
-                };
-                let counted = elements.and_then(|mut elements| {
-                    let (result, any) = count_all(env, &mut elements, call.arg(2), keypos)?;
-                    Ok((elements, result, any))
-                });
-                match counted {
-                    Ok((_, result, false)) if present => (Change::Keep, Ok(result)),
-                    Ok((elements, result, _)) => store(call, &elements, &mut budget, result),
-                    Err(fail) => (Change::Keep, Err(fail)),
-                }
-            })?)
+            Ok::<_, Fail>(
+                table
+                    .table
+                    .update(Key::new(&buffers.key, compared), call.wait(), |found| {
+                        let present = found.is_some();
+                        let elements = match (found, default) {
+                            (Some(found), _) => {
+                                codec::decode_object(env, found.value, &mut budget).and_then(|object| {
+                                    tuple(object).map(<[Word]>::to_vec).ok_or(Fail::Undecodable)
+                                })
+                            }
+                            (None, Some(default)) => with_key(default, call.arg(1), keypos),
+                            (None, None) => Err(Fail::Badarg(atoms::badkey())),
+                        };
+                        let counted = elements.and_then(|mut elements| {
+                            let (result, any) = count_all(env, &mut elements, call.arg(2), keypos)?;
+                            Ok((elements, result, any))
+                        });
+                        match counted {
+                            Ok((_, result, false)) if present => (Change::Keep, Ok(result)),
+                            Ok((elements, result, _)) => store(call, &elements, &mut budget, result),
+                            Err(fail) => (Change::Keep, Err(fail)),
+                        }
+                    })?,
+            )
         })?;
-        written(env, table, commit, result?)
+        Ok(written(env, table, commit, result?))
     })
 }
 
 /// Applies one operation or a list of them, and tells the result and whether there was any operation.
-fn count_all<'a>(env: Env<'a>, elements: &mut [Word], ops: Term<'a>, keypos: u32) -> Result<(Term<'a>, bool), Fail> {
+fn count_all<'a>(
+    env: Env<'a>,
+    elements: &mut [Word],
+    ops: Term<'a>,
+    keypos: u32,
+) -> Result<(Term<'a>, bool), Fail> {
     if let Some(increment) = Integer::decode(ops) {
         let position = i64::from(keypos) + 1;
         return Ok((add(env, elements, position, keypos, &increment, None)?, true));
@@ -71,7 +83,10 @@ fn count_all<'a>(env: Env<'a>, elements: &mut [Word], ops: Term<'a>, keypos: u32
         return Err(Fail::none());
     }
     let any = !results.is_empty();
-    let list = results.into_iter().rev().fold(Term::list_new_empty(env), |list, result| list.list_prepend(result));
+    let list = results
+        .into_iter()
+        .rev()
+        .fold(Term::list_new_empty(env), Term::list_prepend);
     Ok((list, any))
 }
 
@@ -82,7 +97,11 @@ fn count<'a>(env: Env<'a>, elements: &mut [Word], op: Term<'a>, keypos: u32) -> 
         Some(&[position, increment]) => (position, increment, None),
         Some(&[position, increment, threshold, set_value]) => {
             integer(set_value)?;
-            (position, increment, Some((integer(threshold)?, element(env, set_value))))
+            (
+                position,
+                increment,
+                Some((integer(threshold)?, element(env, set_value))),
+            )
         }
         _ => return Err(Fail::none()),
     };
@@ -102,7 +121,9 @@ fn add<'a>(
         return Err(Fail::Badarg(atoms::keypos()));
     }
     let slot = place(elements, position).ok_or_else(|| Fail::Badarg(atoms::position()))?;
-    let sum = Integer::decode(element(env, *slot)).ok_or_else(Fail::none)?.plus(increment);
+    let sum = Integer::decode(element(env, *slot))
+        .ok_or_else(Fail::none)?
+        .plus(increment);
     let result = match limit {
         Some((threshold, set_value)) if beyond(&sum, increment, &threshold) => set_value,
         _ => sum.encode(env).ok_or_else(Fail::none)?,
@@ -113,6 +134,10 @@ fn add<'a>(
 
 /// An increment of 0 counts as upwards.
 fn beyond(sum: &Integer, increment: &Integer, threshold: &Integer) -> bool {
-    let side = if increment.is_negative() { Ordering::Less } else { Ordering::Greater };
+    let side = if increment.is_negative() {
+        Ordering::Less
+    } else {
+        Ordering::Greater
+    };
     sum.compare(threshold) == side
 }

@@ -32,7 +32,7 @@ pub fn insert<'a>(call: &Call<'a>) -> Outcome<'a> {
                 many => Ok(Some(table.table.put_many(many, call.wait())?)),
             }
         })?;
-        written(call.env, table, commit, boolean(call.env, true))
+        Ok(written(call.env, table, commit, boolean(call.env, true)))
     })
 }
 
@@ -54,7 +54,7 @@ pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
             };
             Ok::<_, Fail>((commit, commit.is_some()))
         })?;
-        written(call.env, table, commit, boolean(call.env, done))
+        Ok(written(call.env, table, commit, boolean(call.env, done)))
     })
 }
 
@@ -94,7 +94,11 @@ fn encode_list<'a>(
         places.push((buffers.key.len(), compared, buffers.object.len()));
         rest = tail;
     }
-    if rest.is_empty_list() { Ok(places) } else { Err(Fail::none()) }
+    if rest.is_empty_list() {
+        Ok(places)
+    } else {
+        Err(Fail::none())
+    }
 }
 
 fn pairs<'b>(places: &[Place], buffers: &'b Buffers) -> Vec<(Key<'b>, &'b [u8])> {

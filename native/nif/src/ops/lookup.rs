@@ -47,7 +47,9 @@ pub fn member<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn contains<'a>(call: &Call<'a>, table: &TableResource, key: Term<'a>) -> Result<bool, Fail> {
     buffers::with(|buffers| {
         let compared = codec::encode_key(key, &mut buffers.key, &mut call.budget())?;
-        Ok(table.table.contains(Key::new(&buffers.key, compared), call.wait())?)
+        Ok(table
+            .table
+            .contains(Key::new(&buffers.key, compared), call.wait())?)
     })
 }
 

@@ -16,7 +16,7 @@ use rustler::{Encoder, Env, Term};
 use crate::atoms;
 use crate::error::Fail;
 use crate::raw::{element, tuple};
-use crate::schedule::{Outcome, nif};
+use crate::schedule::nif;
 use crate::table::TableResource;
 
 nif! {
@@ -61,7 +61,7 @@ nif! {
 }
 
 /// The key of an object, or `badarg` if it is no tuple or too short to have one.
-fn key_of<'a>(object: Term<'a>, keypos: u32) -> Result<Term<'a>, Fail> {
+fn key_of(object: Term<'_>, keypos: u32) -> Result<Term<'_>, Fail> {
     tuple(object)
         .and_then(|elements| elements.get(keypos as usize - 1))
         .map(|word| element(object.get_env(), *word))
@@ -74,13 +74,13 @@ fn list_of_one<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
 }
 
 /// The result of a write: with `{sync, always}` the face has to wait before it hands it on.
-fn written<'a>(env: Env<'a>, table: &TableResource, commit: Option<Commit>, result: Term<'a>) -> Outcome<'a> {
-    Ok(match commit {
+fn written<'a>(env: Env<'a>, table: &TableResource, commit: Option<Commit>, result: Term<'a>) -> Term<'a> {
+    match commit {
         Some(Commit(number)) if table.sync_always => {
             (atoms::durable(), table.identifier(env), number, result).encode(env)
         }
         _ => result,
-    })
+    }
 }
 
 /// `true` or `false`.

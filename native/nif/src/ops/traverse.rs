@@ -37,7 +37,9 @@ pub fn next<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `first_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
 pub fn first_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| step_lookup(call, table, Cursor::default()))
+    access::with(call.arg(0), Need::Read, |table| {
+        step_lookup(call, table, Cursor::default())
+    })
 }
 
 /// `next_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
@@ -56,8 +58,12 @@ fn key_or_end<'a>(call: &Call<'a>, key: Option<Term<'a>>) -> Term<'a> {
 }
 
 /// The place behind the call's key, which must be there.
-fn behind_present<'a>(call: &Call<'a>, table: &TableResource) -> Result<Cursor, Fail> {
-    if contains(call, table, call.arg(1))? { behind(call, call.arg(1)) } else { Err(Fail::none()) }
+fn behind_present(call: &Call<'_>, table: &TableResource) -> Result<Cursor, Fail> {
+    if contains(call, table, call.arg(1))? {
+        behind(call, call.arg(1))
+    } else {
+        Err(Fail::none())
+    }
 }
 
 fn behind<'a>(call: &Call<'a>, key: Term<'a>) -> Result<Cursor, Fail> {
@@ -103,18 +109,20 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
         let mut failed = None;
         let mut budget = call.budget();
         let mut taken = 0_usize;
-        let more = table.table.scan(&mut cursor, limit, SCAN_BYTES, call.wait(), |_key, value| {
-            if failed.is_some() {
-                return;
-            }
-            match codec::decode_object(call.env, value, &mut budget) {
-                Ok(object) => {
-                    objects = objects.list_prepend(object);
-                    taken += 1;
+        let more = table
+            .table
+            .scan(&mut cursor, limit, SCAN_BYTES, call.wait(), |_key, value| {
+                if failed.is_some() {
+                    return;
                 }
-                Err(fail) => failed = Some(fail),
-            }
-        })?;
+                match codec::decode_object(call.env, value, &mut budget) {
+                    Ok(object) => {
+                        objects = objects.list_prepend(object);
+                        taken += 1;
+                    }
+                    Err(fail) => failed = Some(fail),
+                }
+            })?;
         let more = match failed {
             // What was decoded so far is a step too; the next one begins where this one stopped.
             Some(Fail::OverBudget) if taken > 0 => true,
@@ -131,5 +139,7 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `version(Tab) -> integer()`: changes with every write.
 pub fn version<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| Ok(table.table.stats().seq.encode(call.env)))
+    access::with(call.arg(0), Need::Read, |table| {
+        Ok(table.table.stats().seq.encode(call.env))
+    })
 }

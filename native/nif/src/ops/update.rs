@@ -27,27 +27,34 @@ pub fn update_element<'a>(call: &Call<'a>) -> Outcome<'a> {
         let (commit, done) = buffers::with(|buffers| {
             let compared = codec::encode_key(call.arg(1), &mut buffers.key, &mut call.budget())?;
             let mut budget = call.budget();
-            Ok::<_, Fail>(table.table.update(Key::new(&buffers.key, compared), call.wait(), |found| {
-                let old = match found.map(|found| codec::decode_object(env, found.value, &mut budget)) {
-                    Some(Ok(object)) => tuple(object).ok_or(Fail::Undecodable).map(|e| Some(e.to_vec())),
-                    Some(Err(fail)) => Err(fail),
-                    None => Ok(None),
-                };
-                let changed = old.and_then(|old| match (old, default) {
-                    (Some(elements), _) => replace(elements, specs, keypos).map(Some),
-                    (None, Some(default)) => {
-                        replace(with_key(default, call.arg(1), keypos)?, specs, keypos).map(Some)
-                    }
-                    (None, None) => Ok(None),
-                });
-                match changed {
-                    Ok(None) => (Change::Keep, Ok(false)),
-                    Ok(Some(elements)) => store(call, &elements, &mut budget, true),
-                    Err(fail) => (Change::Keep, Err(fail)),
-                }
-            })?)
+            Ok::<_, Fail>(
+                table
+                    .table
+                    .update(Key::new(&buffers.key, compared), call.wait(), |found| {
+                        let old = match found.map(|found| codec::decode_object(env, found.value, &mut budget))
+                        {
+                            Some(Ok(object)) => {
+                                tuple(object).ok_or(Fail::Undecodable).map(|e| Some(e.to_vec()))
+                            }
+                            Some(Err(fail)) => Err(fail),
+                            None => Ok(None),
+                        };
+                        let changed = old.and_then(|old| match (old, default) {
+                            (Some(elements), _) => replace(elements, specs, keypos).map(Some),
+                            (None, Some(default)) => {
+                                replace(with_key(default, call.arg(1), keypos)?, specs, keypos).map(Some)
+                            }
+                            (None, None) => Ok(None),
+                        });
+                        match changed {
+                            Ok(None) => (Change::Keep, Ok(false)),
+                            Ok(Some(elements)) => store(call, &elements, &mut budget, true),
+                            Err(fail) => (Change::Keep, Err(fail)),
+                        }
+                    })?,
+            )
         })?;
-        written(env, table, commit, boolean(env, done?))
+        Ok(written(env, table, commit, boolean(env, done?)))
     })
 }
 
@@ -59,8 +66,8 @@ pub fn with_key(default: Term<'_>, key: Term<'_>, keypos: u32) -> Result<Vec<Wor
 }
 
 /// The change that stores these elements, with the result of the call.
-pub fn store<'a, R>(
-    call: &Call<'a>,
+pub fn store<R>(
+    call: &Call<'_>,
     elements: &[Word],
     budget: &mut Budget,
     result: R,
@@ -82,7 +89,11 @@ fn replace(mut elements: Vec<Word>, specs: Term<'_>, keypos: u32) -> Result<Vec<
         replace_one(&mut elements, spec, keypos)?;
         rest = tail;
     }
-    if rest.is_empty_list() { Ok(elements) } else { Err(Fail::none()) }
+    if rest.is_empty_list() {
+        Ok(elements)
+    } else {
+        Err(Fail::none())
+    }
 }
 
 fn replace_one(elements: &mut [Word], spec: Term<'_>, keypos: u32) -> Result<(), Fail> {
