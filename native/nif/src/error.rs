@@ -25,6 +25,8 @@ pub enum Fail {
     Engine(Box<Error>),
     /// The stored bytes of an object passed their checksum but are no object.
     Undecodable,
+    /// The term cannot be stored, and why.
+    Unstorable(&'static str),
     /// Tables of this type cannot be used yet.
     UnsupportedType(TableKind),
     /// The directory that belongs to a name holds a table of another name.
@@ -61,6 +63,7 @@ impl Fail {
         match self {
             Fail::Badarg(cause) => (atoms::badarg(), *cause).encode(env),
             Fail::Engine(error) => (atoms::bets(), reason(env, error)).encode(env),
+            Fail::Unstorable(why) => (atoms::bets(), (atoms::unstorable(), *why)).encode(env),
             Fail::Undecodable => (atoms::bets(), atoms::damaged_object()).encode(env),
             Fail::UnsupportedType(kind) => {
                 (atoms::bets(), (atoms::unsupported_type(), kind_atom(*kind))).encode(env)

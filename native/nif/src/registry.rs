@@ -100,7 +100,10 @@ pub fn by_id(id: u64) -> Option<ResourceArc<TableResource>> {
 /// All tables that take calls, in the order of their opening.
 pub fn all() -> Vec<ResourceArc<TableResource>> {
     let tables = TABLES.lock();
-    let open = tables.by_id.values().filter(|entry| entry.table.state() != State::Closing);
+    let open = tables
+        .by_id
+        .values()
+        .filter(|entry| entry.table.state() != State::Closing);
     let mut all: Vec<_> = open.map(|entry| entry.table.clone()).collect();
     drop(tables);
     all.sort_unstable_by_key(|t| t.id);
@@ -135,7 +138,10 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
                             dir: dir.to_path_buf(),
                         }))
                     };
-                    match id.and_then(|id| tables.by_id.get(&id)).map(|entry| entry.table.clone()) {
+                    match id
+                        .and_then(|id| tables.by_id.get(&id))
+                        .map(|entry| entry.table.clone())
+                    {
                         None => return Err(taken()),
                         Some(table) => Some((table, taken())),
                     }

@@ -37,9 +37,6 @@ pub const DIRTY_CPU: u8 = 1;
 /// A dirty I/O scheduler: all is allowed.
 pub const DIRTY_IO: u8 = 2;
 
-/// Bytes of terms that a call may encode or decode on a normal scheduler: some 50 microseconds of work.
-const NORMAL_BUDGET: usize = 32 * 1024;
-
 /// One call of a NIF.
 pub struct Call<'a> {
     /// The calling process's environment.
@@ -77,7 +74,7 @@ impl<'a> Call<'a> {
     /// How much of terms this call may encode or decode.
     pub fn budget(&self) -> Budget {
         if self.on == NORMAL {
-            Budget::new(NORMAL_BUDGET)
+            Budget::normal()
         } else {
             Budget::unlimited()
         }

@@ -6,7 +6,6 @@ use rustler::Term;
 use super::{boolean, key_of, written};
 use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
-use crate::codec;
 use crate::error::Fail;
 use crate::raw::cell;
 use crate::schedule::{Call, Outcome};
@@ -65,9 +64,11 @@ fn encode<'a>(
     buffers: &mut Buffers,
 ) -> Result<usize, Fail> {
     let mut budget = call.budget();
-    let key = key_of(object, table.keypos)?;
-    let compared = codec::encode_key(key, &mut buffers.key, &mut budget)?;
-    codec::encode_object(object, &mut buffers.object, &mut budget)?;
+    let key = key_of(object, table.keypos())?;
+    let compared = table.layout.encode_key(key, &mut buffers.key, &mut budget)?;
+    table
+        .layout
+        .encode_object(object, &mut buffers.object, &mut budget)?;
     Ok(compared)
 }
 
@@ -88,9 +89,11 @@ fn encode_list<'a>(
         if call.is_normal() && places.len() >= NORMAL_OBJECTS {
             return Err(Fail::OverBudget);
         }
-        let key = key_of(object, table.keypos)?;
-        let compared = codec::encode_key(key, &mut buffers.key, &mut budget)?;
-        codec::encode_object(object, &mut buffers.object, &mut budget)?;
+        let key = key_of(object, table.keypos())?;
+        let compared = table.layout.encode_key(key, &mut buffers.key, &mut budget)?;
+        table
+            .layout
+            .encode_object(object, &mut buffers.object, &mut budget)?;
         places.push((buffers.key.len(), compared, buffers.object.len()));
         rest = tail;
     }

@@ -10,13 +10,14 @@ mod open;
 mod traverse;
 mod update;
 
+use bets_engine::Key;
 use bets_engine::table::Commit;
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
 use crate::error::Fail;
 use crate::raw::{element, tuple};
-use crate::schedule::nif;
+use crate::schedule::{Call, nif};
 use crate::table::TableResource;
 
 nif! {
@@ -61,11 +62,22 @@ nif! {
 }
 
 /// The key of an object, or `badarg` if it is no tuple or too short to have one.
-fn key_of(object: Term<'_>, keypos: u32) -> Result<Term<'_>, Fail> {
+fn key_of(object: Term<'_>, keypos: usize) -> Result<Term<'_>, Fail> {
     tuple(object)
-        .and_then(|elements| elements.get(keypos as usize - 1))
+        .and_then(|elements| elements.get(keypos - 1))
         .map(|word| element(object.get_env(), *word))
         .ok_or_else(Fail::none)
+}
+
+/// The bytes of a key, written into `buffer`.
+fn key<'b>(
+    call: &Call<'_>,
+    table: &TableResource,
+    key: Term<'_>,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Key<'b>, Fail> {
+    let compared = table.layout.encode_key(key, buffer, &mut call.budget())?;
+    Ok(Key::new(buffer, compared))
 }
 
 /// A list of one.
