@@ -120,7 +120,7 @@ call(KeyPos, Key, Value, Object, Name) ->
          {1, {whereis, []}},
          {1, {all, []}},
          {1, {sync, []}},
-         {2, {rename, [frequency([{6, oneof([Name, other_name(Name)])}, {1, elements([1, "name", undefined])}])]}}]).
+         {2, {rename, [frequency([{6, oneof([Name, other_name(Name)])}, {1, elements([1, "name"])}])]}}]).
 
 other_name(Name) -> list_to_atom(atom_to_list(Name) ++ "'").
 
