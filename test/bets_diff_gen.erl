@@ -73,8 +73,8 @@ keys(Universe, MaxKeys) ->
 exactly_before(A, B) -> bets_diff_terms:canonical(A) =< bets_diff_terms:canonical(B).
 
 op(KeyPos, Keys, Universe, Name) ->
-    Key = elements(Keys),
-    Value = value(Universe),
+    Key = pick(list_to_tuple(Keys)),
+    Value = value(list_to_tuple(Universe)),
     Object = object(KeyPos, Key, Value),
     Call = call(KeyPos, Key, Value, Object, Name),
     frequency([{78, ?LET({F, Args}, Call, {call, F, Args})},
@@ -133,9 +133,12 @@ bad_object(KeyPos) -> elements([{}, [bad], bad, 1, <<"x">>, #{}, erlang:make_tup
 
 default_object(Object, BadObject) -> frequency([{10, Object}, {1, BadObject}]).
 
+%% `elements/1' for terms of any size: PropEr looks through what it takes for a type.
+pick(Terms) -> ?LET(N, range(1, tuple_size(Terms)), element(N, Terms)).
+
 value(Universe) ->
     frequency([{6, range(-3, 9)},
-               {2, elements(Universe)},
+               {2, pick(Universe)},
                {1, elements([1 bsl 59 - 1, 1 bsl 63, -(1 bsl 59), 1 bsl 64 - 1])},
                {1, ?LET(N, elements([0, 1, 63, 64, 65, 500, 3000]), binary:copy(<<"v">>, N))}]).
 
