@@ -1,3 +1,24 @@
-//! The NIF of bets.
+//! The NIF of bets: terms to bytes, resources, owners, scheduling.
+//!
+//! `ops` holds the functions that Erlang calls. They find their table through `registry`, check their rights with
+//! `access`, and run under `schedule`, which moves a call to a dirty scheduler when it would have to wait or to work for
+//! long. `owner` and `reaper` see to tables whose owner died. Files are touched by `bets_engine` only.
+
+mod access;
+mod atoms;
+mod buffers;
+mod codec;
+mod error;
+mod integer;
+mod ops;
+mod options;
+mod owner;
+mod raw;
+mod reaper;
+mod registry;
+mod schedule;
+mod storage;
+mod table;
+mod temporary;
 
 rustler::init!("bets_nif");

@@ -1,0 +1,3 @@
+defmodule Bets do
+  @moduledoc "Stands in for the Elixir face."
+end

@@ -1,0 +1,89 @@
+//! The functions that Erlang calls, and what they share.
+
+mod administer;
+mod count;
+mod delete;
+mod info;
+mod insert;
+mod lookup;
+mod open;
+mod traverse;
+mod update;
+
+use bets_engine::table::Commit;
+use rustler::{Encoder, Env, Term};
+
+use crate::atoms;
+use crate::error::Fail;
+use crate::raw::{element, tuple};
+use crate::schedule::{Outcome, nif};
+use crate::table::TableResource;
+
+nif! {
+    lookup/2 on NORMAL => lookup::lookup;
+    lookup_element/3 on NORMAL => lookup::lookup_element;
+    lookup_element/4 on NORMAL => lookup::lookup_element;
+    member/2 on NORMAL => lookup::member;
+    insert/2 on NORMAL => insert::insert;
+    insert_new/2 on NORMAL => insert::insert_new;
+    delete/2 on NORMAL => delete::delete;
+    delete_object/2 on NORMAL => delete::delete_object;
+    delete_all_objects/1 on NORMAL => delete::delete_all_objects;
+    take/2 on NORMAL => delete::take;
+    update_element/3 on NORMAL => update::update_element;
+    update_element/4 on NORMAL => update::update_element;
+    update_counter/3 on NORMAL => count::update_counter;
+    update_counter/4 on NORMAL => count::update_counter;
+    first/1 on NORMAL => traverse::first;
+    next/2 on NORMAL => traverse::next;
+    first_lookup/1 on NORMAL => traverse::first_lookup;
+    next_lookup/2 on NORMAL => traverse::next_lookup;
+    scan/3 on NORMAL => traverse::scan;
+    version/1 on NORMAL => traverse::version;
+    info/1 on NORMAL => info::info;
+    whereis/1 on NORMAL => info::whereis;
+    all/0 on NORMAL => info::all;
+    rename/2 on NORMAL => administer::rename;
+    give_away/3 on NORMAL => administer::give_away;
+    set_options/2 on NORMAL => administer::set_options;
+    await_durable/3 on NORMAL => administer::await_durable;
+    open/4 on DIRTY_IO => open::open;
+    close/1 on DIRTY_IO => administer::close;
+    delete/1 on DIRTY_IO => administer::delete;
+    sync/1 on DIRTY_IO => administer::sync;
+    close_all/0 on DIRTY_IO => administer::close_all;
+    sweep/1 on DIRTY_IO => open::sweep;
+}
+
+#[cfg(feature = "testing")]
+nif! {
+    test_panic/1 on NORMAL => administer::test_panic;
+}
+
+/// The key of an object, or `badarg` if it is no tuple or too short to have one.
+fn key_of<'a>(object: Term<'a>, keypos: u32) -> Result<Term<'a>, Fail> {
+    tuple(object)
+        .and_then(|elements| elements.get(keypos as usize - 1))
+        .map(|word| element(object.get_env(), *word))
+        .ok_or_else(Fail::none)
+}
+
+/// A list of one.
+fn list_of_one<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
+    Term::list_new_empty(env).list_prepend(term)
+}
+
+/// The result of a write: with `{sync, always}` the face has to wait before it hands it on.
+fn written<'a>(env: Env<'a>, table: &TableResource, commit: Option<Commit>, result: Term<'a>) -> Outcome<'a> {
+    Ok(match commit {
+        Some(Commit(number)) if table.sync_always => {
+            (atoms::durable(), table.identifier(env), number, result).encode(env)
+        }
+        _ => result,
+    })
+}
+
+/// `true` or `false`.
+fn boolean(env: Env<'_>, value: bool) -> Term<'_> {
+    if value { atoms::r#true() } else { atoms::r#false() }.to_term(env)
+}

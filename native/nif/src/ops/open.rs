@@ -1,0 +1,100 @@
+//! Opening tables.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bets_engine::table::{Meta, Open, Table, TableKind};
+use rustler::{Atom, Binary, Encoder, LocalPid, Term};
+
+use crate::atoms;
+use crate::error::Fail;
+use crate::options::Options;
+use crate::owner::{self, Heir};
+use crate::raw::{self, element, tuple};
+use crate::registry;
+use crate::schedule::{Call, Outcome};
+use crate::storage::storage;
+use crate::table::TableResource;
+use crate::temporary;
+
+/// Which equality of keys new tables get: `=:=`, with the forms of zero as they are written.
+const EQUALITY_EXACT: u8 = 0;
+
+/// `open({create | existing, Name, NameUtf8}, Dir, Options, Heir) -> {ok, NameOrIdentifier}`. `Dir` is a binary; for a
+/// temporary table it is the directory under which to make one. `Heir` is `none` or `{Pid, Data}`. The name of an existing
+/// table is the stored one if `Name` is `undefined`.
+pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let env = call.env;
+    let (mode, name, name_utf8): (Atom, Atom, Binary<'_>) = call.arg(0).decode().map_err(|_| Fail::none())?;
+    let options = Options::decode(call.arg(2))?;
+    let heir = decode_heir(call.arg(3))?;
+    let dir = match path(call.arg(1))? {
+        root if options.config.temporary => temporary::fresh(&root)?,
+        dir => dir,
+    };
+    let claim = registry::claim(env, options.named.then_some(name), &dir)?;
+    let how = if mode == atoms::existing() {
+        Open::Existing {
+            kind: options.kind,
+            keypos: options.keypos,
+        }
+    } else {
+        Open::OrCreate(Meta {
+            kind: options.kind.unwrap_or(TableKind::Set),
+            keypos: options.keypos.unwrap_or(1),
+            equality: EQUALITY_EXACT,
+            name: name_utf8.as_slice().to_vec(),
+        })
+    };
+    let table = Table::open(storage(), &dir, &how, options.config.clone())?;
+    let meta = table.meta();
+    let refusal = if meta.kind != TableKind::Set {
+        Some(Fail::UnsupportedType(meta.kind))
+    } else if options.default_dir && meta.name != name_utf8.as_slice() {
+        Some(Fail::NameMismatch(dir))
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        table.close()?;
+        return Err(refusal);
+    }
+    let name = if mode == atoms::existing() && name == atoms::undefined() {
+        raw::atom(env, &meta.name).unwrap_or(name)
+    } else {
+        name
+    };
+    let arc = TableResource::create(table, claim.id, name, env.pid(), options);
+    arc.admin.lock().heir = heir;
+    claim.publish(&arc);
+    let monitor = arc.monitor(Some(env), &env.pid());
+    let alive = monitor.is_some();
+    arc.admin.lock().monitor = monitor;
+    if !alive {
+        // The caller was killed while the table was opened.
+        owner::orphaned(Some(env), &arc);
+    }
+    Ok((atoms::ok(), arc.handle(env)).encode(env))
+}
+
+/// `none` or `{Pid, Data}`.
+pub fn decode_heir(term: Term<'_>) -> Result<Option<Heir>, Fail> {
+    match tuple(term) {
+        Some(&[pid, data]) => {
+            let pid: LocalPid = element(term.get_env(), pid).decode().map_err(|_| Fail::none())?;
+            Ok(Some(Heir::new(pid, element(term.get_env(), data))))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn path(term: Term<'_>) -> Result<PathBuf, Fail> {
+    let bytes: Binary<'_> = term.decode().map_err(|_| Fail::none())?;
+    Ok(Path::new(OsStr::from_bytes(bytes.as_slice())).to_path_buf())
+}
+
+/// `sweep(Root) -> integer()`: removes what dead VMs left below `Root`.
+pub fn sweep<'a>(call: &Call<'a>) -> Outcome<'a> {
+    Ok(temporary::sweep(&path(call.arg(0))?).encode(call.env))
+}

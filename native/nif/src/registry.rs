@@ -1,0 +1,248 @@
+//! All open tables: by name, by identifier and by directory.
+//!
+//! A look-up by name takes no lock and writes to no shared memory: the names stand in maps that are replaced as a whole.
+//! Everything else is behind one mutex that is never held while anything waits.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bets_engine::Error;
+use parking_lot::{Condvar, Mutex};
+use rustler::{Atom, Env, ResourceArc};
+
+use crate::atoms;
+use crate::error::Fail;
+use crate::owner;
+use crate::raw::{atom_word, is_alive};
+use crate::schedule::Call;
+use crate::table::{State, TableResource};
+
+type Names = HashMap<usize, ResourceArc<TableResource>, BuildHasherDefault<AtomHasher>>;
+
+/// So many maps share the names: a new name copies one of them.
+const NAME_SHARDS: usize = 64;
+
+static NAMES: LazyLock<[ArcSwap<Names>; NAME_SHARDS]> =
+    LazyLock::new(|| std::array::from_fn(|_| ArcSwap::new(Arc::new(Names::default()))));
+
+static TABLES: LazyLock<Mutex<Tables>> = LazyLock::new(Mutex::default);
+
+/// Signalled when a table was closed.
+static CLOSED: Condvar = Condvar::new();
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+#[derive(Default)]
+struct Tables {
+    by_id: HashMap<u64, ResourceArc<TableResource>>,
+    /// Directories in use; `None` while the table is being opened.
+    dirs: HashMap<PathBuf, Option<u64>>,
+    /// Names that a table being opened will have.
+    reserved: HashSet<usize>,
+}
+
+/// Spreads the words of atoms, which are small numbers shifted by the VM's tag bits.
+#[derive(Default)]
+struct AtomHasher(u64);
+
+impl Hasher for AtomHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.0 = (self.0 ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+}
+
+fn shard(name: usize) -> &'static ArcSwap<Names> {
+    &NAMES[(name >> 6) % NAME_SHARDS]
+}
+
+/// Runs `f` with the table of this name.
+pub fn with_name<R>(name: Atom, f: impl FnOnce(Option<&TableResource>) -> R) -> R {
+    let raw = atom_word(name);
+    let names = shard(raw).load();
+    f(names.get(&raw).map(|arc| &**arc))
+}
+
+/// The table of this name.
+pub fn by_name(name: Atom) -> Option<ResourceArc<TableResource>> {
+    let raw = atom_word(name);
+    shard(raw).load().get(&raw).cloned()
+}
+
+/// The table of this number.
+pub fn by_id(id: u64) -> Option<ResourceArc<TableResource>> {
+    TABLES.lock().by_id.get(&id).cloned()
+}
+
+/// All tables that take calls, in the order of their opening.
+pub fn all() -> Vec<ResourceArc<TableResource>> {
+    let mut all: Vec<_> = TABLES.lock().by_id.values().filter(|t| t.state() != State::Closing).cloned().collect();
+    all.sort_unstable_by_key(|t| t.id);
+    all
+}
+
+/// A place in the registry, held while a table is opened.
+pub struct Claim {
+    name: Option<usize>,
+    dir: PathBuf,
+    /// The number that the table will have.
+    pub id: u64,
+    published: bool,
+}
+
+/// Takes the name and the directory for a table to be opened. Waits for tables there that are just closing, so it is for
+/// dirty schedulers only.
+pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail> {
+    let raw = name.map(atom_word);
+    loop {
+        let mut tables = TABLES.lock();
+        let rival = match (raw, name.and_then(by_name)) {
+            (_, Some(table)) => Some((table, Fail::Badarg(atoms::already_exists()))),
+            (Some(raw), None) if tables.reserved.contains(&raw) => {
+                return Err(Fail::Badarg(atoms::already_exists()));
+            }
+            _ => match tables.dirs.get(dir) {
+                None => None,
+                Some(id) => {
+                    let taken = || Fail::Engine(Box::new(Error::AlreadyOpen { dir: dir.to_path_buf() }));
+                    match id.and_then(|id| tables.by_id.get(&id).cloned()) {
+                        None => return Err(taken()),
+                        Some(table) => Some((table, taken())),
+                    }
+                }
+            },
+        };
+        let Some((table, refusal)) = rival else {
+            if let Some(raw) = raw {
+                tables.reserved.insert(raw);
+            }
+            tables.dirs.insert(dir.to_path_buf(), None);
+            return Ok(Claim {
+                name: raw,
+                dir: dir.to_path_buf(),
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                published: false,
+            });
+        };
+        if table.state() != State::Closing && is_alive(Some(env), table.owner_raw()) {
+            return Err(refusal);
+        }
+        drop(tables);
+        owner::orphaned(Some(env), &table);
+        if table.state() == State::Closing {
+            wait_closed(&table);
+        }
+    }
+}
+
+impl Claim {
+    /// Makes the opened table visible.
+    pub fn publish(mut self, table: &ResourceArc<TableResource>) {
+        let mut tables = TABLES.lock();
+        self.published = true;
+        tables.dirs.insert(std::mem::take(&mut self.dir), Some(self.id));
+        tables.by_id.insert(self.id, table.clone());
+        if let Some(name) = self.name {
+            tables.reserved.remove(&name);
+            put_name(&tables, name, table);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.published {
+            let mut tables = TABLES.lock();
+            tables.dirs.remove(&self.dir);
+            if let Some(name) = self.name {
+                tables.reserved.remove(&name);
+            }
+        }
+    }
+}
+
+// The mutex's guard is asked for as a proof that no one else changes the names.
+fn put_name(_tables: &Tables, name: usize, table: &ResourceArc<TableResource>) {
+    let mut names = Names::clone(&shard(name).load());
+    names.insert(name, table.clone());
+    shard(name).store(Arc::new(names));
+}
+
+fn remove_name(_tables: &Tables, name: usize, table: &TableResource) {
+    if shard(name).load().get(&name).is_some_and(|t| t.id == table.id) {
+        let mut names = Names::clone(&shard(name).load());
+        names.remove(&name);
+        shard(name).store(Arc::new(names));
+    }
+}
+
+/// Takes away the name of a table that is closing.
+pub fn unname(table: &TableResource) {
+    if table.options.named {
+        remove_name(&TABLES.lock(), atom_word(table.name()), table);
+    }
+}
+
+/// Gives a table another name. `false` if a table has it, be it the same one.
+pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> bool {
+    if !table.options.named {
+        table.set_name(name);
+        return true;
+    }
+    let raw = atom_word(name);
+    if let Some(rival) = by_name(name) {
+        if rival.state() == State::Closing || is_alive(Some(env), rival.owner_raw()) {
+            return false;
+        }
+        owner::orphaned(Some(env), &rival);
+    }
+    let tables = TABLES.lock();
+    if tables.reserved.contains(&raw) || shard(raw).load().contains_key(&raw) || table.state() == State::Closing {
+        return false;
+    }
+    put_name(&tables, raw, table);
+    remove_name(&tables, atom_word(table.name()), table);
+    table.set_name(name);
+    true
+}
+
+/// Forgets a table that was closed.
+pub fn forget(table: &TableResource) {
+    let mut tables = TABLES.lock();
+    tables.by_id.remove(&table.id);
+    tables.dirs.retain(|_, id| *id != Some(table.id));
+    CLOSED.notify_all();
+}
+
+/// Waits until a closing table is closed.
+pub fn wait_closed(table: &TableResource) {
+    let mut tables = TABLES.lock();
+    while tables.by_id.contains_key(&table.id) {
+        CLOSED.wait_for(&mut tables, Duration::from_millis(100));
+    }
+}
+
+/// After a panic in a call: the table it was on takes no more.
+pub fn fail_closed(call: &Call<'_>) {
+    // The same terms made the body panic: no second panic may cross the boundary.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        if call.arity() > 0 {
+            crate::access::with_any(call.arg(0), |table| table.map(TableResource::fail));
+        }
+    }));
+}

@@ -1,0 +1,737 @@
+%% @doc Tables with the functions of {@link ets} whose objects live in a log on disk.
+%%
+%% The functions have the names, arguments, results and errors of `ets'. A table stands in a directory; its objects survive the
+%% process, the VM and the machine. Several processes may use a table at once, as with `ets'; one VM at a time may have it
+%% open.
+%%
+%% == Tables ==
+%% {@link new/2} opens or creates, {@link open/2} opens what is there. The process that opened a table owns it. When the owner dies
+%% without an heir the table is closed and its files stay; the files of a temporary table, one with neither a name nor a
+%% directory, go with it. A function takes the name of a named table or the identifier that `new/2' gave.
+%%
+%% == Errors ==
+%% Where `ets' raises `badarg', so does `bets', with the same explanation in the shell. What only a table on disk can
+%% meet - a full disk, damage - is raised as `error:{bets, Reason}'; {@link bets_errors} lists the reasons. No function gives a
+%% wrong object or none when a stored one cannot be read.
+%%
+%% == Durability ==
+%% When a function that writes returns, the change survives the death of the VM. Whether it also survives a power
+%% loss depends on the option `sync' of {@link new/2}.
+%%
+%% == Cost ==
+%% "Reads memory" means that the function never touches the disk. "May read the disk" means that the object may have left the
+%% memory; the call then moves to a dirty scheduler. A write is appended to a file in the page cache. Functions that wait for
+%% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers.
+-module(bets).
+
+-export([
+    all/0,
+    close/1,
+    delete/1,
+    delete/2,
+    delete_all_objects/1,
+    delete_object/2,
+    first/1,
+    first_lookup/1,
+    foldl/3,
+    foldr/3,
+    give_away/3,
+    i/0,
+    info/1,
+    info/2,
+    insert/2,
+    insert_new/2,
+    last/1,
+    last_lookup/1,
+    lookup/2,
+    lookup_element/3,
+    lookup_element/4,
+    member/2,
+    new/2,
+    next/2,
+    next_lookup/2,
+    open/1,
+    open/2,
+    prev/2,
+    prev_lookup/2,
+    rename/2,
+    setopts/2,
+    sync/1,
+    tab2list/1,
+    take/2,
+    update_counter/3,
+    update_counter/4,
+    update_element/3,
+    update_element/4,
+    whereis/1
+]).
+
+-export_type([table/0, key/0, type/0, option/0, open_option/0, sync_mode/0, update_op/0, element_spec/0]).
+
+-type table() :: atom() | reference().
+%% The name of a named table, or a table identifier.
+
+-type key() :: term().
+%% Keys are the same if they are `=:='.
+
+-type type() :: set | ordered_set | bag | duplicate_bag.
+
+-type sync_mode() :: always | {interval, Milliseconds :: pos_integer()} | none.
+%% When a write is made durable, see {@link new/2}.
+
+-type shared_option() ::
+    set
+    | public
+    | protected
+    | private
+    | named_table
+    | compressed
+    | {keypos, pos_integer()}
+    | {heir, pid(), HeirData :: term()}
+    | {heir, none}
+    | {read_concurrency, boolean()}
+    | {write_concurrency, boolean() | auto}
+    | {decentralized_counters, boolean()}
+    | {sync, sync_mode()}
+    | {max_file_size, pos_integer()}
+    | {cache, boolean()}.
+
+-type option() :: shared_option() | {dir, file:name_all()}.
+%% An option of {@link new/2}.
+
+-type open_option() :: shared_option() | {name, atom()}.
+%% An option of {@link open/2}.
+
+-type update_op() ::
+    (Increment :: integer())
+    | {Position :: pos_integer(), Increment :: integer()}
+    | {Position :: pos_integer(), Increment :: integer(), Threshold :: integer(), SetValue :: integer()}.
+
+-type element_spec() :: {Position :: pos_integer(), Value :: term()}.
+
+%% Raised here and not in a helper, so that the exception names the function that the user called, with its arguments.
+-define(FAIL(Failure, Args),
+    erlang:error(bets_errors:reason(Failure), Args, bets_errors:options(Failure))
+).
+
+%% For results that are no pairs.
+-define(RESULT(Call, Args),
+    case Call of
+        {_, _} = Failure -> ?FAIL(Failure, Args);
+        Result -> Result
+    end
+).
+
+%% For any term as result: it comes in a list of one.
+-define(KEY(Call, Args),
+    case Call of
+        [Key_] -> Key_;
+        '$end_of_table' -> '$end_of_table';
+        Failure -> ?FAIL(Failure, Args)
+    end
+).
+
+-define(ELEMENT(Call, Args),
+    case Call of
+        [Element] -> Element;
+        Failure -> ?FAIL(Failure, Args)
+    end
+).
+
+-define(PAIR(Call, Args),
+    case Call of
+        [Key_, Object] -> {Key_, [Object]};
+        '$end_of_table' -> '$end_of_table';
+        Failure -> ?FAIL(Failure, Args)
+    end
+).
+
+-define(FOLD(Fun, Acc, Tab),
+    case bets_fold:fold(Fun, Acc, Tab) of
+        {ok, Result} -> Result;
+        Failure -> ?FAIL(Failure, [Fun, Acc, Tab])
+    end
+).
+
+-compile({no_auto_import, [whereis/1]}).
+-compile({inline, [settled/1]}).
+
+%% @doc Lists all open tables: the names of named ones, the identifiers of the others.
+%%
+%% Reads memory. Takes time in proportion to the number of tables.
+%% ```
+%% 1> bets:new(colours, [named_table]), bets:all().
+%% [colours]
+%% '''
+-spec all() -> [table()].
+all() ->
+    bets_nif:all().
+
+%% @doc Closes a table and keeps its files. A temporary table is deleted.
+%%
+%% All writes so far are durable when the function returns. The caller needs the right to write. Waits for the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it; `{bets, Reason}' if the last writes could not be made
+%% durable, the table is closed all the same.
+%% ```
+%% 1> T = bets:new(t, [{dir, "/tmp/t"}]), bets:close(T).
+%% ok
+%% '''
+-spec close(table()) -> ok.
+close(Tab) ->
+    ?RESULT(bets_nif:close(Tab), [Tab]).
+
+%% @doc Deletes a table with its files.
+%%
+%% After a crash in the middle, the whole table is there or none of it. Files in the directory that are not the table's stay.
+%% Waits for the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it; `{bets, Reason}' if a file could not be removed.
+%% ```
+%% 1> T = bets:new(t, []), bets:delete(T).
+%% true
+%% '''
+-spec delete(table()) -> true.
+delete(Tab) ->
+    ?RESULT(bets_nif:delete(Tab), [Tab]).
+
+%% @doc Deletes the object with this key, if there is one.
+%%
+%% Constant time; appends to the log if the key is there.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:delete(T, a), bets:member(T, a).
+%% false
+%% '''
+-spec delete(table(), key()) -> true.
+delete(Tab, Key) ->
+    ?RESULT(settled(bets_nif:delete(Tab, Key)), [Tab, Key]).
+
+%% @doc Deletes all objects in one step: every reader sees all of them or none.
+%%
+%% Appends one record to the log. The time does not depend on the size of the objects; on a large table it is spent on a dirty scheduler.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:delete_all_objects(T), bets:tab2list(T).
+%% []
+%% '''
+-spec delete_all_objects(table()) -> true.
+delete_all_objects(Tab) ->
+    ?RESULT(settled(bets_nif:delete_all_objects(Tab)), [Tab]).
+
+%% @doc Deletes exactly this object, if it is there: another object with the same key stays.
+%%
+%% Constant time. May read the disk; appends to the log if the object is there.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or `Object' is no tuple with a key.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:delete_object(T, {a, 2}), bets:lookup(T, a).
+%% [{a,1}]
+%% '''
+-spec delete_object(table(), tuple()) -> true.
+delete_object(Tab, Object) ->
+    ?RESULT(settled(bets_nif:delete_object(Tab, Object)), [Tab, Object]).
+
+%% @doc Gives the first key in the table's order. In a `set' the order is fixed but not known beforehand.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:first(T).
+%% a
+%% '''
+-spec first(table()) -> key() | '$end_of_table'.
+first(Tab) ->
+    ?KEY(bets_nif:first(Tab), [Tab]).
+
+%% @doc Gives the first key in the table's order, as {@link first/1}, with its object.
+%%
+%% Constant time. May read the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:first_lookup(T).
+%% {a,[{a,1}]}
+%% '''
+-spec first_lookup(table()) -> {key(), [tuple()]} | '$end_of_table'.
+first_lookup(Tab) ->
+    ?PAIR(bets_nif:first_lookup(Tab), [Tab]).
+
+%% @doc Calls `Fun' with every object and the result of the call before, in the table's order. Gives the last result, or `Acc' if there is no
+%% object.
+%%
+%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not.
+%% Linear time, in steps of at most 100 objects. May read the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it, also when it is deleted while `Fun' runs.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:foldl(fun({_, N}, Sum) -> N + Sum end, 0, T).
+%% 3
+%% '''
+-spec foldl(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
+foldl(Fun, Acc, Tab) ->
+    ?FOLD(Fun, Acc, Tab).
+
+%% @doc Like {@link foldl/3}, from the last object to the first. In a `set' these are the same, as in `ets'.
+%%
+%% Linear time, in steps of at most 100 objects. May read the disk.
+%%
+%% Errors: as {@link foldl/3}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:foldr(fun(Object, Acc) -> [Object | Acc] end, [], T).
+%% [{a,1}]
+%% '''
+-spec foldr(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
+foldr(Fun, Acc, Tab) ->
+    ?FOLD(Fun, Acc, Tab).
+
+%% @doc Makes `Pid' the owner of a table of the caller's and sends it `{'ETS-TRANSFER', Tab, FromPid, GiftData}'.
+%%
+%% Constant time; nothing is written.
+%%
+%% Errors: `badarg' if there is no such table, the caller is not its owner, or `Pid' is no living process of this node or the owner
+%% itself.
+%% ```
+%% 1> T = bets:new(t, []), Pid = spawn(fun() -> receive stop -> ok end end), bets:give_away(T, Pid, gift).
+%% true
+%% '''
+-spec give_away(table(), pid(), term()) -> true.
+give_away(Tab, Pid, GiftData) ->
+    ?RESULT(bets_nif:give_away(Tab, Pid, GiftData), [Tab, Pid, GiftData]).
+
+%% @doc Prints a line for each open table: identifier, name, type, size, memory in words, owner.
+%%
+%% Reads memory. Takes time in proportion to the number of tables.
+%% ```
+%% 1> bets:i().
+%%  id              name              type  size   mem      owner
+%%  ----------------------------------------------------------------------------
+%% ok
+%% '''
+-spec i() -> ok.
+i() ->
+    bets_info:print().
+
+%% @doc Tells what is known of a table: the items of `ets:info/1' in their order, then those of `bets':
+%% <dl>
+%% <dt>`dir'</dt><dd>the directory.</dd>
+%% <dt>`temporary'</dt><dd>whether the files go with the table.</dd>
+%% <dt>`sync', `max_file_size'</dt><dd>as in {@link new/2}.</dd>
+%% <dt>`cache'</dt><dd>bytes of the value cache that hold objects of this table.</dd>
+%% <dt>`disk_bytes', `segments'</dt><dd>the size and the number of the data files.</dd>
+%% <dt>`seq', `durable_seq'</dt><dd>the number of the last write, and of the last one that survives a power loss.</dd>
+%% </dl>
+%% `memory' is what keys and buffers take, in words as in `ets'. Any process may ask. Gives `undefined' if the table is gone.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if `Tab' can be no table.
+%% ```
+%% 1> T = bets:new(t, []), proplists:get_value(size, bets:info(T)).
+%% 0
+%% '''
+-spec info(table()) -> [{atom(), term()}] | undefined.
+info(Tab) ->
+    ?RESULT(bets_info:all(Tab), [Tab]).
+
+%% @doc Tells one item of {@link info/1}; also `fixed', `safe_fixed', `safe_fixed_monotonic_time' and `binary', as `ets:info/2'. Gives
+%% `undefined' if the table is gone.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if `Tab' can be no table, or `Item' is not known.
+%% ```
+%% 1> T = bets:new(t, []), bets:info(T, type).
+%% set
+%% '''
+-spec info(table(), atom()) -> term().
+info(Tab, Item) ->
+    case bets_info:item(Tab, Item) of
+        {ok, Value} -> Value;
+        Failure -> ?FAIL(Failure, [Tab, Item])
+    end.
+
+%% @doc Stores an object, or all objects of a list, each in place of the one with the same key.
+%%
+%% A list is stored in one step: every reader sees all of it or nothing, and so does whoever opens the table after a crash. Of
+%% objects with the same key the last wins. Constant time an object; appends to the log.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or an object is no tuple with a key; nothing is stored
+%% then.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:lookup(T, b).
+%% [{b,2}]
+%% '''
+-spec insert(table(), tuple() | [tuple()]) -> true.
+insert(Tab, Objects) ->
+    ?RESULT(settled(bets_nif:insert(Tab, Objects)), [Tab, Objects]).
+
+%% @doc Like {@link insert/2}, but stores nothing and gives `false' if one of the keys is there.
+%%
+%% Constant time an object; appends to the log.
+%%
+%% Errors: as {@link insert/2}.
+%% ```
+%% 1> T = bets:new(t, []), [bets:insert_new(T, {a, 1}), bets:insert_new(T, [{a, 2}, {b, 2}])].
+%% [true,false]
+%% '''
+-spec insert_new(table(), tuple() | [tuple()]) -> boolean().
+insert_new(Tab, Objects) ->
+    ?RESULT(settled(bets_nif:insert_new(Tab, Objects)), [Tab, Objects]).
+
+%% @doc Gives the last key in the order of an `ordered_set'. In a table of another type it is the first one, as in `ets'.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:last(T).
+%% '$end_of_table'
+%% '''
+-spec last(table()) -> key() | '$end_of_table'.
+last(Tab) ->
+    ?KEY(bets_nif:first(Tab), [Tab]).
+
+%% @doc Gives the key of {@link last/1} with its object.
+%%
+%% Constant time. May read the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:last_lookup(T).
+%% {a,[{a,1}]}
+%% '''
+-spec last_lookup(table()) -> {key(), [tuple()]} | '$end_of_table'.
+last_lookup(Tab) ->
+    ?PAIR(bets_nif:first_lookup(Tab), [Tab]).
+
+%% @doc Gives a list of the object with this key, or an empty list.
+%%
+%% Constant time. May read the disk, but for a key that is not there.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it; `{bets, Reason}' if the object cannot be read.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:lookup(T, a).
+%% [{a,1}]
+%% '''
+-spec lookup(table(), key()) -> [tuple()].
+lookup(Tab, Key) ->
+    ?RESULT(bets_nif:lookup(Tab, Key), [Tab, Key]).
+
+%% @doc Gives the element at a position, from 1, of the object with this key.
+%%
+%% Constant time. May read the disk.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, the key is not there, or the object has no such position.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:lookup_element(T, a, 2).
+%% 1
+%% '''
+-spec lookup_element(table(), key(), Position :: pos_integer()) -> term().
+lookup_element(Tab, Key, Position) ->
+    ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position), [Tab, Key, Position]).
+
+%% @doc Like {@link lookup_element/3}, but gives `Default' if the key is not there.
+%%
+%% Constant time. May read the disk.
+%%
+%% Errors: as {@link lookup_element/3}, but for the missing key.
+%% ```
+%% 1> T = bets:new(t, []), bets:lookup_element(T, a, 2, none).
+%% none
+%% '''
+-spec lookup_element(table(), key(), Position :: pos_integer(), Default :: term()) -> term().
+lookup_element(Tab, Key, Position, Default) ->
+    ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
+
+%% @doc Tells whether there is an object with this key.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:member(T, a).
+%% false
+%% '''
+-spec member(table(), key()) -> boolean().
+member(Tab, Key) ->
+    ?RESULT(bets_nif:member(Tab, Key), [Tab, Key]).
+
+%% @doc Opens a table or creates it, and makes the caller its owner. Gives `Name' with `named_table', an identifier without.
+%%
+%% The options of `ets:new/2' mean the same; `read_concurrency', `write_concurrency' and `decentralized_counters' change nothing but
+%% {@link info/1}. The type has to be `set'. Options of `bets':
+%% <dl>
+%% <dt>`{dir, Path}'</dt>
+%% <dd>the directory, which is created if it is not there. Without it, a named table stands below the application's `data_dir'
+%% (`"bets_data"' in the working directory if it is not set), in a directory that only depends on the name; any other table is temporary.</dd>
+%% <dt>`{sync, always}'</dt><dd>a write returns when it is durable. Other processes see it before.</dd>
+%% <dt>`{sync, {interval, Milliseconds}}'</dt>
+%% <dd>a power loss takes at most the writes of the last so many milliseconds, the last ones first. The default, with 1000.</dd>
+%% <dt>`{sync, none}'</dt><dd>the operating system writes when it likes.</dd>
+%% <dt>`{max_file_size, Bytes}'</dt><dd>a new data file is begun before one grows beyond this, from 4096 to 2147483648, the default.</dd>
+%% <dt>`{cache, boolean()}'</dt><dd>whether the value cache serves the table. Default `true'.</dd>
+%% </dl>
+%% Waits for the disk. Takes time in proportion to the number of objects.
+%%
+%% Errors: `badarg' with a cause that the shell explains: the name is taken, an option is none, the stored table has another type or
+%% position of the key, the directory is in use or cannot be used.
+%% ```
+%% 1> bets:new(colours, [named_table, public, {sync, always}]).
+%% colours
+%% '''
+-spec new(Name :: atom(), [option()]) -> table().
+new(Name, Options) ->
+    case bets_opener:new(Name, Options) of
+        {ok, Tab} -> Tab;
+        {_, Cause} -> ?FAIL({badarg, Cause}, [Name, Options])
+    end.
+
+%% @doc Gives the key behind `Key' in the table's order.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or `Key' is not there.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:next(T, a).
+%% '$end_of_table'
+%% '''
+-spec next(table(), key()) -> key() | '$end_of_table'.
+next(Tab, Key) ->
+    ?KEY(bets_nif:next(Tab, Key), [Tab, Key]).
+
+%% @doc Gives the key of {@link next/2} with its object.
+%%
+%% Constant time. May read the disk.
+%%
+%% Errors: as {@link next/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:next_lookup(T, a).
+%% '$end_of_table'
+%% '''
+-spec next_lookup(table(), key()) -> {key(), [tuple()]} | '$end_of_table'.
+next_lookup(Tab, Key) ->
+    ?PAIR(bets_nif:next_lookup(Tab, Key), [Tab, Key]).
+
+%% @doc Opens the table in a directory, as {@link open/2} without options.
+%%
+%% Waits for the disk. Takes time in proportion to the number of objects.
+%% ```
+%% 1> bets:open("/nowhere").
+%% {error,{no_table,"/nowhere"}}
+%% '''
+-spec open(file:name_all()) -> {ok, table()} | {error, bets_errors:reason()}.
+open(Dir) ->
+    open(Dir, []).
+
+%% @doc Opens the table that is in a directory, with the type and the position of the key that it was created with, and makes the caller its
+%% owner. Nothing is created.
+%%
+%% The options are those of {@link new/2} but for `dir'. A type or `keypos' is compared with what is stored. `named_table' needs
+%% `{name, Name}'; without that, the name is the stored one.
+%% Waits for the disk. Takes time in proportion to the number of objects.
+%%
+%% Gives `{error, Reason}' with a reason of {@link bets_errors}, or `already_exists' if the name is taken. Raises `badarg' if `Dir' is
+%% no file name or an option is none.
+%% ```
+%% 1> bets:close(bets:new(t, [{dir, "/tmp/t"}])), {ok, T} = bets:open("/tmp/t"), bets:info(T, name).
+%% t
+%% '''
+-spec open(file:name_all(), [open_option()]) -> {ok, table()} | {error, bets_errors:reason()}.
+open(Dir, Options) ->
+    case bets_opener:open(Dir, Options) of
+        {ok, Tab} -> {ok, Tab};
+        {bets, Reason} -> {error, Reason};
+        {badarg, already_exists} -> {error, already_exists};
+        Failure -> ?FAIL(Failure, [Dir, Options])
+    end.
+
+%% @doc Gives the key before `Key' in the order of an `ordered_set'. In a table of another type it is the next one, as in `ets'.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: as {@link next/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:prev(T, a).
+%% '$end_of_table'
+%% '''
+-spec prev(table(), key()) -> key() | '$end_of_table'.
+prev(Tab, Key) ->
+    ?KEY(bets_nif:next(Tab, Key), [Tab, Key]).
+
+%% @doc Gives the key of {@link prev/2} with its object.
+%%
+%% Constant time. May read the disk.
+%%
+%% Errors: as {@link next/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:prev_lookup(T, a).
+%% '$end_of_table'
+%% '''
+-spec prev_lookup(table(), key()) -> {key(), [tuple()]} | '$end_of_table'.
+prev_lookup(Tab, Key) ->
+    ?PAIR(bets_nif:next_lookup(Tab, Key), [Tab, Key]).
+
+%% @doc Gives a table another name. Gives that name for a named table, the identifier for another, whose name is only seen in {@link info/1}.
+%%
+%% Constant time.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or a table has the name already.
+%% ```
+%% 1> bets:new(old, [named_table]), bets:rename(old, new).
+%% new
+%% '''
+-spec rename(table(), Name :: atom()) -> table().
+rename(Tab, Name) ->
+    ?RESULT(bets_nif:rename(Tab, Name), [Tab, Name]).
+
+%% @doc Changes the heir or the protection of a table of the caller's.
+%%
+%% Constant time; nothing is written.
+%%
+%% Errors: `badarg' if there is no such table, the caller is not its owner, or an option is none or there twice.
+%% ```
+%% 1> T = bets:new(t, []), bets:setopts(T, {heir, self(), data}).
+%% true
+%% '''
+-spec setopts(table(), Option | [Option]) -> true when
+    Option :: {heir, pid(), term()} | {heir, none} | {protection, public | protected | private}.
+setopts(Tab, Options) ->
+    ?RESULT(bets_opener:set(Tab, Options), [Tab, Options]).
+
+%% @doc Returns when all writes so far survive a power loss.
+%%
+%% Waits for the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it; `{bets, Reason}' if the disk fails, after which the table takes
+%% no writes.
+%% ```
+%% 1> T = bets:new(t, [{dir, "/tmp/t"}]), bets:insert(T, {a, 1}), bets:sync(T).
+%% ok
+%% '''
+-spec sync(table()) -> ok.
+sync(Tab) ->
+    ?RESULT(bets_nif:sync(Tab), [Tab]).
+
+%% @doc Gives all objects, in the table's order.
+%%
+%% Linear time, in steps of at most 100 objects. May read the disk.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:tab2list(T).
+%% [{a,1}]
+%% '''
+-spec tab2list(table()) -> [tuple()].
+tab2list(Tab) ->
+    case bets_fold:to_list(Tab) of
+        {ok, Objects} -> Objects;
+        Failure -> ?FAIL(Failure, [Tab])
+    end.
+
+%% @doc Deletes the object with this key and gives it in a list, in one step; an empty list if there is none.
+%%
+%% Constant time. May read the disk; appends to the log if the key is there.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), [bets:take(T, a), bets:take(T, a)].
+%% [[{a,1}],[]]
+%% '''
+-spec take(table(), key()) -> [tuple()].
+take(Tab, Key) ->
+    ?RESULT(settled(bets_nif:take(Tab, Key)), [Tab, Key]).
+
+%% @doc Adds to integers in the object with this key, in one step, and gives the results.
+%%
+%% An operation is `{Position, Increment}', or `Increment' alone for the position behind the key, or `{Position, Increment, Threshold, SetValue}':
+%% when the result is beyond `Threshold' in the direction of the increment, `SetValue' is stored and given. Of a list, all operations are
+%% done in their order or none. Constant time an operation. May read the disk; appends to the log.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, the key is not there, or the object has no integer at a
+%% position or has its key there.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), [bets:update_counter(T, a, 10), bets:update_counter(T, a, {2, 1, 10, 0})].
+%% [11,0]
+%% '''
+-spec update_counter(table(), key(), update_op()) -> integer();
+    (table(), key(), [update_op()]) -> [integer()].
+update_counter(Tab, Key, Op) ->
+    ?RESULT(settled(bets_nif:update_counter(Tab, Key, Op)), [Tab, Key, Op]).
+
+%% @doc Like {@link update_counter/3}, but starts from the object `Default', with `Key' in the place of its key, if the key is not there.
+%%
+%% Constant time an operation. May read the disk; appends to the log.
+%%
+%% Errors: as {@link update_counter/3}, but for the missing key; also if `Default' is no tuple with a key.
+%% ```
+%% 1> T = bets:new(t, []), [bets:update_counter(T, a, 1, {a, 0}), bets:update_counter(T, a, 1, {a, 0})].
+%% [1,2]
+%% '''
+-spec update_counter(table(), key(), update_op(), Default :: tuple()) -> integer();
+    (table(), key(), [update_op()], Default :: tuple()) -> [integer()].
+update_counter(Tab, Key, Op, Default) ->
+    ?RESULT(settled(bets_nif:update_counter(Tab, Key, Op, Default)), [Tab, Key, Op, Default]).
+
+%% @doc Stores new elements at positions of the object with this key, all in one step. Gives `false' if the key is not there.
+%%
+%% Constant time an element. May read the disk; appends to the log if the key is there.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or the object has no such position or has its key there.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:update_element(T, a, {2, new}), bets:lookup(T, a).
+%% [{a,new}]
+%% '''
+-spec update_element(table(), key(), element_spec() | [element_spec()]) -> boolean().
+update_element(Tab, Key, Spec) ->
+    ?RESULT(settled(bets_nif:update_element(Tab, Key, Spec)), [Tab, Key, Spec]).
+
+%% @doc Like {@link update_element/3}, but starts from the object `Default', with `Key' in the place of its key, if the key is not there.
+%%
+%% Constant time an element. May read the disk; appends to the log.
+%%
+%% Errors: as {@link update_element/3}; also if `Default' is no tuple with a key.
+%% ```
+%% 1> T = bets:new(t, []), bets:update_element(T, a, {2, new}, {a, old}), bets:lookup(T, a).
+%% [{a,new}]
+%% '''
+-spec update_element(table(), key(), element_spec() | [element_spec()], Default :: tuple()) -> true.
+update_element(Tab, Key, Spec, Default) ->
+    ?RESULT(settled(bets_nif:update_element(Tab, Key, Spec, Default)), [Tab, Key, Spec, Default]).
+
+%% @doc Gives the identifier of a named table, or `undefined'. Using the identifier saves the search for the name.
+%%
+%% Reads memory. Constant time.
+%%
+%% Errors: `badarg' if `Name' is no atom.
+%% ```
+%% 1> bets:whereis(no_table).
+%% undefined
+%% '''
+-spec whereis(Name :: atom()) -> reference() | undefined.
+whereis(Name) ->
+    ?RESULT(bets_nif:whereis(Name), [Name]).
+
+%% With `{sync, always}' a write is done but not durable when it comes back from the library.
+settled({durable, Tab, Commit, Result}) ->
+    case await(Tab, Commit) of
+        ok -> Result;
+        Failure -> Failure
+    end;
+settled(Result) ->
+    Result.
+
+%% The reference is made in the function that receives, so that the VM does not search the messages that came before.
+await(Tab, Commit) ->
+    Ref = make_ref(),
+    case bets_nif:await_durable(Tab, Commit, Ref) of
+        wait ->
+            receive
+                {Ref, Answer} -> Answer
+            end;
+        Answer ->
+            Answer
+    end.

@@ -1,0 +1,47 @@
+%% @private
+%% The application: it closes all tables when it stops.
+-module(bets_app).
+
+-behaviour(application).
+
+-include_lib("kernel/include/logger.hrl").
+
+-export([start/2, stop/1]).
+-export([ensure_started/0]).
+
+-spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
+start(_Type, _Args) ->
+    case bets_sup:start_link() of
+        {ok, Pid} ->
+            sweep(),
+            {ok, Pid};
+        Other ->
+            {error, Other}
+    end.
+
+sweep() ->
+    case bets_nif:sweep(bets_dir:temporary_root()) of
+        Swept when is_integer(Swept), Swept > 0 ->
+            ?LOG_INFO("bets: removed ~w directories of temporary tables that dead VMs left", [Swept]);
+        _ ->
+            ok
+    end.
+
+-spec stop(term()) -> ok.
+stop(_State) ->
+    ok = bets_nif:close_all().
+
+%% @private Starts the application if it is not: without it, tables work but nobody closes them when the VM stops.
+-spec ensure_started() -> ok.
+ensure_started() ->
+    case whereis(bets_sup) of
+        undefined -> start_unless_stopping(init:get_status());
+        _Pid -> ok
+    end.
+
+start_unless_stopping({stopping, _}) ->
+    ok;
+start_unless_stopping(_Status) ->
+    %% It may fail when bets is on the code path without its .app file; tables work all the same.
+    _ = application:ensure_all_started(bets),
+    ok.

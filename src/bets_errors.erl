@@ -1,0 +1,151 @@
+%% @doc What the errors of {@link bets} mean, for the shell and for logs.
+%%
+%% An error that {@link ets} raises too has the words that `ets' of this OTP has for it. An error of `bets' itself is a
+%% term, the `Reason' of `{error, Reason}' and of the raised `{bets, Reason}':
+%% <dl>
+%% <dt>`already_open'</dt><dd>the directory is open in this VM; share the table by its name or identifier.</dd>
+%% <dt>`{locked, Dir, OsPid}'</dt><dd>another OS process has the directory open; `OsPid' is `undefined' if it is not known.</dd>
+%% <dt>`{no_table, Dir}'</dt><dd>there is no table in the directory.</dd>
+%% <dt>`{not_a_table, Path, Why}'</dt><dd>the path is no directory, or holds what no table holds.</dd>
+%% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>
+%% <dd>the table was created with another type or position of the key.</dd>
+%% <dt>`{name_mismatch, Dir}'</dt><dd>the directory that belongs to the name holds a table of another name.</dd>
+%% <dt>`{unsupported_type, Type}', `{bad_option, Option}'</dt><dd>the option is not one that can be used here.</dd>
+%% <dt>`{io, Operation, Path, Posix}'</dt><dd>the operating system refused; `Posix' is as in {@link file}.</dd>
+%% <dt>`{damaged, File, Offset, What}', `{missing, File}', `damaged_object'</dt>
+%% <dd>bytes are not what was written, or gone.</dd>
+%% <dt>`{newer_version, File, Version, Supported}'</dt><dd>a newer version of bets wrote the file.</dd>
+%% <dt>`{read_only, Cause}'</dt><dd>an earlier failure stopped all writes until the table is opened again.</dd>
+%% <dt>`{sync_failed, Cause}'</dt><dd>it is not known whether the write survives a power loss.</dd>
+%% <dt>`{too_large, What, Bytes, Limit}', `too_many_segments'</dt><dd>a limit of the format.</dd>
+%% <dt>`internal_error', `table_failed'</dt>
+%% <dd>a bug was met, in this call or in an earlier one on the table, which only takes `close/1' and `delete/1' now.</dd>
+%% </dl>
+-module(bets_errors).
+
+-export([format_error/2, explain/1]).
+-export([reason/1, options/1]).
+
+-export_type([failure/0, reason/0]).
+
+-type reason() :: term().
+%% The reason of an error of `bets' itself.
+
+-type failure() :: {badarg, Cause :: term()} | {bets, reason()}.
+%% What a function of `bets_nif' gives when it fails.
+
+%% @private The reason to raise for a failure.
+-spec reason(failure()) -> badarg | {bets, reason()}.
+reason({badarg, _Cause}) -> badarg;
+reason({bets, _Reason} = Failure) -> Failure.
+
+%% @private The options of `erlang:error/3' for a failure.
+-spec options(failure()) -> [{error_info, map()}].
+options({badarg, none}) -> [{error_info, #{module => ?MODULE}}];
+options({_Class, Cause}) -> [{error_info, #{module => ?MODULE, cause => Cause}}].
+
+%% @doc Explains an exception of {@link bets}, as the shell and loggers ask for it.
+%%
+%% Gives a map from the number of an argument to what is wrong with it.
+-spec format_error(term(), erlang:stacktrace()) ->
+    #{pos_integer() | general | reason => unicode:chardata()}.
+format_error({bets, Reason}, _StackTrace) ->
+    #{general => explain(Reason)};
+format_error(_Reason, [{_Module, Function, Args, Info} | _]) when is_list(Args) ->
+    Cause = maps:get(cause, proplists:get_value(error_info, Info, #{}), none),
+    case is_ets_cause(Cause) of
+        true -> words_of_ets(Function, Args, Info);
+        false -> #{length(Args) => explain(Cause)}
+    end;
+format_error(_Reason, _StackTrace) ->
+    #{}.
+
+is_ets_cause(Cause) ->
+    lists:member(Cause, [
+        none, type, id, access, table_type, badkey, keypos, position, owner, not_owner, already_exists
+    ]).
+
+%% Some functions of ets are made of others, so that their errors name these.
+words_of_ets(Function, [_Fun, _Acc, Tab], Info) when Function =:= foldl; Function =:= foldr ->
+    moved(ask_ets(first, [Tab], Info), 3);
+words_of_ets(Function, [Tab, Key], Info) when Function =:= next_lookup; Function =:= prev_lookup ->
+    ask_ets(next, [Tab, Key], Info);
+words_of_ets(lookup_element, [Tab, Key, Position, _Default], Info) ->
+    ask_ets(lookup_element, [Tab, Key, Position], Info);
+words_of_ets(update_element, [Tab, Key, Spec, Default], Info) ->
+    case ask_ets(update_element, [Tab, Key, Spec], Info) of
+        Words when not is_tuple(Default) -> maps:remove(3, Words#{4 => <<"not a tuple">>});
+        Words -> Words
+    end;
+words_of_ets(Function, Args, Info) ->
+    ask_ets(Function, Args, Info).
+
+moved(#{1 := Words}, Argument) -> #{Argument => Words};
+moved(Words, _Argument) -> Words.
+
+ask_ets(Function, Args, Info) ->
+    try
+        erl_stdlib_errors:format_error(badarg, [{ets, Function, Args, Info}])
+    catch
+        %% It meets improper lists unprepared.
+        error:_ -> #{}
+    end.
+
+%% @doc Says in words what a reason of `{error, Reason}' or `{bets, Reason}' means.
+%%
+%% ```
+%% 1> bets_errors:explain(already_open).
+%% "the directory is already open as a table in this VM"
+%% '''
+-spec explain(reason()) -> string().
+explain(already_open) ->
+    "the directory is already open as a table in this VM";
+explain({locked, Dir, undefined}) ->
+    text("~ts is in use by another OS process", [Dir]);
+explain({locked, Dir, OsPid}) ->
+    text("~ts is in use by OS process ~w", [Dir, OsPid]);
+explain({no_table, Dir}) ->
+    text("there is no table in ~ts", [Dir]);
+explain({not_a_table, Path, Why}) ->
+    text("~ts: ~ts", [Path, Why]);
+explain({type_mismatch, Stored, Asked}) ->
+    text("the table in the directory has type ~w, not ~w", [Stored, Asked]);
+explain({keypos_mismatch, Stored, Asked}) ->
+    text("the table in the directory has keypos ~w, not ~w", [Stored, Asked]);
+explain({name_mismatch, Dir}) ->
+    text("~ts holds a table of another name", [Dir]);
+explain({unsupported_type, Type}) ->
+    text("tables of type ~w cannot be used yet", [Type]);
+explain({bad_option, Option}) ->
+    text("invalid option ~tp", [Option]);
+explain({io, Operation, Path, Posix}) when is_atom(Posix) ->
+    text("~ts ~ts: ~ts", [Operation, Path, file:format_error(Posix)]);
+explain({io, Operation, Path, Posix}) ->
+    text("~ts ~ts: ~tp", [Operation, Path, Posix]);
+explain({damaged, File, Offset, What}) ->
+    text("~ts is damaged at offset ~w: ~ts", [File, Offset, What]);
+explain({missing, File}) ->
+    text("~ts is missing", [File]);
+explain(damaged_object) ->
+    "the stored bytes of the object are no object";
+explain({newer_version, File, Version, Supported}) ->
+    text("~ts has format version ~w; this bets reads up to ~w", [File, Version, Supported]);
+explain({read_only, Cause}) ->
+    text("the table is read-only since an earlier failure: ~ts", [explain(Cause)]);
+explain({sync_failed, Cause}) ->
+    text("sync failed, the outcome is unknown: ~ts", [explain(Cause)]);
+explain({too_large, What, Bytes, Limit}) ->
+    text("~ts of ~w bytes is larger than the limit of ~w", [What, Bytes, Limit]);
+explain(too_many_segments) ->
+    "the table has too many segments";
+explain(closed) ->
+    "the table was closed meanwhile";
+explain(internal_error) ->
+    "internal error; the table only takes close/1 and delete/1 now";
+explain(table_failed) ->
+    "an earlier internal error; the table only takes close/1 and delete/1 now";
+explain(Reason) ->
+    text("~tp", [Reason]).
+
+text(Format, Args) ->
+    lists:flatten(io_lib:format(Format, Args)).

@@ -1,0 +1,45 @@
+%% @private
+%% Goes through all objects of a table in steps that no scheduler feels.
+-module(bets_fold).
+
+-export([fold/3, to_list/1]).
+
+-define(OBJECTS_MAX, 100).
+
+%% The function sees each object as it is when its turn comes, as in ets: when the table was written to since the step was
+%% read, the rest of it is read again. Steps start small and grow as long as nothing is written.
+-spec fold(fun((tuple(), Acc) -> Acc), Acc, bets:table()) -> {ok, Acc} | bets_errors:failure().
+fold(Fun, Acc, Tab) ->
+    steps(Fun, Acc, Tab, start, 8).
+
+steps(Fun, Acc, Tab, From, Limit) ->
+    case bets_nif:scan(Tab, From, Limit) of
+        {Objects, State, Version} ->
+            step(Fun, Acc, Tab, From, lists:reverse(Objects), State, Version, Limit);
+        Failure ->
+            Failure
+    end.
+
+step(Fun, Acc, Tab, _From, [Object | Objects], State, Version, Limit) ->
+    Acc1 = Fun(Object, Acc),
+    case bets_nif:version(Tab) of
+        Version -> step(Fun, Acc1, Tab, Object, Objects, State, Version, Limit);
+        Changed when is_integer(Changed) -> steps(Fun, Acc1, Tab, Object, 1);
+        Failure -> Failure
+    end;
+step(_Fun, Acc, _Tab, _From, [], done, _Version, _Limit) ->
+    {ok, Acc};
+step(Fun, Acc, Tab, From, [], more, _Version, Limit) ->
+    steps(Fun, Acc, Tab, From, min(2 * Limit, ?OBJECTS_MAX)).
+
+-spec to_list(bets:table()) -> {ok, [tuple()]} | bets_errors:failure().
+to_list(Tab) ->
+    to_list(Tab, start, []).
+
+to_list(Tab, From, Acc) ->
+    case bets_nif:scan(Tab, From, ?OBJECTS_MAX) of
+        {[Last | _] = Objects, more, _} -> to_list(Tab, Last, Objects ++ Acc);
+        {[], more, _} -> to_list(Tab, From, Acc);
+        {Objects, done, _} -> {ok, lists:reverse(Objects ++ Acc)};
+        Failure -> Failure
+    end.

@@ -1,0 +1,168 @@
+%% @private
+%% The functions that the NIF library replaces, and nothing else: a library can be loaded once only, so this module has to
+%% be one that never changes in a running system.
+-module(bets_nif).
+
+-export([
+    all/0,
+    await_durable/3,
+    close/1,
+    close_all/0,
+    delete/1,
+    delete/2,
+    delete_all_objects/1,
+    delete_object/2,
+    first/1,
+    first_lookup/1,
+    give_away/3,
+    info/1,
+    insert/2,
+    insert_new/2,
+    lookup/2,
+    lookup_element/3,
+    lookup_element/4,
+    member/2,
+    next/2,
+    next_lookup/2,
+    open/4,
+    rename/2,
+    scan/3,
+    set_options/2,
+    sweep/1,
+    sync/1,
+    take/2,
+    test_panic/1,
+    update_counter/3,
+    update_counter/4,
+    update_element/3,
+    update_element/4,
+    version/1,
+    whereis/1
+]).
+
+-on_load(load/0).
+
+-spec load() -> ok | {error, term()}.
+load() ->
+    Priv =
+        case code:priv_dir(bets) of
+            {error, bad_name} ->
+                filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
+            Dir ->
+                Dir
+        end,
+    erlang:load_nif(filename:join(Priv, "bets_nif"), 0).
+
+-type durable(Result) :: {durable, reference(), Commit :: non_neg_integer(), Result}.
+-type key_or_end() :: nonempty_list(bets:key()) | '$end_of_table'.
+-type object_or_end() :: nonempty_list(term()) | '$end_of_table'.
+-type counted() :: integer() | [integer()].
+-type version() :: non_neg_integer().
+
+-spec all() -> [bets:table()].
+all() -> erlang:nif_error(not_loaded).
+
+-spec await_durable(reference(), non_neg_integer(), reference()) -> ok | wait | bets_errors:failure().
+await_durable(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec close(bets:table()) -> ok | bets_errors:failure().
+close(_) -> erlang:nif_error(not_loaded).
+
+-spec close_all() -> ok.
+close_all() -> erlang:nif_error(not_loaded).
+
+-spec delete(bets:table()) -> true | bets_errors:failure().
+delete(_) -> erlang:nif_error(not_loaded).
+
+-spec delete(bets:table(), bets:key()) -> true | durable(true) | bets_errors:failure().
+delete(_, _) -> erlang:nif_error(not_loaded).
+
+-spec delete_all_objects(bets:table()) -> true | durable(true) | bets_errors:failure().
+delete_all_objects(_) -> erlang:nif_error(not_loaded).
+
+-spec delete_object(bets:table(), tuple()) -> true | durable(true) | bets_errors:failure().
+delete_object(_, _) -> erlang:nif_error(not_loaded).
+
+-spec first(bets:table()) -> key_or_end() | bets_errors:failure().
+first(_) -> erlang:nif_error(not_loaded).
+
+-spec first_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
+first_lookup(_) -> erlang:nif_error(not_loaded).
+
+-spec give_away(bets:table(), pid(), term()) -> true | bets_errors:failure().
+give_away(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec info(bets:table()) -> [{atom(), term()}] | undefined | bets_errors:failure().
+info(_) -> erlang:nif_error(not_loaded).
+
+-spec insert(bets:table(), tuple() | [tuple()]) -> true | durable(true) | bets_errors:failure().
+insert(_, _) -> erlang:nif_error(not_loaded).
+
+-spec insert_new(bets:table(), tuple() | [tuple()]) -> boolean() | durable(boolean()) | bets_errors:failure().
+insert_new(_, _) -> erlang:nif_error(not_loaded).
+
+-spec lookup(bets:table(), bets:key()) -> [tuple()] | bets_errors:failure().
+lookup(_, _) -> erlang:nif_error(not_loaded).
+
+-spec lookup_element(bets:table(), bets:key(), pos_integer()) -> nonempty_list(term()) | bets_errors:failure().
+lookup_element(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec lookup_element(bets:table(), bets:key(), pos_integer(), term()) ->
+    nonempty_list(term()) | bets_errors:failure().
+lookup_element(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
+member(_, _) -> erlang:nif_error(not_loaded).
+
+-spec next(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
+next(_, _) -> erlang:nif_error(not_loaded).
+
+-spec next_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
+next_lookup(_, _) -> erlang:nif_error(not_loaded).
+
+-spec open({create | existing, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
+    {ok, bets:table()} | bets_errors:failure().
+open(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec rename(bets:table(), atom()) -> bets:table() | bets_errors:failure().
+rename(_, _) -> erlang:nif_error(not_loaded).
+
+-spec scan(bets:table(), start | tuple(), pos_integer()) ->
+    {[tuple()], more | done, version()} | bets_errors:failure().
+scan(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->
+    true | bets_errors:failure().
+set_options(_, _) -> erlang:nif_error(not_loaded).
+
+-spec sweep(binary()) -> non_neg_integer().
+sweep(_) -> erlang:nif_error(not_loaded).
+
+-spec sync(bets:table()) -> ok | bets_errors:failure().
+sync(_) -> erlang:nif_error(not_loaded).
+
+-spec take(bets:table(), bets:key()) -> [tuple()] | durable([tuple()]) | bets_errors:failure().
+take(_, _) -> erlang:nif_error(not_loaded).
+
+-spec test_panic(bets:table()) -> bets_errors:failure().
+test_panic(_) -> erlang:nif_error(not_loaded).
+
+-spec update_counter(bets:table(), bets:key(), term()) -> counted() | durable(counted()) | bets_errors:failure().
+update_counter(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec update_counter(bets:table(), bets:key(), term(), tuple()) ->
+    counted() | durable(counted()) | bets_errors:failure().
+update_counter(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec update_element(bets:table(), bets:key(), term()) -> boolean() | durable(boolean()) | bets_errors:failure().
+update_element(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec update_element(bets:table(), bets:key(), term(), tuple()) ->
+    boolean() | durable(boolean()) | bets_errors:failure().
+update_element(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec version(bets:table()) -> version() | bets_errors:failure().
+version(_) -> erlang:nif_error(not_loaded).
+
+-spec whereis(atom()) -> reference() | undefined | bets_errors:failure().
+whereis(_) -> erlang:nif_error(not_loaded).

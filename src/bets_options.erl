@@ -1,0 +1,134 @@
+%% @private
+%% The options of new/2 and open/2: checked here, and put in the fixed order that the NIF library reads.
+-module(bets_options).
+
+-export([parse/2, for_nif/1]).
+
+-export_type([options/0]).
+
+-type options() :: #{
+    type := bets:type() | undefined,
+    keypos := pos_integer() | undefined,
+    protection := public | protected | private,
+    named := boolean(),
+    name := atom(),
+    dir := binary() | undefined,
+    default_dir := boolean(),
+    temporary := boolean(),
+    heir := none | {pid(), term()},
+    sync := bets:sync_mode(),
+    max_file_size := pos_integer(),
+    cache := boolean(),
+    read_concurrency := boolean(),
+    write_concurrency := boolean() | auto,
+    decentralized_counters := boolean(),
+    compressed := boolean()
+}.
+
+%% The largest one-word integer, which is what ets takes as a keypos.
+-define(SMALL_MAX, 16#7FFFFFFFFFFFFFF).
+%% A tuple has less elements, so a larger keypos means the same: nothing can be stored.
+-define(KEYPOS_MAX, 16#FFFFFFFF).
+-define(FILE_SIZE_MIN, 4096).
+-define(FILE_SIZE_MAX, (2 bsl 30)).
+-define(INTERVAL_MAX, 16#FFFFFFFF).
+
+%% `Cause' is `none' for what ets refuses too.
+-spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
+parse(Call, Options) ->
+    try
+        {ok, options(Call, Options, defaults(Call))}
+    catch
+        throw:Cause -> {badarg, Cause}
+    end.
+
+options(Call, [Option | Options], Acc) -> options(Call, Options, option(Call, Option, Acc));
+options(_Call, [], Acc) -> Acc;
+options(_Call, _NoList, _Acc) -> throw(none).
+
+defaults(Call) ->
+    {Type, KeyPos} =
+        case Call of
+            new -> {set, 1};
+            open -> {undefined, undefined}
+        end,
+    #{
+        type => Type,
+        keypos => KeyPos,
+        protection => protected,
+        named => false,
+        name => undefined,
+        dir => undefined,
+        default_dir => false,
+        temporary => false,
+        heir => none,
+        sync => {interval, 1000},
+        max_file_size => ?FILE_SIZE_MAX,
+        cache => true,
+        read_concurrency => false,
+        write_concurrency => false,
+        decentralized_counters => false,
+        compressed => false
+    }.
+
+%% In ets, `set' and `protected' change nothing: [bag, set] is a bag.
+option(new, set, Acc) -> Acc;
+option(open, set, Acc = #{type := undefined}) -> Acc#{type := set};
+option(open, set, Acc) -> Acc;
+option(_, Type, _) when Type =:= ordered_set; Type =:= bag; Type =:= duplicate_bag -> throw({unsupported_type, Type});
+option(_, protected, Acc) -> Acc;
+option(_, public, Acc) -> Acc#{protection := public};
+option(_, private, Acc) -> Acc#{protection := private};
+option(_, named_table, Acc) -> Acc#{named := true};
+option(_, compressed, Acc) -> Acc#{compressed := true};
+option(_, {keypos, N}, Acc) when is_integer(N), N > 0, N =< ?SMALL_MAX -> Acc#{keypos := min(N, ?KEYPOS_MAX)};
+option(_, {heir, none}, Acc) -> Acc#{heir := none};
+option(_, {heir, Pid, Data}, Acc) when is_pid(Pid), node(Pid) =:= node() -> Acc#{heir := {Pid, Data}};
+option(_, {read_concurrency, B}, Acc) when is_boolean(B) -> Acc#{read_concurrency := B};
+option(_, {write_concurrency, B}, Acc) when is_boolean(B); B =:= auto -> Acc#{write_concurrency := B};
+option(_, {decentralized_counters, B}, Acc) when is_boolean(B) -> Acc#{decentralized_counters := B};
+option(new, {dir, Dir} = Option, Acc) ->
+    case bets_dir:absolute(Dir) of
+        {ok, Path} -> Acc#{dir := Path};
+        error -> throw({bad_option, Option})
+    end;
+option(open, {name, Name}, Acc) when is_atom(Name) -> Acc#{name := Name};
+option(_, {sync, Mode}, Acc) when Mode =:= always; Mode =:= none -> Acc#{sync := Mode};
+option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTERVAL_MAX ->
+    Acc#{sync := {interval, Ms}};
+option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SIZE_MIN, Bytes =< ?FILE_SIZE_MAX ->
+    Acc#{max_file_size := Bytes};
+option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
+option(_, Option, _) ->
+    case is_own(Option) of
+        true -> throw({bad_option, Option});
+        false -> throw(none)
+    end.
+
+is_own(Option) when is_tuple(Option), tuple_size(Option) > 0 ->
+    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, access]);
+is_own(_Option) ->
+    false.
+
+%% A private table has one user: ets reports no write concurrency for it.
+-spec for_nif(options()) -> tuple().
+for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Options) ->
+    #{
+        type := Type,
+        keypos := KeyPos,
+        named := Named,
+        default_dir := DefaultDir,
+        temporary := Temporary,
+        sync := Sync,
+        max_file_size := MaxFileSize,
+        cache := Cache,
+        read_concurrency := ReadConcurrency,
+        decentralized_counters := DecentralizedCounters,
+        compressed := Compressed
+    } = Options,
+    {Type, KeyPos, Protection, Named, DefaultDir, Temporary, Sync, MaxFileSize, Cache, ReadConcurrency,
+        case Protection of
+            private -> false;
+            _ -> WriteConcurrency
+        end,
+        DecentralizedCounters, Compressed}.

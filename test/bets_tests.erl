@@ -1,0 +1,879 @@
+%% The functions of bets beside those of ets: the same calls, the same results, the same exceptions.
+-module(bets_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-compile(nowarn_export_all).
+-compile(export_all).
+
+%% ---------------------------------------------------------------- the same as ets
+
+%% Each call is made on an ets table and on a bets table of the same contents; `T' stands for the table.
+same_as_ets_test_() ->
+    [{title(Function, Args), fun() -> same([], contents(), Function, Args) end} || {Function, Args} <- calls()].
+
+same_with_keypos_2_test_() ->
+    [
+        {title(Function, Args), fun() -> same([{keypos, 2}], [{a, k}, {b, 1}], Function, Args) end}
+     || {Function, Args} <- keypos_calls()
+    ].
+
+same_on_no_table_test_() ->
+    [
+        {title(Function, Args), fun() -> same_without_table(Function, with(Bad, Args)) end}
+     || Bad <- [no_such_table, "text", 17, make_ref(), dead], {Function, Args} <- calls() ++ info_calls(), lists:member('T', Args)
+    ].
+
+same_without_the_right_test_() ->
+    {setup, fun() -> foreign_tables() end, fun stop_foreign/1, fun(_) ->
+        [
+            {title(Function, with(Tab, Args)), fun() -> same_without_table(Function, with(Tab, Args)) end}
+         || Tab <- [foreign_protected, foreign_private], {Function, Args} <- calls(), not is_change_of(Tab, Function)
+        ]
+    end}.
+
+%% What others may do with the foreign table, and would change it for the calls that follow.
+is_change_of(_Tab, _Function) -> false.
+
+contents() ->
+    [{k, 1, a, 1.0}, {1, int}, {1.0, float}, {big, 1 bsl 80}, {short}].
+
+calls() ->
+    Bin = binary:copy(<<"x">>, 100),
+    [
+        {insert, ['T', {new, 1}]},
+        {insert, ['T', {k, 2}]},
+        {insert, ['T', {{deep, [1, #{a => b}]}, Bin}]},
+        {insert, ['T', [{x, 1}, {y, 2}, {x, 3}]]},
+        {insert, ['T', []]},
+        {insert, ['T', {}]},
+        {insert, ['T', [{x, 1}, {}]]},
+        {insert, ['T', [{x, 1}, bad]]},
+        {insert, ['T', [{x, 1} | bad]]},
+        {insert, ['T', bad]},
+        {insert, ['T', 1]},
+        {insert, ['T', [{N, Bin} || N <- lists:seq(1, 1000)]]},
+        {insert, ['T', [{N, Bin} || N <- lists:seq(1, 1000)] ++ [bad]]},
+        {insert_new, ['T', {k, 5}]},
+        {insert_new, ['T', {q, 5}]},
+        {insert_new, ['T', [{q, 5}, {q, 6}]]},
+        {insert_new, ['T', [{q, 5}, {k, 6}]]},
+        {insert_new, ['T', []]},
+        {insert_new, ['T', [bad]]},
+        {insert_new, ['T', bad]},
+        {lookup, ['T', k]},
+        {lookup, ['T', 1]},
+        {lookup, ['T', 1.0]},
+        {lookup, ['T', missing]},
+        {lookup_element, ['T', k, 1]},
+        {lookup_element, ['T', k, 4]},
+        {lookup_element, ['T', k, 5]},
+        {lookup_element, ['T', k, 0]},
+        {lookup_element, ['T', k, -1]},
+        {lookup_element, ['T', k, a]},
+        {lookup_element, ['T', k, 1 bsl 70]},
+        {lookup_element, ['T', missing, 1]},
+        {lookup_element, ['T', missing, 0]},
+        {member, ['T', k]},
+        {member, ['T', missing]},
+        {take, ['T', k]},
+        {take, ['T', missing]},
+        {delete, ['T', k]},
+        {delete, ['T', missing]},
+        {delete_object, ['T', {k, 1, a, 1.0}]},
+        {delete_object, ['T', {k, 1, a, 1}]},
+        {delete_object, ['T', {missing}]},
+        {delete_object, ['T', {}]},
+        {delete_object, ['T', bad]},
+        {delete_object, ['T', [{k}]]},
+        {delete_all_objects, ['T']},
+        {next, ['T', missing]},
+        {next, ['T', '$end_of_table']},
+        {prev, ['T', missing]},
+        {tab2list, ['T']},
+        {rename, ['T', 17]},
+        {give_away, ['T', self(), gift]},
+        {give_away, ['T', 17, gift]},
+        {give_away, ['T', dead_process(), gift]},
+        {setopts, ['T', {heir, none}]},
+        {setopts, ['T', []]},
+        {setopts, ['T', [{heir, none}, {heir, none}]]},
+        {setopts, ['T', [{heir, none} | bad]]},
+        {setopts, ['T', bad]},
+        {setopts, ['T', [{heir, self(), data}, {protection, private}]]}
+    ] ++ counter_calls() ++ element_calls().
+
+counter_calls() ->
+    Ops = [
+        1, -1, 0, 1 bsl 70, {2, 1}, {2, 0}, {2, -5}, {2, 1 bsl 70}, {2, -(1 bsl 70)}, {2, 10, 5, 0}, {2, 10, 11, 0}, {2, -10, -5, 7},
+        {2, -10, -9, 7}, {2, 0, 0, 9}, {2, 0, 1, 9}, {2, 1, 1 bsl 70, 0}, {2, 1, 0, 1 bsl 70}, {2, 1, x, 0}, {2, 1, 0, x}, {2, 1, 0},
+        [], [{2, 1}], [{2, 1}, {2, 1}, {2, 10, 5, 0}], [{2, 1}, {3, 1}], [{2, 1}, {9, 1}], [{2, 1}, bad], [{2, 1} | bad], [1],
+        {1, 1}, {0, 1}, {-1, 1}, {9, 1}, {3, 1}, {4, 1}, {1, x}, {9, x}, {a, 1}, {1 bsl 70, 1}, {1 bsl 59, 1}, {(1 bsl 59) - 1, 1},
+        {-(1 bsl 59), 1}, bad, 1.5, {1, 1, 5, 5}, {}
+    ],
+    [{update_counter, ['T', Key, Op]} || Key <- [k, big, short, missing], Op <- Ops] ++
+        [
+            {update_counter, ['T', Key, Op, Default]}
+         || Key <- [k, missing], Op <- Ops, Default <- [{a, 1}, {a}, {a, b, c}, {a, 1, 2, 3, 4}, bad, []]
+        ].
+
+element_calls() ->
+    [
+        {update_element, ['T', Key, Spec]}
+     || Key <- [k, missing],
+        Spec <- [
+            {2, new}, {2, [deep, {1}]}, [{2, x}, {3, y}], [{2, x}, {2, y}], [], {1, x}, {9, x}, {0, x}, {-1, x}, {a, x}, bad, {2},
+            {2, 3, 4}, [{2, x}, {1, y}], [{9, x}, {1, y}], [{1, x}, {9, y}], [{1, x}, bad], [bad, {1, x}], [{2, x} | bad],
+            {1 bsl 70, x}
+        ]
+    ].
+
+keypos_calls() ->
+    [
+        {insert, ['T', {a}]},
+        {insert, ['T', [{a, b}, {a}]]},
+        {insert, ['T', {new, k}]},
+        {insert_new, ['T', {a}]},
+        {delete_object, ['T', {a}]},
+        {delete_object, ['T', {a, k}]},
+        {update_counter, ['T', k, 1]},
+        {update_counter, ['T', k, {1, 1}]},
+        {update_counter, ['T', k, {2, 1}]},
+        {update_counter, ['T', z, {1, 1}, {1, x}]},
+        {update_counter, ['T', z, {2, 1}, {1, x}]},
+        {update_element, ['T', k, {1, z}]},
+        {update_element, ['T', k, {2, z}]},
+        {lookup, ['T', k]},
+        {take, ['T', 1]}
+    ].
+
+info_calls() ->
+    [{info, ['T']}, {info, ['T', name]}, {info, ['T', no_item]}, {info, ['T', 17]}, {delete, ['T']}, {first, ['T']}, {last, ['T']}].
+
+info_items_are_those_of_ets_test() ->
+    Options = [public, {keypos, 3}, {read_concurrency, true}, {write_concurrency, true}, {heir, self(), data}],
+    E = ets:new(name, Options),
+    B = bets:new(name, Options),
+    EtsItems = [Item || {Item, _} <- ets:info(E)],
+    ?assertEqual(EtsItems, lists:sublist([Item || {Item, _} <- bets:info(B)], length(EtsItems))),
+    [
+        ?assertEqual({Item, ets:info(E, Item)}, {Item, bets:info(B, Item)})
+     || Item <- EtsItems ++ [fixed, safe_fixed, safe_fixed_monotonic_time, binary], Item =/= id, Item =/= memory
+    ],
+    ?assertEqual(B, bets:info(B, id)),
+    ?assert(is_integer(bets:info(B, memory))),
+    ?assertEqual(undefined, bets:info(no_such_table, no_item)),
+    same_without_table(info, [make_ref()]),
+    bets:delete(B),
+    ets:delete(E).
+
+info_on_bad_items_test() ->
+    [same([], [], info, ['T', Item]) || Item <- [no_item, 17, "name"]].
+
+new_options_test_() ->
+    [
+        {title(new, [Options]), fun() -> same_new(Options) end}
+     || Options <- [
+            [], [set], [private, public], [public, private], [public, protected], [private, protected], [compressed],
+            [{keypos, 2}, {keypos, 3}], [{keypos, 0}], [{keypos, -1}], [{keypos, a}], [{keypos, 1 bsl 70}], [{heir, none}],
+            [{heir, self(), x}], [{heir, a, b}], [{heir, none, 1}], [{read_concurrency, true}], [{read_concurrency, 1}],
+            [{write_concurrency, true}, private], [{write_concurrency, auto}], [{write_concurrency, x}],
+            [{decentralized_counters, x}], [no_option], [{no_option, 1}], [1], [set | bad], bad, [{keypos, 1, 2}], [{}]
+        ]
+    ] ++ [{"new of no atom", fun() -> same_call(new, [Name, []], new, [Name, []]) end} || Name <- [17, "name", <<"n">>]].
+
+same_new(Options) ->
+    Facts = fun(Module) ->
+        fun(Name, Opts) ->
+            T = Module:new(Name, Opts),
+            Items = [keypos, protection, type, heir, read_concurrency, compressed, name, named_table, size],
+            Result = [{Item, Module:info(T, Item)} || Item <- Items],
+            Module:delete(T),
+            Result
+        end
+    end,
+    Ets = outcome(Facts(ets), [name, Options], ets),
+    Bets = outcome(Facts(bets), [name, Options], bets),
+    ?assertEqual(Ets, Bets).
+
+whereis_test() ->
+    [same_call(whereis, [X], whereis, [X]) || X <- [no_such_table, 17, make_ref(), "name"]],
+    {E, B} = pair([], []),
+    ?assertMatch({error, badarg, none, _}, outcome(fun bets:whereis/1, [B], bets)),
+    drop(E, B).
+
+%% ---------------------------------------------------------------- traversal
+
+every_key_is_met_once_by_first_and_next_test() ->
+    {E, B} = pair([], [{N, N * N} || N <- lists:seq(1, 500)]),
+    ?assertEqual(lists:sort(keys(ets, E)), lists:sort(keys(bets, B))),
+    ?assertEqual(keys(bets, B), [K || {K, _} <- bets:tab2list(B)]),
+    ?assertEqual(keys(bets, B), lists:reverse(bets:foldl(fun({K, _}, Acc) -> [K | Acc] end, [], B))),
+    ?assertEqual(keys(bets, B), lists:reverse(bets:foldr(fun({K, _}, Acc) -> [K | Acc] end, [], B))),
+    ?assertEqual(bets:first(B), bets:last(B)),
+    ?assertEqual(bets:next(B, 7), bets:prev(B, 7)),
+    First = bets:first(B),
+    ?assertEqual({First, [{First, First * First}]}, bets:first_lookup(B)),
+    ?assertEqual(bets:first_lookup(B), bets:last_lookup(B)),
+    Next = bets:next(B, First),
+    ?assertEqual({Next, [{Next, Next * Next}]}, bets:next_lookup(B, First)),
+    ?assertEqual(bets:next_lookup(B, First), bets:prev_lookup(B, First)),
+    drop(E, B).
+
+an_empty_table_ends_at_once_test() ->
+    {E, B} = pair([], []),
+    [?assertEqual('$end_of_table', bets:F(B)) || F <- [first, last, first_lookup, last_lookup]],
+    ?assertEqual([], bets:tab2list(B)),
+    ?assertEqual(acc, bets:foldl(fun(_, _) -> error(called) end, acc, B)),
+    [?assertMatch({error, badarg, _, #{2 := _}}, outcome(fun bets:F/2, [B, k], bets)) || F <- [next, prev, next_lookup, prev_lookup]],
+    drop(E, B).
+
+keys(Module, Tab) -> keys(Module, Tab, Module:first(Tab)).
+keys(_Module, _Tab, '$end_of_table') -> [];
+keys(Module, Tab, Key) -> [Key | keys(Module, Tab, Module:next(Tab, Key))].
+
+fold_sees_objects_as_they_are_when_their_turn_comes_test() ->
+    {E, B} = pair([public], [{N, old} || N <- lists:seq(1, 50)]),
+    %% Each visited object deletes its partner: none is seen after its partner was.
+    Visit = fun({N, _}, Seen) ->
+        true = bets:delete(B, 51 - N),
+        ?assertNot(lists:member(51 - N, Seen)),
+        [N | Seen]
+    end,
+    ?assertEqual(25, length(bets:foldl(Visit, [], B))),
+    %% Each visited object renews all others.
+    bets:insert(B, [{N, 0} || N <- lists:seq(1, 20)]),
+    Renew = fun({N, Value}, Acc) ->
+        ?assertEqual(length(Acc), Value),
+        bets:insert(B, [{M, Value + 1} || M <- lists:seq(1, 20)]),
+        [N | Acc]
+    end,
+    [bets:delete(B, N) || N <- lists:seq(21, 50)],
+    ?assertEqual(lists:seq(1, 20), lists:sort(bets:foldl(Renew, [], B))),
+    drop(E, B).
+
+fold_over_a_table_that_goes_away_test() ->
+    {E, B} = pair([], [{N} || N <- lists:seq(1, 10)]),
+    Delete = fun(_, _) -> catch bets:delete(B) end,
+    ?assertMatch({error, badarg, id, #{3 := _}}, outcome(fun bets:foldl/3, [Delete, acc, B], bets)),
+    ets:delete(E).
+
+fold_on_no_table_names_its_third_argument_test() ->
+    Fun = fun(_, Acc) -> Acc end,
+    [
+        ?assertMatch({error, badarg, id, #{3 := <<"the table identifier does not refer", _/binary>>}},
+            outcome(fun bets:F/3, [Fun, acc, no_such_table], bets))
+     || F <- [foldl, foldr]
+    ].
+
+fold_passes_exceptions_on_test() ->
+    {E, B} = pair([], [{a}]),
+    ?assertThrow(ball, bets:foldl(fun(_, _) -> throw(ball) end, acc, B)),
+    ?assertError({badfun, no_fun}, bets:foldl(no_fun, acc, B)),
+    drop(E, B).
+
+%% ---------------------------------------------------------------- functions that this ets may not have
+
+lookup_element_with_default_test() ->
+    {E, B} = pair([], [{k, v}]),
+    ?assertEqual(v, bets:lookup_element(B, k, 2, d)),
+    ?assertEqual(d, bets:lookup_element(B, missing, 2, d)),
+    [?assertMatch({error, badarg, none, #{3 := _}}, outcome(fun bets:lookup_element/4, [B, k, Pos, d], bets)) || Pos <- [0, a, 3]],
+    ?assertMatch({error, badarg, none, #{3 := _}}, outcome(fun bets:lookup_element/4, [B, missing, 0, d], bets)),
+    drop(E, B).
+
+update_element_with_default_test() ->
+    {E, B} = pair([], [{k, v, w}]),
+    ?assert(bets:update_element(B, k, {2, new}, {d, 1, 2})),
+    ?assertEqual([{k, new, w}], bets:lookup(B, k)),
+    ?assert(bets:update_element(B, fresh, {2, new}, {d, 1, 2})),
+    ?assertEqual([{fresh, new, 2}], bets:lookup(B, fresh)),
+    ?assertMatch({error, badarg, none, #{4 := <<"not a tuple">>}},
+        outcome(fun bets:update_element/4, [B, k, {2, x}, bad], bets)),
+    ?assertMatch({error, badarg, keypos, #{3 := _}}, outcome(fun bets:update_element/4, [B, q, {1, x}, {d, 1}], bets)),
+    ?assertEqual(false, bets:member(B, q)),
+    drop(E, B).
+
+a_default_without_a_place_for_the_key_is_refused_test() ->
+    {E, B} = pair([{keypos, 2}], []),
+    [
+        ?assertMatch({error, badarg, none, _}, outcome(fun bets:update_counter/4, [B, k, {1, 1}, Default], bets))
+     || Default <- [{}, {1}]
+    ],
+    ?assertEqual([], bets:tab2list(B)),
+    drop(E, B).
+
+%% ---------------------------------------------------------------- names
+
+named_tables_test() ->
+    in_dir(fun(_) ->
+        named = bets:new(named, [named_table]),
+        ?assertEqual(true, bets:insert(named, {a, 1})),
+        Tid = bets:whereis(named),
+        ?assertEqual([{a, 1}], bets:lookup(Tid, a)),
+        ?assert(lists:member(named, bets:all())),
+        ?assertMatch({error, badarg, already_exists, #{1 := <<"table name already exists">>}},
+            outcome(fun bets:new/2, [named, [named_table]], bets)),
+        ?assertEqual(other, bets:rename(named, other)),
+        ?assertEqual(undefined, bets:whereis(named)),
+        ?assertEqual(Tid, bets:whereis(other)),
+        ?assertMatch({error, badarg, none, #{2 := _}}, outcome(fun bets:rename/2, [other, other], bets)),
+        ?assertEqual(true, bets:delete(other)),
+        ?assertEqual(undefined, bets:whereis(other)),
+        ?assertEqual(undefined, bets:info(Tid))
+    end).
+
+renaming_an_unnamed_table_changes_its_info_only_test() ->
+    {E, B} = pair([], []),
+    ?assertEqual(E, ets:rename(E, other)),
+    ?assertEqual(B, bets:rename(B, other)),
+    ?assertEqual({other, other}, {ets:info(E, name), bets:info(B, name)}),
+    drop(E, B).
+
+a_name_stays_below_the_data_directory_test() ->
+    in_dir(fun(Dir) ->
+        Names = [
+            '..', '.', '', '/', '/etc', 'a/../../b', 'A', a, 'ä', 'λ', '=', '==', '=41', 'a b', 'a\n', 'con', '~',
+            list_to_atom(lists:duplicate(255, $x)), list_to_atom(lists:duplicate(255, $X)),
+            list_to_atom(lists:duplicate(254, $X) ++ "Y"), list_to_atom(lists:duplicate(255, 16#10FFFF))
+        ],
+        Dirs = [bets_dir:of_name(Name) || Name <- Names],
+        ?assertEqual(length(Names), length(lists:usort([string:casefold(D) || D <- Dirs]))),
+        [
+            begin
+                ?assertEqual(unicode:characters_to_binary(filename:join(Dir, "data")), filename:dirname(D)),
+                ?assertMatch({match, _}, re:run(filename:basename(D), "^[a-z0-9_=-]{1,200}$"))
+            end
+         || D <- Dirs
+        ]
+    end).
+
+%% ---------------------------------------------------------------- owners
+
+the_files_of_a_temporary_table_go_with_its_owner_test() ->
+    Tab = in_process(fun() -> bets:new(t, [public]) end),
+    ?assertEqual(undefined, bets:info(Tab)),
+    ?assertMatch({error, badarg, id, _}, outcome(fun bets:insert/2, [Tab, {a}], bets)),
+    Kept = bets:new(t, []),
+    Dir = bets:info(Kept, dir),
+    bets:delete(Kept),
+    ?assertNot(filelib:is_dir(Dir)).
+
+%% The table of a dead owner is gone for whoever is linked to it before he hears of the death.
+a_dead_owner_has_no_table_test() ->
+    [
+        begin
+            Parent = self(),
+            process_flag(trap_exit, true),
+            Owner = spawn_link(fun() ->
+                T = bets:new(owned, [named_table, public, {dir, temp_dir("owned")}]),
+                Parent ! {tab, bets:whereis(T)},
+                receive stop -> ok end
+            end),
+            Tid = receive {tab, T0} -> T0 end,
+            ?assertEqual(Owner, bets:info(owned, owner)),
+            Owner ! stop,
+            receive {'EXIT', Owner, normal} -> ok end,
+            ?assertEqual(undefined, bets:whereis(owned)),
+            ?assertEqual(undefined, bets:info(Tid)),
+            ?assertMatch({error, badarg, id, _}, outcome(fun bets:member/2, [Tid, a], bets)),
+            %% Opening the same directory waits until it is closed.
+            {ok, Again} = reopen(temp_dir("owned"), [named_table, {name, owned}]),
+            bets:delete(Again),
+            process_flag(trap_exit, false)
+        end
+     || _ <- lists:seq(1, 20)
+    ].
+
+the_heir_gets_the_table_test() ->
+    [
+        begin
+            Me = self(),
+            Owner = spawn(fun() ->
+                T = Module:new(inherited, [named_table, {heir, Me, {some, [data]}}]),
+                Module:insert(T, {a, 1}),
+                receive stop -> ok end
+            end),
+            wait_until(fun() -> Module:whereis(inherited) =/= undefined andalso Module:member(inherited, a) end),
+            ?assertEqual(Me, Module:info(inherited, heir)),
+            Owner ! stop,
+            receive {'ETS-TRANSFER', inherited, Owner, {some, [data]}} -> ok after 2000 -> error(no_message) end,
+            ?assertEqual(Me, Module:info(inherited, owner)),
+            ?assertEqual([{a, 1}], Module:lookup(inherited, a)),
+            ?assertEqual(Me, Module:info(inherited, heir)),
+            Module:delete(inherited)
+        end
+     || Module <- [ets, bets]
+    ].
+
+a_dead_heir_inherits_nothing_test() ->
+    Heir = dead_process(),
+    Tab = in_process(fun() ->
+        T = bets:new(t, [public, {heir, Heir, data}]),
+        none = bets:info(T, heir),
+        T
+    end),
+    ?assertEqual(undefined, bets:info(Tab)).
+
+give_away_test() ->
+    [
+        begin
+            Tab = Module:new(t, [protected]),
+            Me = self(),
+            Taker = spawn(fun() ->
+                receive {'ETS-TRANSFER', T, From, gift} -> From ! {got, T, Module:insert(T, {a, 1})} end,
+                receive stop -> ok end
+            end),
+            ?assert(Module:give_away(Tab, Taker, gift)),
+            receive {got, Tab, true} -> ok after 2000 -> error(no_message) end,
+            ?assertEqual(Taker, Module:info(Tab, owner)),
+            ?assertMatch({error, badarg, access, _}, outcome(fun Module:insert/2, [Tab, {b, 1}], Module)),
+            ?assertMatch({error, badarg, access, _}, outcome(fun Module:give_away/3, [Tab, Me, x], Module)),
+            Taker ! stop,
+            wait_until(fun() -> Module:info(Tab) =:= undefined end)
+        end
+     || Module <- [ets, bets]
+    ].
+
+setopts_changes_protection_test() ->
+    {E, B} = pair([public], []),
+    [Module:setopts(T, {protection, private}) || {Module, T} <- [{ets, E}, {bets, B}]],
+    ?assertEqual(ets:info(E, protection), bets:info(B, protection)),
+    ?assertMatch({error, badarg, access, _}, in_process(fun() -> outcome(fun bets:lookup/2, [B, a], bets) end)),
+    drop(E, B).
+
+%% ---------------------------------------------------------------- lists are atomic
+
+no_list_is_ever_half_seen_test() ->
+    B = bets:new(t, [public]),
+    Keys = lists:seq(1, 20),
+    bets:insert(B, [{K, 0} || K <- Keys]),
+    Writer = spawn_link(fun() -> write_lists(B, Keys, 1) end),
+    Halves = lists:sum([
+        begin
+            A = bets:lookup_element(B, 1, 2),
+            Z = bets:lookup_element(B, 20, 2),
+            %% Read in the order in which they would be written, the second is never older.
+            case Z >= A of true -> 0; false -> 1 end
+        end
+     || _ <- lists:seq(1, 20000)
+    ]),
+    unlink(Writer),
+    exit(Writer, kill),
+    ?assertEqual(0, Halves),
+    bets:delete(B).
+
+write_lists(B, Keys, N) ->
+    bets:insert(B, [{K, N} || K <- Keys]),
+    write_lists(B, Keys, N + 1).
+
+counters_lose_no_update_test() ->
+    B = bets:new(t, [public]),
+    bets:insert(B, {c, 0}),
+    Pids = [spawn_monitor(fun() -> [bets:update_counter(B, c, 1) || _ <- lists:seq(1, 5000)] end) || _ <- lists:seq(1, 8)],
+    [receive {'DOWN', Ref, process, Pid, Reason} -> normal = Reason end || {Pid, Ref} <- Pids],
+    ?assertEqual(40000, bets:lookup_element(B, c, 2)),
+    bets:delete(B).
+
+%% ---------------------------------------------------------------- large ones
+
+objects_and_lists_of_any_size_test_() ->
+    {timeout, 60, fun() ->
+        {E, B} = pair([], []),
+        Big = {big, lists:seq(1, 200000), binary:copy(<<"0123456789">>, 300000)},
+        Many = [{N, integer_to_binary(N)} || N <- lists:seq(1, 50000)],
+        [M:insert(T, Big) || {M, T} <- [{ets, E}, {bets, B}]],
+        [M:insert(T, Many) || {M, T} <- [{ets, E}, {bets, B}]],
+        ?assertEqual(ets:lookup(E, big), bets:lookup(B, big)),
+        ?assertEqual(ets:info(E, size), bets:info(B, size)),
+        ?assertEqual(lists:sort(ets:tab2list(E)), lists:sort(bets:tab2list(B))),
+        ?assertEqual(ets:update_element(E, big, {2, x}), bets:update_element(B, big, {2, x})),
+        ?assertEqual(ets:take(E, big), bets:take(B, big)),
+        drop(E, B)
+    end}.
+
+%% ---------------------------------------------------------------- directories
+
+what_was_stored_is_there_after_reopening_test() ->
+    in_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}, {keypos, 2}]),
+        Objects = [{N, {key, N}, [N]} || N <- lists:seq(1, 1000)],
+        bets:insert(T, Objects),
+        ?assertEqual(ok, bets:close(T)),
+        ?assertMatch({error, badarg, id, _}, outcome(fun bets:lookup/2, [T, 1], bets)),
+        {ok, Again} = bets:open(Dir),
+        ?assertEqual(Objects, lists:sort(bets:tab2list(Again))),
+        ?assertEqual(2, bets:info(Again, keypos)),
+        ?assertEqual(t, bets:info(Again, name)),
+        ?assertEqual(Dir, bets:info(Again, dir)),
+        ?assertEqual(ok, bets:close(Again))
+    end).
+
+a_deleted_table_leaves_no_files_test() ->
+    in_dir(fun(Dir) ->
+        Sub = filename:join(Dir, "t"),
+        T = bets:new(t, [{dir, Sub}]),
+        bets:insert(T, {a, 1}),
+        ?assert(filelib:is_dir(Sub)),
+        ?assertEqual(true, bets:delete(T)),
+        ?assertEqual({error, {no_table, Sub}}, bets:open(Sub))
+    end).
+
+one_directory_is_one_table_test() ->
+    in_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}]),
+        ?assertEqual({error, already_open}, bets:open(Dir)),
+        ?assertEqual({error, already_open}, bets:open(Dir ++ "/")),
+        ?assertMatch({error, badarg, already_open, #{2 := "the directory is already open" ++ _}},
+            outcome(fun bets:new/2, [t, [{dir, Dir}]], bets)),
+        bets:close(T)
+    end).
+
+one_directory_is_one_table_through_links_test() ->
+    in_dir(fun(Dir) ->
+        Real = filename:join(Dir, "real"),
+        Link = filename:join(Dir, "link"),
+        T = bets:new(t, [{dir, Real}]),
+        ok = file:make_symlink(Real, Link),
+        ?assertEqual({error, already_open}, bets:open(Link)),
+        bets:close(T)
+    end).
+
+another_vm_finds_the_directory_locked_test_() ->
+    {timeout, 60, fun() ->
+        in_dir(fun(Dir) ->
+            T = bets:new(t, [{dir, Dir}]),
+            OsPid = list_to_integer(os:getpid()),
+            ?assertEqual({error, {locked, Dir, OsPid}}, other_vm(bets, open, [Dir])),
+            bets:close(T),
+            ?assertMatch({ok, _}, other_vm(bets, open, [Dir]))
+        end)
+    end}.
+
+contradicting_options_are_refused_test() ->
+    in_dir(fun(Dir) ->
+        bets:close(bets:new(t, [{dir, Dir}, {keypos, 2}])),
+        ?assertEqual({error, {keypos_mismatch, 2, 1}}, bets:open(Dir, [{keypos, 1}])),
+        ?assertMatch({error, badarg, {keypos_mismatch, 2, 1}, #{2 := "the table in the directory has keypos 2, not 1"}},
+            outcome(fun bets:new/2, [t, [{dir, Dir}]], bets)),
+        {ok, T} = bets:open(Dir, [set, {keypos, 2}]),
+        bets:close(T)
+    end).
+
+a_file_is_no_directory_test() ->
+    in_dir(fun(Dir) ->
+        File = filename:join(Dir, "file"),
+        ok = file:write_file(File, "text"),
+        ?assertMatch({error, Reason} when element(1, Reason) =:= not_a_table; element(1, Reason) =:= io, bets:open(File)),
+        ?assertMatch({error, badarg, _, #{2 := _}}, outcome(fun bets:new/2, [t, [{dir, File}]], bets)),
+        ?assertMatch({error, _}, bets:open(filename:join(File, "below"))),
+        ?assertEqual({ok, <<"text">>}, file:read_file(File))
+    end).
+
+a_directory_without_permission_test() ->
+    case os:cmd("id -u") of
+        "0\n" ->
+            %% Nothing is forbidden to root, but /proc takes no directories from anyone.
+            ?assertMatch({error, badarg, {io, _, _, _}, #{2 := _}},
+                outcome(fun bets:new/2, [t, [{dir, "/proc/bets/t"}]], bets));
+        _ ->
+            in_dir(fun(Dir) ->
+                ok = file:change_mode(Dir, 8#500),
+                ?assertMatch({error, badarg, {io, _, _, eacces}, #{2 := _}},
+                    outcome(fun bets:new/2, [t, [{dir, filename:join(Dir, "t")}]], bets)),
+                ok = file:change_mode(Dir, 8#700)
+            end)
+    end.
+
+nothing_to_open_test() ->
+    in_dir(fun(Dir) ->
+        Sub = filename:join(Dir, "none"),
+        ?assertEqual({error, {no_table, Sub}}, bets:open(Sub)),
+        ?assertNot(filelib:is_dir(Sub))
+    end).
+
+own_options_are_checked_test() ->
+    [
+        ?assertMatch({error, badarg, {bad_option, _}, #{2 := "invalid option " ++ _}}, outcome(fun bets:new/2, [t, [Option]], bets))
+     || Option <- [
+            {dir, 17}, {dir, "a\0b"}, {dir, ""}, {sync, sometimes}, {sync, {interval, 0}}, {sync, {interval, a}}, {max_file_size, 0},
+            {max_file_size, a}, {max_file_size, 1 bsl 40}, {cache, 17}, {access, read}
+        ]
+    ],
+    [
+        ?assertMatch({error, badarg, {unsupported_type, Type}, #{2 := "tables of type " ++ _}},
+            outcome(fun bets:new/2, [t, [Type]], bets))
+     || Type <- [ordered_set, bag, duplicate_bag]
+    ],
+    [
+        ?assertMatch({error, badarg, {bad_option, _}, #{2 := _}}, outcome(fun bets:open/2, ["/nowhere", Options], bets))
+     || Options <- [[named_table], [{dir, "x"}], [bad], bad]
+    ],
+    ?assertMatch({error, badarg, {bad_option, _}, _}, outcome(fun bets:open/1, [17], bets)).
+
+sync_always_waits_and_leaves_no_message_test() ->
+    in_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}, {sync, always}]),
+        ?assertEqual(true, bets:insert(T, {a, 1})),
+        ?assertEqual(true, bets:insert(T, [{b, 1}, {c, 1}])),
+        ?assertEqual(false, bets:insert_new(T, {a, 1})),
+        ?assertEqual(2, bets:update_counter(T, a, 1)),
+        ?assertEqual([{b, 1}], bets:take(T, b)),
+        ?assertEqual(true, bets:delete(T, c)),
+        #{seq := Seq, durable_seq := Durable} = maps:from_list(bets:info(T)),
+        ?assertEqual(Seq, Durable),
+        ?assertEqual({messages, []}, process_info(self(), messages)),
+        ?assertEqual(ok, bets:sync(T)),
+        bets:close(T)
+    end).
+
+closing_is_for_those_who_may_write_test() ->
+    in_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}]),
+        [
+            ?assertMatch({error, badarg, access, #{1 := _}}, in_process(fun() -> outcome(fun bets:F/1, [T], bets) end))
+         || F <- [close, delete]
+        ],
+        ?assertEqual(ok, bets:close(T)),
+        ?assertMatch({error, badarg, id, #{1 := _}}, outcome(fun bets:close/1, [T], bets))
+    end).
+
+%% ---------------------------------------------------------------- the application
+
+stopping_the_application_closes_tables_test() ->
+    in_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}]),
+        Temporary = bets:new(t, []),
+        bets:insert(T, {a, 1}),
+        ok = application:stop(bets),
+        ?assertEqual(undefined, bets:info(T)),
+        ?assertEqual(undefined, bets:info(Temporary)),
+        {ok, Again} = bets:open(Dir),
+        ?assertEqual([{a, 1}], bets:lookup(Again, a)),
+        bets:close(Again)
+    end).
+
+temporary_directories_of_dead_vms_are_swept_test_() ->
+    {timeout, 60, fun() ->
+        in_dir(fun(Dir) ->
+            true = os:putenv("TMPDIR", Dir),
+            {killed, Left} = other_vm(?MODULE, die_with_a_temporary_table, []),
+            ?assert(filelib:is_dir(Left)),
+            {alive, Mine} = other_vm(?MODULE, temporary_directory, []),
+            os:unsetenv("TMPDIR"),
+            ?assertNot(filelib:is_dir(Left)),
+            ?assertNot(filelib:is_dir(Mine))
+        end)
+    end}.
+
+die_with_a_temporary_table() ->
+    T = bets:new(t, []),
+    bets:insert(T, {a, 1}),
+    {killed, bets:info(T, dir)}.
+
+temporary_directory() ->
+    T = bets:new(t, []),
+    Dir = bets:info(T, dir),
+    true = filelib:is_dir(Dir),
+    ok = application:stop(bets),
+    {alive, Dir}.
+
+%% ---------------------------------------------------------------- panics
+
+a_panic_closes_one_table_only_test() ->
+    {E, B} = pair([], [{a, 1}]),
+    Other = bets:new(other, []),
+    case catch bets_nif:test_panic(B) of
+        {bets, internal_error} ->
+            ?assertError({bets, table_failed}, bets:lookup(B, a)),
+            ?assertError({bets, table_failed}, bets:insert(B, {a, 2})),
+            ?assertEqual(true, bets:insert(Other, {a, 1})),
+            ?assertEqual(ok, bets:close(B)),
+            ?assertMatch({error, badarg, id, _}, outcome(fun bets:lookup/2, [B, a], bets));
+        {'EXIT', {not_loaded, _}} ->
+            %% The library was built without the means to panic.
+            bets:close(B)
+    end,
+    bets:delete(Other),
+    ets:delete(E).
+
+%% ---------------------------------------------------------------- errors in words
+
+every_own_reason_has_words_test() ->
+    Reasons = [
+        already_open, {locked, "/d", 17}, {locked, "/d", undefined}, {no_table, "/d"}, {not_a_table, "/d", <<"a link">>},
+        {type_mismatch, bag, set}, {keypos_mismatch, 2, 1}, {name_mismatch, "/d"}, {unsupported_type, bag},
+        {bad_option, {sync, x}}, {io, write, "/f", enospc}, {io, write, "/f", 999}, {damaged, "/f", 17, <<"bad crc">>},
+        {missing, "/f"}, damaged_object, {newer_version, "/f", 9, 1}, {read_only, {io, sync, "/f", eio}},
+        {sync_failed, {io, sync, "/f", eio}}, {too_large, object, 5, 4}, too_many_segments, closed, internal_error, table_failed
+    ],
+    [
+        begin
+            Words = bets_errors:explain(Reason),
+            ?assert(io_lib:printable_unicode_list(Words)),
+            ?assertEqual(nomatch, string:find(Words, "{"))
+        end
+     || Reason <- Reasons, Reason =/= {bad_option, {sync, x}}
+    ],
+    ?assertEqual("write /f: no space left on device", bets_errors:explain({io, write, "/f", enospc})).
+
+%% ---------------------------------------------------------------- helpers
+
+title(Function, Args) ->
+    lists:flatten(io_lib:format("~p~0P", [Function, Args, 12])).
+
+pair(Options, Objects) ->
+    E = ets:new(t, Options),
+    B = bets:new(t, Options),
+    true = ets:insert(E, Objects),
+    true = bets:insert(B, Objects),
+    {E, B}.
+
+drop(E, B) ->
+    ets:delete(E),
+    bets:delete(B).
+
+same(Options, Objects, Function, Args) ->
+    {E, B} = pair(Options, Objects),
+    ?assertEqual(outcome_of(ets, Function, with(E, Args)), outcome_of(bets, Function, with(B, Args))),
+    ?assertEqual(lists:sort(ets:tab2list(E)), lists:sort(bets:tab2list(B))),
+    ?assertEqual(ets:info(E, size), bets:info(B, size)),
+    drop(E, B).
+
+same_without_table(Function, Args) ->
+    same_call(Function, Args, Function, Args).
+
+same_call(EtsFunction, EtsArgs, BetsFunction, BetsArgs) ->
+    ?assertEqual(outcome_of(ets, EtsFunction, EtsArgs), outcome_of(bets, BetsFunction, BetsArgs)).
+
+with(Tab, Args) ->
+    [case Arg of 'T' when Tab =:= dead -> dead_table(); 'T' -> Tab; _ -> Arg end || Arg <- Args].
+
+%% An identifier that both modules take for a table which is gone does not exist: each gets its own.
+dead_table() -> dead_table.
+
+outcome_of(Module, Function, Args) ->
+    Real = [case Arg of dead_table -> dead_table(Module); _ -> Arg end || Arg <- Args],
+    outcome(fun(As) -> apply(Module, Function, As) end, Real, Module, list).
+
+dead_table(Module) ->
+    T = Module:new(t, []),
+    Module:delete(T),
+    T.
+
+outcome(Fun, Args, Module) ->
+    outcome(fun(As) -> apply(Fun, As) end, Args, Module, list).
+
+%% A result, or the class, the reason, the cause and the words for each argument.
+outcome(Fun, Args, Module, list) ->
+    try Fun(Args) of
+        Result -> {ok, generic(Result, Args)}
+    catch
+        Class:Reason:Stack -> {Class, Reason, cause(Stack), words(Module, Reason, Stack)}
+    end.
+
+generic(Result, [Tab | _]) when Result =:= Tab -> the_table;
+generic(Result, _) when is_list(Result) -> lists:sort(Result);
+generic(Result, _) -> Result.
+
+cause([{_, _, _, Info} | _]) -> maps:get(cause, proplists:get_value(error_info, Info, #{}), none).
+
+words(Module, Reason, [{M, F, A, Info} | _] = Stack) when is_list(A) ->
+    M = Module,
+    Explainer = maps:get(module, proplists:get_value(error_info, Info, #{})),
+    try Explainer:format_error(Reason, Stack) of
+        %% ets makes these functions of others, whose arguments its words are about.
+        Words when F =:= tab2list; F =:= match_object; F =:= delete_all_objects; F =:= internal_delete_all ->
+            maps:with([1], Words);
+        Words -> Words
+    catch
+        error:function_clause -> #{}
+    end;
+words(_, _, _) ->
+    no_words.
+
+foreign_tables() ->
+    Me = self(),
+    Pid = spawn(fun() ->
+        in_temp_data_dir(),
+        [
+            begin
+                Module:new(Name, [named_table, Protection]),
+                Module:insert(Name, contents())
+            end
+         || {Name, Protection} <- [{foreign_protected, protected}, {foreign_private, private}], Module <- [ets, bets]
+        ],
+        Me ! ready,
+        receive stop -> [Module:delete(Name) || Name <- [foreign_protected, foreign_private], Module <- [ets, bets]] end,
+        Me ! stopped
+    end),
+    receive ready -> Pid after 5000 -> error(not_ready) end.
+
+stop_foreign(Pid) ->
+    Pid ! stop,
+    receive stopped -> ok after 5000 -> error(not_stopped) end.
+
+in_temp_data_dir() ->
+    _ = application:load(bets),
+    application:set_env(bets, data_dir, temp_dir("data")).
+
+temp_dir(Name) ->
+    filename:join(["/tmp", "bets_tests_" ++ os:getpid(), Name]).
+
+in_dir(Fun) ->
+    Dir = temp_dir("dir" ++ integer_to_list(erlang:unique_integer([positive]))),
+    ok = filelib:ensure_dir(filename:join(Dir, "x")),
+    _ = application:load(bets),
+    application:set_env(bets, data_dir, filename:join(Dir, "data")),
+    try
+        Fun(Dir)
+    after
+        application:unset_env(bets, data_dir),
+        os:cmd("rm -rf " ++ Dir)
+    end.
+
+in_process(Fun) ->
+    Me = self(),
+    {Pid, Ref} = spawn_monitor(fun() -> Me ! {self(), Fun()} end),
+    receive {'DOWN', Ref, process, Pid, Reason} -> normal = Reason end,
+    receive {Pid, Result} -> Result end.
+
+dead_process() ->
+    {Pid, Ref} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Ref, process, Pid, _} -> Pid end.
+
+%% Until the real engine stores something, a closed table cannot be opened again.
+reopen(Dir, Options) ->
+    case bets:open(Dir, Options) of
+        {error, {no_table, _}} -> {ok, bets:new(reopened, [{dir, Dir}])};
+        Other -> Other
+    end.
+
+wait_until(Fun) -> wait_until(Fun, 200).
+wait_until(Fun, 0) -> ?assert(Fun());
+wait_until(Fun, N) ->
+    case Fun() of
+        true -> ok;
+        false -> timer:sleep(10), wait_until(Fun, N - 1)
+    end.
+
+%% Calls a function in a new VM, which is killed afterwards. References do not come back.
+other_vm(Module, Function, Args) ->
+    Erl = filename:join([code:root_dir(), "bin", "erl"]),
+    Paths = lists:append([["-pa", P] || P <- code:get_path(), string:find(P, code:lib_dir()) =:= nomatch]),
+    Call = base64:encode(term_to_binary({Module, Function, Args})),
+    Eval =
+        "{M, F, A} = binary_to_term(base64:decode(<<\"" ++ binary_to_list(Call) ++ "\">>)),"
+        "io:format(\"~s~n\", [base64:encode(term_to_binary(apply(M, F, A)))]),"
+        "receive after infinity -> ok end.",
+    Port = open_port({spawn_executable, Erl}, [{args, ["-noinput" | Paths] ++ ["-eval", Eval]}, {line, 1000000}, exit_status]),
+    {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+    Result =
+        receive
+            {Port, {data, {eol, Line}}} -> binary_to_term(base64:decode(Line));
+            {Port, {exit_status, Status}} -> {exit_status, Status}
+        after 30000 -> timeout
+        end,
+    os:cmd("kill -9 " ++ integer_to_list(OsPid)),
+    receive {Port, {exit_status, _}} -> ok after 5000 -> ok end,
+    Result.
