@@ -57,8 +57,9 @@ EOF
   step "mix: fetch and compile"
   quiet offline mix deps.get
   quiet offline mix compile
+  # .fetch is mix's own mark.
   local left
-  left=$(git -C deps/bets status --porcelain --ignored | grep -v " \.hex$\| \.fetch$") || true
+  left=$(git -C deps/bets status --porcelain --ignored | grep -v ' \.fetch$') || true
   [ -z "$left" ] || die "the build left in the source of the dependency: $left"
   [ -d _build/bets_native ] || die "cargo did not work inside the project's _build"
 
@@ -159,7 +160,7 @@ replaced_library() {
   ln "$so" "$tmp/held.so"
   quiet escript "$app/native/build.escript" nif "$app"
   [ "$(stat -c %i "$so")" != "$before" ] || die "the library was written over in place"
-  [ "$(tail -n1 "$tmp/held.so")" = changed ] || die "the old file's bytes changed"
+  [ "$(tail -c 8 "$tmp/held.so")" = changed ] || die "the old file's bytes changed"
   [ -z "$(find "$app/priv" -type f ! -name bets_nif.so)" ] || die "a half-written library was left behind"
 }
 

@@ -113,6 +113,9 @@ pub enum Error {
     /// The table was closed or deleted.
     #[error("the table is closed")]
     Closed,
+    /// The keydir can hold no more keys like this one.
+    #[error("the keydir is full")]
+    KeydirFull,
     /// A limit of the format: too many segments.
     #[error("the table has too many segments")]
     TooManySegments,

@@ -3,10 +3,20 @@
 //! A table is a directory of append-only segments, a manifest that names them, and a keydir in memory that says
 //! where the newest record of each key stands. The engine knows nothing of the BEAM.
 
+pub mod background;
+pub mod cache;
+mod dir;
 pub mod error;
+pub mod format;
 pub mod io;
 pub mod key;
 pub mod keydir;
+mod lock;
+pub mod log;
+pub mod recovery;
+pub mod segment;
+mod sticky;
+mod sync;
 pub mod table;
 
 pub use error::{Error, Result};

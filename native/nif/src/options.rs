@@ -67,6 +67,7 @@ impl Options {
                 max_file_size: get(max_file_size)?,
                 cache: get(cache)?,
                 temporary: get(temporary)?,
+                ..Config::default()
             },
             read_concurrency: get(read_concurrency)?,
             write_concurrency: get(write_concurrency)?,

@@ -50,5 +50,9 @@ fn is_not_ours(error: &Error) -> bool {
 
 /// The parent of a relative name is the empty path, which means the working directory.
 fn or_here(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
 }

@@ -1,10 +1,15 @@
 //! All input and output of the engine goes through these traits.
 //!
 //! Three implementations stand behind them: [`real`] (the operating system), `sim` (in memory; crashes at any point and
-//! loses, tears or reorders what was not synced) and `failing` (fails the Nth call). Offsets and lengths are in bytes.
+//! loses, tears or reorders what was not synced) and `failing` (fails the Nth call). The latter two are test equipment,
+//! compiled for tests and with the feature `testing`. Offsets and lengths are in bytes.
 
 mod dirs;
+#[cfg(any(test, feature = "testing"))]
+pub mod failing;
 pub mod real;
+#[cfg(any(test, feature = "testing"))]
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io::Result;
@@ -33,19 +38,22 @@ pub struct Stat {
     pub id: (u64, u64),
 }
 
-/// A file system.
+/// A file system. Unless something else is said, calls may wait for the disk and fail with the error of the system call
+/// of their name.
 pub trait Storage: Send + Sync + Debug {
     /// Creates a new file of mode 0600 for reading and writing; fails with `AlreadyExists` if there is one.
     fn create(&self, path: &Path) -> Result<Arc<dyn File>>;
-    /// Opens a regular file; a symbolic link as last component is refused. `write` asks for writing too.
+    /// Opens a regular file. Anything else is refused without waiting: a directory with EISDIR, a symbolic link as last
+    /// component with ELOOP, a device or FIFO with `InvalidInput`. `write` asks for writing too.
     fn open(&self, path: &Path, write: bool) -> Result<Arc<dyn File>>;
     /// What the path names (a symbolic link itself is not followed), or `None` if nothing stands there.
     fn stat(&self, path: &Path) -> Result<Option<Stat>>;
     /// Like [`Storage::stat`], following symbolic links: for the table directory itself.
     fn stat_follow(&self, path: &Path) -> Result<Option<Stat>>;
-    /// The names in a directory, in any order.
+    /// The names in a directory, in any order. A name that is not UTF-8 is told with replacement characters.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
-    /// Creates a directory of mode 0700 and its missing parents, each parent directory synced.
+    /// Creates a directory of mode 0700 and its missing parents, each parent directory synced. If it is there, its parent
+    /// is synced all the same. `NotADirectory` if something else is in the way.
     fn create_dir_all(&self, dir: &Path) -> Result<()>;
     /// Removes an empty directory.
     fn remove_dir(&self, dir: &Path) -> Result<()>;
@@ -57,8 +65,9 @@ pub trait Storage: Send + Sync + Debug {
     fn link(&self, from: &Path, to: &Path) -> Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
-    /// Takes the kernel's lock on a directory (`shared` or exclusive) without waiting. `None` if another holder has it.
-    /// The lock ends when the value is dropped or the process dies.
+    /// Takes the kernel's lock on a directory or a regular file (`shared` or exclusive) without waiting. `None` if another
+    /// holder has it, in this process or another. A symbolic link is followed if it leads to a directory, else refused
+    /// with ELOOP. The lock ends when the value is dropped or the process dies.
     fn lock(&self, path: &Path, shared: bool) -> Result<Option<Box<dyn Lock>>>;
 }
 
@@ -72,16 +81,19 @@ pub trait Lock: Send + Sync + Debug {
 pub trait File: Send + Sync + Debug {
     /// Fills `buf` from `offset`; `UnexpectedEof` if the file ends before. May wait for the disk.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
-    /// Like [`File::read_at`] but never waits: `WouldBlock` if some byte is not in memory or it cannot be told.
+    /// Like [`File::read_at`] but never waits: `WouldBlock` if some byte is not in memory or it cannot be told. The kernel
+    /// may begin to fetch the bytes then, so that the same call succeeds a little later.
     fn read_at_nowait(&self, buf: &mut [u8], offset: u64) -> Result<()>;
-    /// Writes all of `buf` at `offset`. After an error any part of it may have been written.
+    /// Writes all of `buf` at `offset`. After an error any part of it may have been written, but for EFBIG (beyond what the
+    /// process or the file system allows): nothing then, and no signal.
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<()>;
     /// Makes the bytes and the length durable. A failed sync must not be tried again on the same file.
     fn sync(&self) -> Result<()>;
-    /// Sets the length; new bytes are zero.
+    /// Sets the length; new bytes are zero. EFBIG as in [`File::write_at`].
     fn truncate(&self, len: u64) -> Result<()>;
     /// Reserves space up to `len`, zero-filled, so that writes below it need no new blocks. Best effort: an
-    /// `Unsupported` error means that the file system cannot and that nothing changed.
+    /// `Unsupported` error means that the file system cannot and that nothing changed. After another one (`StorageFull`,
+    /// say) the file may be longer than before. Never cuts the file.
     fn preallocate(&self, len: u64) -> Result<()>;
     /// The length in bytes.
     fn len(&self) -> Result<u64>;

@@ -20,7 +20,7 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIR_MODE: Mode = Mode::RWXU;
 
 /// The file system of the operating system. Every call may wait for the disk, but for
-/// [`File::read_at_nowait`](super::File::read_at_nowait).
+/// [`File::read_at_nowait`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Os;
 
@@ -60,7 +60,9 @@ impl Storage for Os {
         // A name that is not UTF-8 cannot be the engine's; it is told all the same, so that a directory which holds
         // one does not look empty.
         let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        std::fs::read_dir(here(dir))?.map(|entry| entry.map(name)).collect()
+        std::fs::read_dir(here(dir))?
+            .map(|entry| entry.map(name))
+            .collect()
     }
 
     fn create_dir_all(&self, dir: &Path) -> Result<()> {
@@ -104,7 +106,11 @@ impl Storage for Os {
 
 /// The empty path is what `Path::parent` says of a relative name: the working directory.
 fn here(dir: &Path) -> &Path {
-    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
+    if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    }
 }
 
 /// File systems without modes (FAT, some network ones) refuse to change them, and the file is usable.

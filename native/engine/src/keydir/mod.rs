@@ -1,1 +1,30 @@
 //! The in-memory index: key to the place of its newest record.
+//!
+//! A keydir holds every live key of a table and nothing of the values. It never touches the disk. [`HashKeydir`]
+//! serves the tables whose order is that of the key's hash.
+
+mod hash;
+mod location;
+
+pub use hash::{Batch, Cursor, HashKeydir, Next, SHARDS, WriteGuard};
+pub use location::Location;
+
+/// A writer kept interfering with a lock-free read, or holds the lock that was asked for without waiting. Nothing was
+/// changed: the call may be made again, here or on a thread that may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a writer is in the way")]
+pub struct Busy;
+
+/// The keydir can name no more key bytes in the key's shard. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keydir is full")]
+pub struct Full;
+
+/// What a lookup found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Where the key's record stands.
+    pub location: Location,
+    /// Whether the stored key is the one asked for to the last byte, suffix included.
+    pub same_form: bool,
+}

@@ -47,7 +47,7 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
         word("type", kind_atom(meta.kind).to_term(env)),
         word("keypos", meta.keypos.encode(env)),
         word("protection", protection_atom(table.protection()).to_term(env)),
-        word("dir", path_term(env, table.table.dir())),
+        word("dir", path_term(env, &table.table.dir())),
         word("temporary", boolean(env, options.config.temporary)),
         word("sync", sync(env, config.sync)),
         word("max_file_size", config.max_file_size.encode(env)),

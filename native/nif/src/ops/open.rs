@@ -45,7 +45,7 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
             name: name_utf8.as_slice().to_vec(),
         })
     };
-    let table = Table::open(storage(), &dir, how, options.config.clone())?;
+    let table = Table::open(storage(), &dir, &how, options.config.clone())?;
     let meta = table.meta();
     let equality = match usable(&table, &options, &name_utf8) {
         Ok(equality) => equality,

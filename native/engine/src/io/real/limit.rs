@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Asking the kernel costs as much as a tenth of a small write, so an answer holds for so many bytes of growth.
+/// Asking the kernel costs about half as much as a small write, so an answer holds for so many bytes of growth.
 const STEP: u64 = 1 << 20;
 
 /// What is known of the limit for one file.
@@ -37,7 +37,11 @@ impl Limit {
 
 /// Like [`Limit::check`], asking the kernel each time: for the rare calls that set a length.
 pub(super) fn check_now(end: u64) -> Result<()> {
-    if end > now() { Err(Errno::FBIG.into()) } else { Ok(()) }
+    if end > now() {
+        Err(Errno::FBIG.into())
+    } else {
+        Ok(())
+    }
 }
 
 fn now() -> u64 {

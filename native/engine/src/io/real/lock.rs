@@ -26,7 +26,9 @@ pub(super) fn take(path: &Path, shared: bool) -> Result<Option<Box<dyn Lock>>> {
     let open = |more| retry_on_intr(|| rustix::fs::open(path, flags | more, Mode::empty()));
     // A link that leads to the table's directory is normal; one that stands for a lock file is refused.
     let fd = match open(OFlags::NOFOLLOW) {
-        Err(Errno::LOOP) => open(OFlags::DIRECTORY).map_err(|e| if e == Errno::NOTDIR { Errno::LOOP } else { e }),
+        Err(Errno::LOOP) => {
+            open(OFlags::DIRECTORY).map_err(|e| if e == Errno::NOTDIR { Errno::LOOP } else { e })
+        }
         other => other,
     }?;
     let file = fs::File::from(fd);

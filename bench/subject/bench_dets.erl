@@ -1,0 +1,30 @@
+%% `dets', the durable table of OTP. Every call goes through the table's one process.
+-module(bench_dets).
+-behaviour(bench_subject).
+
+-export([available/0, new/1, attach/2, detach/1, insert/2, insert_list/2, lookup/2, delete/2]).
+-export([update_counter/3, foldl/3, close/2, open/1, memory/1]).
+
+available() -> true.
+
+new(Context) ->
+    open(Context).
+
+attach(Table, _Mode) -> Table.
+detach(_Table) -> ok.
+insert(Table, Object) -> ok = dets:insert(Table, Object).
+insert_list(Table, Objects) -> ok = dets:insert(Table, Objects).
+lookup(Table, Key) -> dets:lookup(Table, Key).
+delete(Table, Key) -> ok = dets:delete(Table, Key).
+update_counter(Table, Key, Increment) -> dets:update_counter(Table, Key, Increment).
+foldl(Table, Fun, Acc0) -> dets:foldl(fun(_Object, Acc) -> Fun(Acc) end, Acc0, Table).
+
+close(Table, _Context) ->
+    dets:close(Table).
+
+open(#{dir := Dir, options := Options}) ->
+    File = filename:join(Dir, "bench.dets"),
+    {ok, Table} = dets:open_file(File, [{file, File} | Options]),
+    Table.
+
+memory(_Table) -> unknown.

@@ -1,0 +1,274 @@
+//! Measures the keydir: nanoseconds an operation and bytes of memory a key.
+//!
+//! `cargo run --release --example keydir_bench [keys ...]`, by default 1,000,000.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bets_engine::Key;
+use bets_engine::keydir::{Batch, Cursor, HashKeydir, Location};
+
+/// Counts what is allocated, and the most there ever was.
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: all work is the system allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: passed on as it came.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: passed on as it came.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: passed on as it came.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+fn count(size: usize) {
+    let now = ALLOCATED.fetch_add(size, Relaxed) + size;
+    PEAK.fetch_max(now, Relaxed);
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const KEY: usize = 16;
+
+/// The `i`th key of 16 bytes, all of it random-looking.
+fn key(i: u64) -> [u8; KEY] {
+    let mut bytes = [0; KEY];
+    bytes[..8].copy_from_slice(&mix(i).to_le_bytes());
+    bytes[8..].copy_from_slice(&mix(!i).to_le_bytes());
+    bytes
+}
+
+fn mix(i: u64) -> u64 {
+    let mut z = i.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn put(keydir: &HashKeydir, i: u64, location: u64) {
+    let bytes = key(i);
+    let hash = keydir.hash(Key::plain(&bytes));
+    let mut guard = keydir.lock(HashKeydir::shard_of(hash));
+    guard
+        .put(hash, Key::plain(&bytes), Location::from_bits(location))
+        .unwrap();
+}
+
+fn get(keydir: &HashKeydir, i: u64) -> bool {
+    let bytes = key(i);
+    let hash = keydir.hash(Key::plain(&bytes));
+    loop {
+        if let Ok(hit) = keydir.get(hash, Key::plain(&bytes)) {
+            return hit.is_some();
+        }
+    }
+}
+
+/// Processor time of this thread, which other work on the machine does not add to.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Nanoseconds an operation when `threads` threads share `count` of them, and if `longest` the processor time of the longest.
+/// To take that costs some hundred nanoseconds an operation.
+fn measure(name: &str, threads: u64, count: u64, longest: bool, work: impl Fn(u64) + Sync) {
+    let begin = Instant::now();
+    let worst = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|t| {
+                let work = &work;
+                scope.spawn(move || {
+                    let mut worst = Duration::ZERO;
+                    for i in (t..count).step_by(threads as usize) {
+                        if longest {
+                            let begin = cpu_time();
+                            work(i);
+                            worst = worst.max(cpu_time().checked_sub(begin).unwrap());
+                        } else {
+                            work(i);
+                        }
+                    }
+                    worst
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .max()
+            .unwrap()
+    });
+    let ns = begin.elapsed().as_nanos() as f64 / count as f64;
+    if longest {
+        println!(
+            "  {name:<28} {ns:8.1} ns   longest {:8.1} us of processor time",
+            worst.as_nanos() as f64 / 1e3
+        );
+    } else {
+        println!("  {name:<28} {ns:8.1} ns");
+    }
+}
+
+fn run(keys: u64, threads: u64) {
+    println!("{keys} keys of {KEY} bytes, {threads} thread(s); ns an operation of all threads together");
+    measure("making key and hash alone", threads, keys, false, |i| {
+        let bytes = key(i);
+        black_box(xxhash_rust::xxh3::xxh3_64_with_seed(black_box(&bytes), 1));
+    });
+    let before = ALLOCATED.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let mut keydir = HashKeydir::new(1);
+    measure("insert", threads, keys, false, |i| put(&keydir, i, i));
+    let held = (ALLOCATED.load(Relaxed) - before) as f64;
+    let peak = (PEAK.load(Relaxed) - before) as f64;
+    let own = (keys * KEY as u64) as f64;
+    println!(
+        "  bytes a key beyond the key: {:.1} by its own count, {:.1} allocated, {:.1} at the peak",
+        (keydir.memory_bytes() as f64 - own) / keys as f64,
+        (held - own) / keys as f64,
+        (peak - own) / keys as f64
+    );
+    let random = |i| mix(i ^ 0x5555) % keys;
+    measure("hit by candidate", threads, keys, false, |i| {
+        let bytes = key(random(i));
+        assert!(
+            keydir
+                .candidate(keydir.hash(Key::plain(&bytes)))
+                .unwrap()
+                .is_some()
+        );
+    });
+    measure("hit", threads, keys, false, |i| assert!(get(&keydir, random(i))));
+    measure("miss", threads, keys, false, |i| assert!(!get(&keydir, keys + i)));
+    measure("overwrite", threads, keys, false, |i| {
+        put(&keydir, random(i), i + 1);
+    });
+    let begin = Instant::now();
+    let (mut cursor, mut batch, mut seen) = (Cursor::start(), Batch::new(), 0);
+    while {
+        batch.clear();
+        let more = keydir.scan(&mut cursor, 100, &mut batch).unwrap();
+        seen += batch.len() as u64;
+        more
+    } {}
+    assert_eq!(seen, keys);
+    println!(
+        "  {:<28} {:8.1} ns",
+        "scan, 100 at a time",
+        begin.elapsed().as_nanos() as f64 / keys as f64
+    );
+    let ordered = sorted(&keydir);
+    measure("delete one, insert another", threads, keys, true, |i| {
+        let bytes = key(i);
+        let hash = keydir.hash(Key::plain(&bytes));
+        keydir
+            .lock(HashKeydir::shard_of(hash))
+            .remove(hash, Key::plain(&bytes))
+            .unwrap();
+        put(&keydir, keys + i, i);
+    });
+    println!(
+        "  bytes a key beyond the key: {:.1} after it",
+        (keydir.memory_bytes() as f64 - own) / keys as f64
+    );
+    measure("delete", threads, keys, true, |i| {
+        let bytes = key(keys + i);
+        let hash = keydir.hash(Key::plain(&bytes));
+        keydir
+            .lock(HashKeydir::shard_of(hash))
+            .remove(hash, Key::plain(&bytes))
+            .unwrap();
+    });
+    println!("  {} bytes when empty again", keydir.memory_bytes());
+    keydir = HashKeydir::new(1);
+    measure("insert, each timed", threads, keys, true, |i| put(&keydir, i, i));
+    let begin = Instant::now();
+    drop(std::mem::replace(&mut keydir, HashKeydir::new(1)));
+    println!("  drop of all: {} ms", begin.elapsed().as_millis());
+    if threads == 1 {
+        load(keys, &ordered);
+    }
+}
+
+/// All keys with their hashes, in traversal order.
+fn sorted(keydir: &HashKeydir) -> Vec<(u64, [u8; KEY])> {
+    let (mut cursor, mut batch) = (Cursor::start(), Batch::new());
+    while keydir.scan(&mut cursor, 1000, &mut batch).unwrap() {}
+    batch
+        .iter()
+        .map(|(key, _)| (keydir.hash(key), key.bytes().try_into().unwrap()))
+        .collect()
+}
+
+fn load(keys: u64, ordered: &[(u64, [u8; KEY])]) {
+    for (name, reserve) in [("load", 0), ("load, reserved", keys)] {
+        let mut keydir = HashKeydir::new(1);
+        let begin = Instant::now();
+        keydir.reserve(reserve);
+        for i in 0..keys {
+            let bytes = key(i);
+            let hash = keydir.hash(Key::plain(&bytes));
+            keydir
+                .load(hash, Key::plain(&bytes), Location::from_bits(i))
+                .unwrap();
+        }
+        println!(
+            "  {name:<28} {:8.1} ns",
+            begin.elapsed().as_nanos() as f64 / keys as f64
+        );
+    }
+    let mut keydir = HashKeydir::new(1);
+    let begin = Instant::now();
+    keydir.reserve(keys);
+    for (hash, bytes) in ordered {
+        keydir
+            .load(*hash, Key::plain(bytes), Location::from_bits(*hash))
+            .unwrap();
+    }
+    println!(
+        "  {:<28} {:8.1} ns",
+        "load in order, reserved",
+        begin.elapsed().as_nanos() as f64 / keys as f64
+    );
+    println!(
+        "  bytes a key beyond the key: {:.1} reserved",
+        (keydir.memory_bytes() as f64 / keys as f64) - KEY as f64
+    );
+}
+
+fn main() {
+    let mut sizes: Vec<u64> = std::env::args()
+        .skip(1)
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    if sizes.is_empty() {
+        sizes.push(1_000_000);
+    }
+    for keys in sizes {
+        run(keys, 1);
+        run(keys, 2);
+    }
+}

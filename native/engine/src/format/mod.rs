@@ -1,0 +1,92 @@
+//! The bytes on disk. `docs/format.md` describes them; this folder is the only code that reads or writes them.
+//!
+//! All numbers are little-endian. Every file starts with eight bytes of magic and a version.
+
+pub mod frame;
+pub mod manifest;
+pub mod segment;
+
+/// The version of the format that this build writes, and the newest that it reads.
+pub const VERSION: u16 = 1;
+
+/// CRC-32 (IEEE) of some bytes.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// Appends an unsigned LEB128 number: at most five bytes.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u32) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// Reads an unsigned LEB128 number from the front; its value and its length in bytes.
+/// `None` if it is cut off, longer than needed, or beyond 32 bits: each number has one form.
+pub(crate) fn get_varint(bytes: &[u8]) -> Option<(u32, usize)> {
+    let mut n: u32 = 0;
+    for (i, &byte) in bytes.iter().take(5).enumerate() {
+        let bits = u32::from(byte & 0x7f);
+        if i == 4 && bits > 0x0f {
+            return None;
+        }
+        n |= bits << (7 * i);
+        if byte < 0x80 {
+            return (byte != 0 || i == 0).then_some((n, i + 1));
+        }
+    }
+    None
+}
+
+/// A reader over bytes that checks every length.
+#[derive(Debug)]
+pub(crate) struct Fields<'a>(pub &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub fn bytes(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    pub fn u8(&mut self) -> Option<u8> {
+        Some(self.bytes(1)?[0])
+    }
+
+    pub fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_le_bytes(self.bytes(2)?.try_into().ok()?))
+    }
+
+    pub fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.bytes(4)?.try_into().ok()?))
+    }
+
+    pub fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_has_one_form() {
+        for n in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u32::MAX - 1, u32::MAX] {
+            let mut out = Vec::new();
+            put_varint(&mut out, n);
+            assert_eq!(get_varint(&out), Some((n, out.len())));
+            for cut in 0..out.len() {
+                assert_eq!(get_varint(&out[..cut]), None);
+            }
+        }
+        assert_eq!(get_varint(&[0x80, 0x00]), None, "padded zero");
+        assert_eq!(
+            get_varint(&[0xff, 0xff, 0xff, 0xff, 0x1f]),
+            None,
+            "beyond 32 bits"
+        );
+    }
+}

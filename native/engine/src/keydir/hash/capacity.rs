@@ -1,0 +1,58 @@
+//! How many slots a shard has.
+//!
+//! Shards have nearly the same number of keys, so with the same capacities all would grow at the same number of keys, and
+//! a table's memory a key would swing with it. Each shard's capacities stand in another phase of the growth factor
+//! instead, so that the sum over the shards is smooth.
+
+use std::cmp::Ordering;
+
+use super::SHARDS;
+
+/// The least capacity.
+pub(super) const MIN: u32 = 6;
+
+/// Up to this capacity a shard doubles, beyond it grows by a quarter.
+const SMALL: u32 = 48;
+
+/// The most entries that a capacity may have: three quarters. Growth by a quarter leaves it filled to 0.6.
+pub(super) fn max_len(capacity: u32) -> u32 {
+    (u64::from(capacity) * 27 / 32) as u32
+}
+
+/// The capacity that comes after this one.
+pub(super) fn next(capacity: u32, shard: usize) -> u32 {
+    match capacity.cmp(&SMALL) {
+        Ordering::Less => capacity * 2,
+        Ordering::Equal => phased(60, shard),
+        Ordering::Greater => capacity.saturating_add(capacity / 4),
+    }
+}
+
+/// A capacity for so many entries, and up to a quarter more.
+pub(super) fn for_len(len: u32, shard: usize) -> u32 {
+    let least = (u64::from(len) * 32 / 27 + 1).min(u64::from(u32::MAX / 2)) as u32;
+    if least <= SMALL {
+        let mut capacity = MIN;
+        while capacity < least {
+            capacity *= 2;
+        }
+        capacity
+    } else {
+        phased(least, shard)
+    }
+}
+
+/// Whether so few entries are left that the slots shall shrink.
+pub(super) fn is_sparse(len: u32, capacity: u32) -> bool {
+    capacity > SMALL && len < capacity / 5
+}
+
+/// The slots behind the last home that a table of this capacity begins with.
+pub(super) fn overflow(capacity: u32) -> usize {
+    (capacity as usize / 8).clamp(2, 32)
+}
+
+fn phased(capacity: u32, shard: usize) -> u32 {
+    let phase = (shard % SHARDS) as u64;
+    (u64::from(capacity) * (4 * SHARDS as u64 + phase) / (4 * SHARDS as u64)) as u32
+}

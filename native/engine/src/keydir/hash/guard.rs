@@ -1,0 +1,83 @@
+//! The write lock of a shard, and what its holder may do.
+
+use super::reclaim::Reclaim;
+use super::shard::Shard;
+use super::shard_of;
+use super::write::{State, Writer};
+use crate::Key;
+use crate::keydir::{Full, Hit, Location};
+use crate::sync::MutexGuard;
+
+/// The write lock of one shard, held until dropped. Readers go on meanwhile.
+///
+/// All hashes given to it must belong to its shard.
+#[derive(Debug)]
+pub struct WriteGuard<'a> {
+    shard: &'a Shard,
+    index: usize,
+    state: MutexGuard<'a, Option<Box<State>>>,
+}
+
+impl<'a> WriteGuard<'a> {
+    pub(super) fn new(shard: &'a Shard, index: usize, state: MutexGuard<'a, Option<Box<State>>>) -> Self {
+        WriteGuard { shard, index, state }
+    }
+
+    /// The shard that is locked.
+    pub fn shard(&self) -> usize {
+        self.index
+    }
+
+    /// Looks a key up.
+    pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
+        self.present(hash)?.get(hash, key)
+    }
+
+    /// Looks a key up; if it is there, its stored bytes, suffix included, replace what is in `stored`.
+    pub fn stored_key(&mut self, hash: u64, key: Key<'_>, stored: &mut Vec<u8>) -> Option<Location> {
+        let writer = self.present(hash)?;
+        let (found, location) = writer.stored_key(hash, key)?;
+        stored.clear();
+        stored.extend_from_slice(found.bytes());
+        Some(location)
+    }
+
+    /// Whether a [`WriteGuard::put`] of this key under this guard cannot fail.
+    pub fn has_room(&mut self, key: Key<'_>) -> bool {
+        self.writer().has_room(key)
+    }
+
+    /// Stores a key's location and gives the one it had. The stored bytes become those of `key` if its suffix differs.
+    /// Fails only when [`WriteGuard::has_room`] would say so.
+    pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+        debug_assert_eq!(shard_of(hash), self.index);
+        self.writer().put(hash, key, location)
+    }
+
+    /// Stores the location of a key that is there, leaving its stored bytes, and gives the one it had. Does nothing for a
+    /// key that is not there.
+    pub fn set_location(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
+        self.present(hash)?.set_location(hash, key, location)
+    }
+
+    /// Removes a key and gives its location.
+    pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
+        self.present(hash)?.remove(hash, key)
+    }
+
+    /// Replaces the key's location `old` by `new`; `false` and no change if it is another by now, or the key is gone.
+    pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+        self.present(hash)
+            .is_some_and(|mut writer| writer.relocate(hash, key, old, new))
+    }
+
+    /// The writer, if the shard has ever had an entry.
+    fn present(&mut self, hash: u64) -> Option<Writer<'_>> {
+        debug_assert_eq!(shard_of(hash), self.index);
+        self.state.is_some().then(|| self.writer())
+    }
+
+    fn writer(&mut self) -> Writer<'_> {
+        Writer::new(self.shard, &mut self.state, self.index, Reclaim::Later)
+    }
+}

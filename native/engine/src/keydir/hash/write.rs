@@ -1,0 +1,278 @@
+//! What the holder of a shard's lock does with it.
+#![allow(unsafe_code, reason = "turns the shard's pointers into slices")]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "the memory was allocated with the alignment"
+)]
+
+use std::alloc::Layout;
+use std::cmp::Ordering as Order;
+use std::{ptr, slice};
+
+use super::arena::Arena;
+use super::reclaim::{Reclaim, allocate_zeroed};
+use super::shard::Shard;
+use super::slots::{self, Slot};
+use super::{capacity, h32_of};
+use crate::Key;
+use crate::keydir::{Full, Hit, Location};
+use crate::sync::Ordering;
+
+/// What only writers need to know of a shard.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) arena: Arena,
+    /// The hash with which the pass of `compact` goes on, if one is under way.
+    pub(super) pass: Option<u32>,
+}
+
+/// A shard in the hands of the one who may change it.
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) state: &'a mut State,
+    pub(super) reclaim: Reclaim,
+    /// Which of the shards it is: capacities differ a little from shard to shard.
+    pub(super) index: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// The writer of a shard. Gives the shard its first memory if it has none.
+    pub(super) fn new(
+        shard: &'a Shard,
+        state: &'a mut Option<Box<State>>,
+        index: usize,
+        reclaim: Reclaim,
+    ) -> Self {
+        let fresh = state.is_none();
+        let mut writer = Writer {
+            shard,
+            state: state.get_or_insert_default(),
+            reclaim,
+            index,
+        };
+        if fresh {
+            writer.grew(size_of::<State>());
+            writer.rebuild(capacity::MIN, 0);
+        }
+        writer
+    }
+
+    pub(super) fn get(&self, hash: u64, key: Key<'_>) -> Option<Hit> {
+        let at = self.find(h32_of(hash), key.compared()).ok()?;
+        Some(Hit {
+            location: Location::from_bits(self.slots()[at].location()),
+            same_form: self.key_at(at).suffix() == key.suffix(),
+        })
+    }
+
+    pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
+        let at = self.find(h32_of(hash), key.compared()).ok()?;
+        Some((self.key_at(at), Location::from_bits(self.slots()[at].location())))
+    }
+
+    pub(super) fn put(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+    ) -> Result<Option<Location>, Full> {
+        match self.find(h32_of(hash), key.compared()) {
+            Ok(at) => self.replace(at, key, location).map(Some),
+            Err(at) => self.insert(h32_of(hash), at, key, location).map(|()| None),
+        }
+    }
+
+    pub(super) fn set_location(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
+        let at = self.find(h32_of(hash), key.compared()).ok()?;
+        let slot = &self.slots()[at];
+        let old = slot.location();
+        slot.set_location(location.to_bits());
+        Some(Location::from_bits(old))
+    }
+
+    pub(super) fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+        let Ok(at) = self.find(h32_of(hash), key.compared()) else {
+            return false;
+        };
+        let slot = &self.slots()[at];
+        let same = slot.location() == old.to_bits();
+        if same {
+            slot.set_location(new.to_bits());
+        }
+        same
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
+        let at = self.find(h32_of(hash), key.compared()).ok()?;
+        let slots = self.slots();
+        let (meta, old) = (slots[at].meta(), slots[at].location());
+        let len = self.len() - 1;
+        self.shard.change(|| {
+            slots::remove(slots, self.capacity(), at);
+            self.shard.len.store(len, Ordering::Release);
+        });
+        self.drop_key(slots::key_ref_of(meta));
+        if capacity::is_sparse(len, self.capacity()) {
+            self.rebuild(capacity::for_len(len + len / 2, self.index), 0);
+        }
+        self.compact();
+        Some(Location::from_bits(old))
+    }
+
+    /// Makes room for `len` entries in all. Never shrinks.
+    pub(super) fn reserve(&mut self, len: u32) {
+        let capacity = capacity::for_len(len, self.index);
+        if capacity > self.capacity() {
+            self.rebuild(capacity, 0);
+        }
+    }
+
+    /// Frees everything. The shard is not used after it.
+    pub(super) fn free(&mut self) {
+        self.free_arena();
+        let total = self.slots().len();
+        let slots = self.shard.slots.swap(ptr::null_mut(), Ordering::Release);
+        // SAFETY: allocated with this layout in `rebuild`, and the shard has let go of it.
+        unsafe { self.reclaim.free(slots.cast(), slots_layout(total)) };
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        let slots = self.shard.slots.load(Ordering::Relaxed);
+        if slots.is_null() {
+            return &[];
+        }
+        // SAFETY: `total` slots stand there, and only `rebuild` and `free`, which borrow the writer mutably, let go of
+        // them.
+        unsafe { slice::from_raw_parts(slots, self.shard.total.load(Ordering::Relaxed) as usize) }
+    }
+
+    pub(super) fn capacity(&self) -> u32 {
+        self.shard.capacity.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn grew(&mut self, bytes: usize) {
+        let memory = self.shard.memory.load(Ordering::Relaxed);
+        self.shard.memory.store(memory + bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn shrank(&mut self, bytes: usize) {
+        let memory = self.shard.memory.load(Ordering::Relaxed);
+        self.shard.memory.store(memory - bytes, Ordering::Relaxed);
+    }
+
+    fn len(&self) -> u32 {
+        self.shard.len.load(Ordering::Relaxed)
+    }
+
+    fn key_at(&self, at: usize) -> Key<'_> {
+        // SAFETY: the reference stands in a slot; keys are dropped by methods that borrow the writer mutably.
+        unsafe { self.key(slots::key_ref_of(self.slots()[at].meta())) }
+    }
+
+    /// Where the key stands, or else where it would have to.
+    fn find(&self, h32: u32, compared: &[u8]) -> Result<usize, usize> {
+        let slots = self.slots();
+        let mut at = slots::home(h32, self.capacity());
+        loop {
+            let meta = slots[at].meta();
+            let hash = slots::hash_of(meta);
+            if meta == 0 || hash > h32 {
+                return Err(at);
+            }
+            if hash == h32 {
+                match self.key_at(at).compared().cmp(compared) {
+                    Order::Equal => return Ok(at),
+                    Order::Greater => return Err(at),
+                    Order::Less => {}
+                }
+            }
+            at += 1;
+        }
+    }
+
+    fn replace(&mut self, at: usize, key: Key<'_>, location: Location) -> Result<Location, Full> {
+        let (meta, old) = (self.slots()[at].meta(), self.slots()[at].location());
+        if self.key_at(at).suffix() == key.suffix() {
+            self.slots()[at].set_location(location.to_bits());
+        } else {
+            let key_ref = self.store_key(key)?;
+            let slot = &self.slots()[at];
+            self.shard.change(|| {
+                slot.set_location(location.to_bits());
+                slot.set_meta(slots::meta(slots::hash_of(meta), key_ref));
+            });
+            self.drop_key(slots::key_ref_of(meta));
+            self.compact();
+        }
+        Ok(Location::from_bits(old))
+    }
+
+    fn insert(&mut self, h32: u32, at: usize, key: Key<'_>, location: Location) -> Result<(), Full> {
+        let key_ref = self.store_key(key)?;
+        let len = self.len() + 1;
+        let mut place = slots::gap(self.slots(), at).map(|gap| (at, gap));
+        if len > capacity::max_len(self.capacity()) {
+            self.rebuild(capacity::next(self.capacity(), self.index), 0);
+            place = self.place(h32, key);
+        }
+        let (at, gap) = loop {
+            if let Some(place) = place {
+                break place;
+            }
+            // What stands over the end has no room to move on.
+            let overflow = self.slots().len() - self.capacity() as usize;
+            self.rebuild(self.capacity(), overflow * 2);
+            place = self.place(h32, key);
+        };
+        let slots = self.slots();
+        self.shard.change(|| {
+            slots::insert(slots, at, gap, slots::meta(h32, key_ref), location.to_bits());
+            self.shard.len.store(len, Ordering::Release);
+        });
+        self.compact();
+        Ok(())
+    }
+
+    /// Where a key that is not there has to stand, and the next empty slot, or `None` if there is none.
+    fn place(&self, h32: u32, key: Key<'_>) -> Option<(usize, usize)> {
+        let (Ok(at) | Err(at)) = self.find(h32, key.compared());
+        slots::gap(self.slots(), at).map(|gap| (at, gap))
+    }
+
+    /// Moves the entries to new slots of this capacity, with at least `overflow` slots behind it.
+    fn rebuild(&mut self, capacity: u32, overflow: usize) {
+        let mut overflow = overflow.max(capacity::overflow(capacity));
+        let (new, total) = loop {
+            let total = capacity as usize + overflow;
+            let new = allocate_zeroed(slots_layout(total)).cast::<Slot>();
+            // SAFETY: `total` slots were allocated there, and zeros are empty slots.
+            let view = unsafe { slice::from_raw_parts(new, total) };
+            if slots::rebuild(self.slots(), view, capacity) {
+                break (new, total);
+            }
+            // SAFETY: allocated with this layout just now, and seen by nobody.
+            unsafe { Reclaim::Now.free(new.cast(), slots_layout(total)) };
+            overflow *= 2;
+        };
+        let old_total = self.slots().len();
+        let old = self.shard.slots.load(Ordering::Relaxed);
+        self.shard.change(|| {
+            self.shard.slots.store(new, Ordering::Release);
+            self.shard.capacity.store(capacity, Ordering::Release);
+            self.shard.total.store(total as u32, Ordering::Release);
+        });
+        self.grew(slots_layout(total).size());
+        if !old.is_null() {
+            self.shrank(slots_layout(old_total).size());
+            // SAFETY: allocated with this layout, and the shard has just let go of it.
+            unsafe { self.reclaim.free(old.cast(), slots_layout(old_total)) };
+        }
+    }
+}
+
+/// Slots begin with a cache line, of which each fills a quarter.
+fn slots_layout(total: usize) -> Layout {
+    // SAFETY: 64 is a power of two, and 2^33 slots of 16 bytes are far from overflowing.
+    unsafe { Layout::from_size_align_unchecked(total * size_of::<Slot>(), 64) }
+}

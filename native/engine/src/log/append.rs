@@ -1,0 +1,308 @@
+//! The end of the log: giving seqs and writing frames.
+//!
+//! A frame is written whole before its call returns and before the next one is written behind it, so no acknowledged record ever has a
+//! hole below it. A write that fails is cut back; where even that fails the segment is left behind.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use super::{Log, MAX_UNSYNCED_BYTES};
+use crate::format::frame::{Kind, Record, Stamp, batch_key};
+use crate::format::segment::HEADER_LEN;
+use crate::io::File;
+use crate::keydir::Location;
+use crate::segment::Segment;
+use crate::table::{Sync, Wait};
+use crate::{Error, Key, Result};
+
+/// The longest list, in bytes of its frames.
+pub const MAX_BATCH_LEN: u64 = 1 << 31;
+/// How often a call that may not wait looks at a lock before it gives up: some microseconds, about one write of another.
+const SPINS: usize = 2_000;
+
+/// The end of the log.
+#[derive(Debug)]
+pub struct End {
+    pub(super) active: Active,
+    /// A segment made beforehand, to switch to.
+    pub(super) spare: Option<(Arc<Segment>, Arc<dyn File>)>,
+    /// Segments that were active before and are not sealed yet, oldest first.
+    pub(super) sealing: Vec<Active>,
+    pub(super) next_seq: u64,
+    /// The highest durable seq that a frame tells.
+    pub(super) told_durable: u64,
+    buf: Vec<u8>,
+}
+
+/// A segment that takes, or took, writes.
+#[derive(Clone, Debug)]
+pub struct Active {
+    pub(super) segment: Arc<Segment>,
+    pub(super) file: Arc<dyn File>,
+    /// Where the next frame goes.
+    pub(super) tail: u32,
+    /// Where the last record ends. Marks behind it were written after the last sync and need not be on the disk.
+    pub(super) records_end: u32,
+    /// Its first and last seq; the last is below the first while it is empty.
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    /// A failed write could not be cut back: nothing may follow in this segment.
+    pub(super) left_behind: bool,
+}
+
+impl Active {
+    pub(super) fn new((segment, file): (Arc<Segment>, Arc<dyn File>), next_seq: u64) -> Self {
+        Active {
+            segment,
+            file,
+            tail: HEADER_LEN,
+            records_end: HEADER_LEN,
+            first_seq: next_seq,
+            last_seq: next_seq - 1,
+            left_behind: false,
+        }
+    }
+
+    /// Whether it holds no record but marks.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last_seq < self.first_seq
+    }
+}
+
+/// Where records were written.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended {
+    /// The last record's seq.
+    pub last_seq: u64,
+    /// The first record's location.
+    pub location: Location,
+    /// What has to be done in the background because of it.
+    pub care: Care,
+}
+
+/// When [`Log::care`] is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Not because of this write.
+    None,
+    /// After the sync interval.
+    Later,
+    /// At once.
+    Now,
+}
+
+impl End {
+    pub(super) fn new(active: (Arc<Segment>, Arc<dyn File>), next_seq: u64) -> Self {
+        End {
+            active: Active::new(active, next_seq),
+            spare: None,
+            sealing: Vec::new(),
+            next_seq,
+            told_durable: next_seq - 1,
+            buf: Vec::new(),
+        }
+    }
+}
+
+impl Log {
+    /// Appends one record.
+    pub fn append(&self, record: &Record<'_>, wait: Wait) -> Result<Appended> {
+        let mut end = self.room(record.frame_len(), wait)?;
+        let stamp = self.stamp(&mut end);
+        let mut buf = std::mem::take(&mut end.buf);
+        buf.clear();
+        record.put(&mut buf, stamp);
+        let written = self.write(&mut end, buf, 1);
+        drop(end);
+        written
+    }
+
+    /// Appends several records as one batch, there whole or not at all, and calls `each` with the index and location of each once all are
+    /// written. `records` must not be empty.
+    pub fn append_batch(
+        &self,
+        records: &[Record<'_>],
+        wait: Wait,
+        mut each: impl FnMut(usize, Location),
+    ) -> Result<Appended> {
+        let mut header = Record::new(Kind::Batch, Key::plain(&[0; 8]), &[]);
+        let count = records.len() as u64;
+        let commit_len = Record::new(Kind::Commit, Key::plain(&[0; 8]), &[]).frame_len() as u64;
+        let len = records.iter().map(|r| r.frame_len() as u64).sum::<u64>() + commit_len;
+        if len > MAX_BATCH_LEN {
+            return Err(Error::TooLarge {
+                what: "list",
+                len,
+                limit: MAX_BATCH_LEN,
+            });
+        }
+        let mut end = self.room(header.frame_len() + len as usize, wait)?;
+        let stamp = self.stamp(&mut end);
+        let base = stamp.seq;
+        let mut buf = std::mem::take(&mut end.buf);
+        buf.clear();
+        let key = batch_key(count as u32, len as u32);
+        header.key = Key::plain(&key);
+        header.put(&mut buf, stamp);
+        for (seq, record) in (base..).zip(records) {
+            record.as_member().put(&mut buf, Stamp { seq, ..stamp });
+        }
+        let first = base.to_le_bytes();
+        Record::new(Kind::Commit, Key::plain(&first), &[]).put(
+            &mut buf,
+            Stamp {
+                seq: base + count - 1,
+                ..stamp
+            },
+        );
+        let slot = end.active.segment.slot;
+        let written = self.write(&mut end, buf, count)?;
+        drop(end);
+        let mut offset = written.location.offset() + header.frame_len() as u32;
+        for (i, record) in records.iter().enumerate() {
+            each(i, Location::new(slot, offset, record.frame_len() as u64));
+            offset += record.frame_len() as u32;
+        }
+        Ok(written)
+    }
+
+    /// Tells in the log that a sync was done. Failing is harmless: the next frame tells the same.
+    pub(super) fn append_mark(&self) {
+        let mut end = self.append.lock();
+        let durable = self.durable_seq();
+        if end.told_durable >= durable || end.active.left_behind || self.sticky.get().is_some() {
+            return;
+        }
+        let mark = Record::new(Kind::Mark, Key::plain(&[]), &[]);
+        let segment = end.active.segment.id;
+        let mut buf = std::mem::take(&mut end.buf);
+        buf.clear();
+        mark.put(
+            &mut buf,
+            Stamp {
+                segment,
+                seq: end.next_seq - 1,
+                durable_seq: Some(durable),
+            },
+        );
+        if self.write(&mut end, buf, 0).is_ok() {
+            end.told_durable = durable;
+        }
+    }
+
+    /// The end of the log, with room for `len` bytes in its active segment.
+    fn room(&self, len: usize, wait: Wait) -> Result<MutexGuard<'_, End>> {
+        if wait == Wait::Never && self.unsynced_bytes.load(Ordering::Relaxed) > MAX_UNSYNCED_BYTES {
+            return Err(Error::WouldBlock);
+        }
+        loop {
+            let mut end = self.lock_end(wait)?;
+            self.check_open()?;
+            self.sticky.check()?;
+            if fits(&end.active, len, self.config.max_file_size) {
+                return Ok(end);
+            }
+            if let Some(spare) = end.spare.take() {
+                let next = Active::new(spare, end.next_seq);
+                let old = std::mem::replace(&mut end.active, next);
+                end.sealing.push(old);
+                self.needs_care.store(true, Ordering::Release);
+                continue;
+            }
+            drop(end);
+            if wait == Wait::Never {
+                return Err(Error::WouldBlock);
+            }
+            self.make_spare()?;
+        }
+    }
+
+    fn lock_end(&self, wait: Wait) -> Result<MutexGuard<'_, End>> {
+        if wait == Wait::May {
+            return Ok(self.append.lock());
+        }
+        for _ in 0..SPINS {
+            if let Some(end) = self.append.try_lock() {
+                return Ok(end);
+            }
+            std::hint::spin_loop();
+        }
+        Err(Error::WouldBlock)
+    }
+
+    fn stamp(&self, end: &mut End) -> Stamp {
+        let durable = self.durable_seq();
+        end.told_durable = durable;
+        Stamp {
+            segment: end.active.segment.id,
+            seq: end.next_seq,
+            durable_seq: Some(durable),
+        }
+    }
+
+    /// Writes frames that hold `count` seqs at the tail.
+    fn write(&self, end: &mut End, buf: Vec<u8>, count: u64) -> Result<Appended> {
+        let active = &mut end.active;
+        let offset = active.tail;
+        let done = active.file.write_at(&buf, u64::from(offset));
+        let len = buf.len();
+        // A list of many megabytes must not keep its buffer for ever.
+        if buf.capacity() <= 1 << 20 {
+            end.buf = buf;
+        }
+        if let Err(e) = done {
+            active.left_behind = active.file.truncate(u64::from(offset)).is_err();
+            return Err(Error::io("write", &active.segment.path(), e));
+        }
+        active.tail += len as u32;
+        end.next_seq += count;
+        if count > 0 {
+            active.last_seq = end.next_seq - 1;
+            active.records_end = active.tail;
+        }
+        self.last_seq.store(end.next_seq - 1, Ordering::Release);
+        self.disk_bytes.fetch_add(len as u64, Ordering::Relaxed);
+        let care = if count == 0 {
+            Care::None
+        } else {
+            self.care_after(offset, len)
+        };
+        Ok(Appended {
+            last_seq: end.next_seq - 1,
+            location: Location::new(active.segment.slot, offset, len as u64),
+            care,
+        })
+    }
+}
+
+impl Log {
+    /// What a write of `len` bytes at `offset` makes necessary: a sync some time after the first unsynced byte, at once when there are
+    /// many; a spare when the active segment is half full; the sealing of a segment left.
+    fn care_after(&self, offset: u32, len: usize) -> Care {
+        let before = self.unsynced_bytes.fetch_add(len as u64, Ordering::Relaxed);
+        let crossed = |from: u64, limit: u64| from < limit && from + len as u64 >= limit;
+        if crossed(before, MAX_UNSYNCED_BYTES / 2)
+            || crossed(u64::from(offset), self.config.max_file_size / 2)
+            || self.needs_care.load(Ordering::Relaxed)
+        {
+            Care::Now
+        } else if before == 0 && self.config.sync != Sync::None {
+            Care::Later
+        } else {
+            Care::None
+        }
+    }
+}
+
+/// Whether a segment takes `len` bytes more. An empty one takes whatever 32-bit offsets can tell.
+fn fits(active: &Active, len: usize, max_file_size: u64) -> bool {
+    let end = u64::from(active.tail) + len as u64;
+    let limit = if active.tail == HEADER_LEN {
+        u64::from(u32::MAX)
+    } else {
+        max_file_size.min(u64::from(u32::MAX))
+    };
+    !active.left_behind && end <= limit
+}

@@ -1,0 +1,371 @@
+//! What waits for the disk: syncing, sealing, spare segments, the manifest, the close.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::append::Active;
+use super::{Log, MAX_UNSYNCED_BYTES, Maintenance};
+use crate::format::manifest::{Entry, FILE, Manifest, NEW_FILE, State};
+use crate::format::segment::{HEADER_LEN, header};
+use crate::io::{File, Storage};
+use crate::segment::Segment;
+use crate::table::Sync;
+use crate::{Error, Result};
+
+/// The first reservation of space for a segment, in bytes; it doubles from there.
+const RESERVE_LEN: u64 = 64 << 10;
+
+impl Log {
+    /// Makes all records so far durable.
+    pub fn sync(&self) -> Result<()> {
+        self.check_open()?;
+        let mut maintenance = self.maintenance.lock();
+        self.sync_all(&mut maintenance)
+    }
+
+    /// Does what is due: a sync, the sealing of segments left, a spare, a reservation. Gives the time after which to come again.
+    pub fn care(&self) -> Result<Option<Duration>> {
+        self.check_open()?;
+        let mut maintenance = self.maintenance.lock();
+        self.needs_care.store(false, Ordering::Release);
+        self.sync_all(&mut maintenance)?;
+        let (half_full, tail) = {
+            let end = self.append.lock();
+            (
+                u64::from(end.active.tail) >= self.config.max_file_size / 2,
+                u64::from(end.active.tail),
+            )
+        };
+        if half_full {
+            self.add_spare(&mut maintenance)?;
+        }
+        self.reserve(&mut maintenance, tail);
+        let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
+        Ok(match self.config.sync {
+            _ if self.waiters.any() || unsynced >= MAX_UNSYNCED_BYTES / 2 => Some(Duration::ZERO),
+            Sync::Interval(ms) if unsynced > 0 => Some(Duration::from_millis(ms)),
+            _ => None,
+        })
+    }
+
+    /// Makes everything durable, seals the active segment and publishes that; nothing can be appended afterwards.
+    pub fn close(&self) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        {
+            let _end = self.append.lock();
+            if self.closed.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
+        }
+        let done = self.close_segments(&mut maintenance);
+        self.answer_waiters();
+        self.handles.clear();
+        done
+    }
+
+    /// Moves the table's directory to `to`, where nothing may stand, and stores the table's new name.
+    pub fn rename(&self, to: &Path, name: &[u8]) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        self.check_open()?;
+        self.sticky.check()?;
+        let storage = &*self.storage;
+        match storage.stat(to).map_err(|e| Error::io("rename", to, e))? {
+            None => {}
+            Some(_) => {
+                return Err(Error::NotATable {
+                    path: to.to_path_buf(),
+                    what: "something stands there",
+                });
+            }
+        }
+        let parent = |path: &Path| path.parent().map(Path::to_path_buf);
+        let (old, new) = (parent(&self.dir.path()), parent(to));
+        if let Some(new) = &new {
+            storage
+                .create_dir_all(new)
+                .map_err(|e| Error::io("create", new, e))?;
+        }
+        self.dir
+            .rename(to, |from, to| storage.rename(from, to))
+            .map_err(|e| Error::io("rename", to, e))?;
+        if !self.config.temporary {
+            for dir in [old, new].into_iter().flatten() {
+                storage.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))?;
+            }
+        }
+        let mut next = maintenance.manifest.clone();
+        next.meta.name = name.to_vec();
+        self.publish_next(&mut maintenance, next)
+            .map_err(|failure| failure.error)
+    }
+
+    /// Stops all appending without making anything durable: the table is about to be deleted.
+    pub fn abandon(&self) {
+        let _maintenance = self.maintenance.lock();
+        {
+            let _end = self.append.lock();
+            self.closed.store(true, Ordering::Release);
+        }
+        self.answer_waiters();
+        self.handles.clear();
+    }
+
+    fn close_segments(&self, maintenance: &mut Maintenance) -> Result<()> {
+        {
+            let end = self.append.lock();
+            // Only gives reserved space back: without it the file is longer than its records, which is allowed.
+            let _ = end.active.file.truncate(u64::from(end.active.tail));
+        }
+        self.sync_segments()?;
+        let (spare, mut left) = {
+            let mut end = self.append.lock();
+            let mut left = std::mem::take(&mut end.sealing);
+            left.push(end.active.clone());
+            (end.spare.take(), left)
+        };
+        if let Some(spare) = spare {
+            left.push(Active::new(spare, self.last_seq() + 1));
+        }
+        self.seal(maintenance, &left)
+    }
+
+    /// Makes sure that there is a segment to switch to.
+    pub(super) fn make_spare(&self) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        self.check_open()?;
+        self.add_spare(&mut maintenance)
+    }
+
+    fn sync_all(&self, maintenance: &mut Maintenance) -> Result<()> {
+        let left = self.sync_segments()?;
+        self.append_mark();
+        self.answer_waiters();
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.seal(maintenance, &left)?;
+        self.append.lock().sealing.drain(..left.len());
+        Ok(())
+    }
+
+    /// Syncs all segments that may hold records that are not durable, the oldest first. Gives those that can be sealed.
+    fn sync_segments(&self) -> Result<Vec<Active>> {
+        self.sticky.check()?;
+        let (left, active, last_seq, unsynced) = {
+            let end = self.append.lock();
+            let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
+            (
+                end.sealing.clone(),
+                end.active.clone(),
+                end.next_seq - 1,
+                unsynced,
+            )
+        };
+        if !self.config.temporary {
+            for segment in &left {
+                // What is beyond the tail is reserved space, or a write that failed.
+                let _ = segment.file.truncate(u64::from(segment.tail));
+                self.sync_segment(segment)?;
+            }
+            if self.durable_seq() < last_seq && !active.is_empty() {
+                self.sync_segment(&active)?;
+            }
+        }
+        self.durable_seq.store(last_seq, Ordering::Release);
+        self.unsynced_bytes.fetch_sub(unsynced, Ordering::Relaxed);
+        Ok(left)
+    }
+
+    /// A sync that fails is never tried again: the kernel may have dropped the pages and would report success.
+    fn sync_segment(&self, active: &Active) -> Result<()> {
+        active.file.sync().map_err(|e| {
+            let error = Error::io("sync", &active.segment.path(), e);
+            self.sticky.set(error.clone());
+            self.answer_waiters();
+            error
+        })
+    }
+
+    /// Publishes that these segments are sealed; those without a record go.
+    fn seal(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
+        let mut next = maintenance.manifest.clone();
+        let (gone, kept): (Vec<_>, Vec<_>) = left.iter().partition(|active| active.is_empty());
+        next.segments
+            .retain(|entry| !gone.iter().any(|active| active.segment.id == entry.id));
+        for active in kept {
+            for entry in next
+                .segments
+                .iter_mut()
+                .filter(|entry| entry.id == active.segment.id)
+            {
+                entry.state = State::Sealed;
+                entry.len = u64::from(active.records_end);
+                (entry.first_seq, entry.last_seq) = (active.first_seq, active.last_seq);
+            }
+        }
+        self.publish_next(maintenance, next)
+            .map_err(|failure| failure.error)?;
+        for active in gone {
+            self.segments.rcu(|segments| {
+                let mut segments = (**segments).clone();
+                segments[usize::from(active.segment.slot)] = None;
+                segments
+            });
+            // A file that stays is an orphan, which the next opening removes.
+            let _ = self.storage.unlink(&active.segment.path());
+        }
+        Ok(())
+    }
+
+    fn add_spare(&self, maintenance: &mut Maintenance) -> Result<()> {
+        self.sticky.check()?;
+        if self.append.lock().spare.is_some() {
+            return Ok(());
+        }
+        let slot = {
+            let segments = self.segments.load();
+            let slot = segments
+                .iter()
+                .position(Option::is_none)
+                .unwrap_or(segments.len());
+            u16::try_from(slot).map_err(|_| Error::TooManySegments)?
+        };
+        // The id is used up even if the file cannot be made: no id ever names two files.
+        let id = maintenance.manifest.next_segment;
+        maintenance.manifest.next_segment = id.checked_add(1).ok_or(Error::TooManySegments)?;
+        let segment = Arc::new(Segment::new(&self.dir, id, slot));
+        let file = create_segment(&*self.storage, &segment, self.table, !self.config.temporary)?;
+        let mut next = maintenance.manifest.clone();
+        next.segments.push(Entry {
+            id,
+            state: State::Unsealed,
+            len: 0,
+            first_seq: 0,
+            last_seq: 0,
+        });
+        if let Err(failure) = self.publish_next(maintenance, next) {
+            // A manifest that may stand names the file, so the file stays.
+            if !failure.outcome_unknown {
+                let _ = self.storage.unlink(&segment.path());
+            }
+            return Err(failure.error);
+        }
+        self.segments.rcu(|segments| {
+            let mut segments = (**segments).clone();
+            segments.resize(segments.len().max(usize::from(slot) + 1), None);
+            segments[usize::from(slot)] = Some(Arc::clone(&segment));
+            segments
+        });
+        self.handles.put(&segment, Arc::clone(&file));
+        self.append.lock().spare = Some((segment, file));
+        Ok(())
+    }
+
+    fn publish_next(
+        &self,
+        maintenance: &mut Maintenance,
+        mut next: Manifest,
+    ) -> std::result::Result<(), PublishFailure> {
+        next.generation += 1;
+        publish(&*self.storage, &self.dir.path(), &next, !self.config.temporary).inspect_err(|failure| {
+            if failure.outcome_unknown {
+                self.sticky.set(failure.error.clone());
+            }
+        })?;
+        maintenance.manifest = next;
+        Ok(())
+    }
+
+    /// Reserves space ahead of the tail, so that a sync need not write the file's length and block map each time.
+    fn reserve(&self, maintenance: &mut Maintenance, tail: u64) {
+        let active = self.append.lock().active.clone();
+        let (id, reserved) = maintenance.reserved;
+        let reserved = if id == active.segment.id { reserved } else { 0 };
+        if !maintenance.can_reserve || self.config.temporary || tail * 2 <= reserved {
+            return;
+        }
+        let want = (tail * 2)
+            .max(RESERVE_LEN)
+            .next_power_of_two()
+            .min(self.config.max_file_size);
+        match active.file.preallocate(want) {
+            Ok(()) => maintenance.reserved = (active.segment.id, want),
+            Err(_) => maintenance.can_reserve = false,
+        }
+    }
+}
+
+/// Creates a segment's file with its header, durable with its name if `durable`.
+pub(crate) fn create_segment(
+    storage: &dyn Storage,
+    segment: &Segment,
+    table: u64,
+    durable: bool,
+) -> Result<Arc<dyn File>> {
+    let path = &segment.path();
+    let file = storage.create(path).map_err(|e| Error::io("create", path, e))?;
+    let made = (|| {
+        let header: [u8; HEADER_LEN as usize] = header(segment.id, table);
+        file.write_at(&header, 0)
+            .map_err(|e| Error::io("write", path, e))?;
+        if durable {
+            file.sync().map_err(|e| Error::io("sync", path, e))?;
+            let dir = path.parent().unwrap_or(Path::new("."));
+            storage.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+        }
+        Ok(())
+    })();
+    if let Err(error) = made {
+        let _ = storage.unlink(path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Why a manifest was not published.
+#[derive(Debug)]
+pub struct PublishFailure {
+    /// The failure.
+    pub error: Error,
+    /// Whether the new manifest may stand all the same.
+    pub outcome_unknown: bool,
+}
+
+/// Replaces the manifest in one step.
+pub fn publish(
+    storage: &dyn Storage,
+    dir: &Path,
+    manifest: &Manifest,
+    durable: bool,
+) -> std::result::Result<(), PublishFailure> {
+    let (path, new) = (dir.join(FILE), dir.join(NEW_FILE));
+    let known = |error| PublishFailure {
+        error,
+        outcome_unknown: false,
+    };
+    match storage.unlink(&new) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(known(Error::io("remove", &new, e))),
+        _ => {}
+    }
+    let file = storage
+        .create(&new)
+        .map_err(|e| known(Error::io("create", &new, e)))?;
+    file.write_at(&manifest.encode(), 0)
+        .map_err(|e| known(Error::io("write", &new, e)))?;
+    if durable {
+        file.sync().map_err(|e| known(Error::io("sync", &new, e)))?;
+    }
+    storage
+        .rename(&new, &path)
+        .map_err(|e| known(Error::io("rename", &new, e)))?;
+    if durable {
+        storage.sync_dir(dir).map_err(|e| PublishFailure {
+            error: Error::io("sync", dir, e),
+            outcome_unknown: true,
+        })?;
+    }
+    Ok(())
+}

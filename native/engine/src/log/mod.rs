@@ -1,0 +1,182 @@
+//! The log of an open table: the segments, the end that grows, and what makes it durable.
+//!
+//! Two locks, taken in this order and never the other way round: `maintenance` (the manifest and everything that waits for the
+//! disk) and `append` (the end of the log, held for one write). Readers take neither.
+
+mod append;
+mod maintain;
+mod waiters;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+pub use append::{Appended, Care, End};
+pub(crate) use maintain::create_segment;
+pub use maintain::publish;
+pub use waiters::Notify;
+
+use crate::dir::Dir;
+use crate::format::manifest::Manifest;
+use crate::io::{File, Storage};
+use crate::segment::handles::Handles;
+use crate::segment::{Segment, Segments};
+use crate::sticky::Sticky;
+use crate::table::Config;
+use crate::{Error, Result};
+use waiters::Waiters;
+
+/// Descriptors of segments that a table holds at most for reading. Those that it writes to and the lock come on top: 16 in all.
+const MAX_HANDLES: usize = 10;
+/// Above so many bytes that no sync has covered, appends may have to wait for the disk and do so where waiting is allowed.
+pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
+
+/// The log of an open table.
+#[derive(Debug)]
+pub struct Log {
+    pub(crate) storage: Arc<dyn Storage>,
+    dir: Arc<Dir>,
+    table: u64,
+    config: Config,
+    segments: ArcSwap<Segments>,
+    pub(crate) handles: Handles,
+    append: Mutex<End>,
+    maintenance: Mutex<Maintenance>,
+    durable_seq: AtomicU64,
+    last_seq: AtomicU64,
+    unsynced_bytes: AtomicU64,
+    disk_bytes: AtomicU64,
+    closed: AtomicBool,
+    needs_care: AtomicBool,
+    pub(crate) sticky: Sticky,
+    waiters: Waiters,
+}
+
+/// What only one thread works on at a time.
+#[derive(Debug)]
+struct Maintenance {
+    manifest: Manifest,
+    /// The bytes reserved for the active segment so far, and for which segment.
+    reserved: (u32, u64),
+    can_reserve: bool,
+}
+
+impl Log {
+    /// The log of a table whose manifest is published and names `end` as its last, empty, unsealed segment.
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        dir: Arc<Dir>,
+        config: Config,
+        manifest: Manifest,
+        segments: Segments,
+        end: (Arc<Segment>, Arc<dyn File>),
+        last_seq: u64,
+    ) -> Self {
+        let handles = Handles::new(Arc::clone(&storage), MAX_HANDLES);
+        handles.put(&end.0, Arc::clone(&end.1));
+        let disk_bytes = manifest.segments.iter().map(|s| s.len).sum();
+        Log {
+            handles,
+            storage,
+            dir,
+            table: manifest.table,
+            config,
+            segments: ArcSwap::from_pointee(segments),
+            append: Mutex::new(End::new(end, last_seq + 1)),
+            maintenance: Mutex::new(Maintenance {
+                manifest,
+                reserved: (0, 0),
+                can_reserve: true,
+            }),
+            durable_seq: AtomicU64::new(last_seq),
+            last_seq: AtomicU64::new(last_seq),
+            unsynced_bytes: AtomicU64::new(0),
+            disk_bytes: AtomicU64::new(disk_bytes),
+            closed: AtomicBool::new(false),
+            needs_care: AtomicBool::new(false),
+            sticky: Sticky::default(),
+            waiters: Waiters::default(),
+        }
+    }
+
+    /// The table's directory.
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path()
+    }
+
+    /// How the table was opened.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the manifest says of the table as a whole.
+    pub fn meta(&self) -> crate::table::Meta {
+        self.maintenance.lock().manifest.meta.clone()
+    }
+
+    /// The segment of a slot. `None` if it has gone since: then the keydir has a newer location.
+    pub fn segment(&self, slot: u16) -> Option<Arc<Segment>> {
+        self.segments.load().get(usize::from(slot)).cloned().flatten()
+    }
+
+    /// Calls `f` with the segment of a slot, without touching its reference count.
+    pub fn with_segment<R>(&self, slot: u16, f: impl FnOnce(&Arc<Segment>) -> R) -> Option<R> {
+        self.segments.load().get(usize::from(slot))?.as_ref().map(f)
+    }
+
+    /// The highest seq given.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq.load(Ordering::Acquire)
+    }
+
+    /// The highest seq known to be durable.
+    pub fn durable_seq(&self) -> u64 {
+        self.durable_seq.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the segments, to the ends of their records.
+    pub fn disk_bytes(&self) -> u64 {
+        self.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Number of segments.
+    pub fn segment_count(&self) -> u64 {
+        self.segments.load().iter().flatten().count() as u64
+    }
+
+    /// Refuses what a closed table cannot do.
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Calls `notify` once when `seq` is durable or known never to be. Says whether a sync is needed for it.
+    pub fn on_durable(&self, seq: u64, notify: Notify) -> bool {
+        if let Some(cause) = self.sticky.get() {
+            notify(Err(Error::SyncFailed { cause }));
+            return false;
+        }
+        if self.durable_seq() >= seq {
+            notify(Ok(()));
+            return false;
+        }
+        self.waiters.add(seq, notify);
+        // A sync, a failure or a close may have come between the check and the entry in the list.
+        if self.durable_seq() >= seq || self.sticky.get().is_some() || self.check_open().is_err() {
+            self.answer_waiters();
+        }
+        true
+    }
+
+    fn answer_waiters(&self) {
+        let failed = self.sticky.get().map(|cause| Error::SyncFailed { cause });
+        let closed = failed.or_else(|| self.check_open().err());
+        self.waiters.answer(self.durable_seq(), closed);
+    }
+}

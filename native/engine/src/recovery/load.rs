@@ -1,0 +1,151 @@
+//! Loading sealed segments into the keydir.
+
+use std::sync::Arc;
+
+use super::Opening;
+use crate::format::frame::{Frame, Kind};
+use crate::format::manifest::{Entry, State};
+use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
+use crate::io::File;
+use crate::keydir::{HashKeydir, Location};
+use crate::segment::Segment;
+use crate::segment::read::explain;
+use crate::segment::scan::{Found, Scanner};
+use crate::{Error, Result};
+
+impl Opening<'_> {
+    /// Applies all sealed segments in the order of their records.
+    pub(super) fn load_sealed(&mut self) -> Result<()> {
+        let mut sealed: Vec<Entry> = self.manifest.segments.clone();
+        sealed.retain(|entry| entry.state == State::Sealed);
+        sealed.sort_by_key(|entry| entry.first_seq);
+        for entry in sealed {
+            let segment = self.add_slot(entry.id)?;
+            let (file, len) = self.open_segment(&segment)?;
+            if len < entry.len {
+                return Err(Error::Damaged {
+                    path: segment.path(),
+                    offset: len,
+                    what: "the file is shorter than the manifest says",
+                });
+            }
+            let scanner = Scanner::new(file, entry.id, entry.len);
+            self.load_segment(&segment, scanner, &entry)?;
+            self.last_seq = self.last_seq.max(entry.last_seq);
+        }
+        Ok(())
+    }
+
+    /// Opens a segment that must be there and checks its header; its file and its length in bytes.
+    pub(super) fn open_segment(&self, segment: &Segment) -> Result<(Arc<dyn File>, u64)> {
+        let path = &segment.path();
+        let file = self.storage.open(path, false).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::Missing {
+                path: path.to_path_buf(),
+            },
+            _ => Error::io("open", path, e),
+        })?;
+        let len = file.len().map_err(|e| Error::io("read", path, e))?;
+        let mut header = vec![0; len.min(u64::from(HEADER_LEN)) as usize];
+        file.read_at(&mut header, 0)
+            .map_err(|e| Error::io("read", path, e))?;
+        check_header(&header, segment.id, self.manifest.table).map_err(|bad| match bad {
+            BadHeader::Newer(version) => Error::NewerVersion {
+                path: path.to_path_buf(),
+                version,
+                supported: crate::format::VERSION,
+            },
+            BadHeader::Wrong(what) => Error::Damaged {
+                path: path.to_path_buf(),
+                offset: 0,
+                what,
+            },
+        })?;
+        Ok((file, len))
+    }
+
+    fn load_segment(&mut self, segment: &Segment, mut scanner: Scanner, entry: &Entry) -> Result<()> {
+        let mut pos = u64::from(HEADER_LEN);
+        let mut seq = entry.first_seq.saturating_sub(1);
+        while pos < scanner.end() {
+            let damaged = |what| Error::Damaged {
+                path: segment.path(),
+                offset: pos,
+                what,
+            };
+            let frame = match scanner
+                .at(pos, false)
+                .map_err(|e| Error::io("read", &segment.path(), e))?
+            {
+                Found::Frame(frame) => frame,
+                Found::Bad(bad) => return Err(damaged(explain(bad))),
+            };
+            let head = frame.head;
+            let rises = matches!(head.kind, Kind::Batch | Kind::Commit | Kind::Mark) || head.seq > seq;
+            if !rises || head.seq > entry.last_seq {
+                return Err(damaged("the record's seq is out of order"));
+            }
+            seq = seq.max(if head.kind == Kind::Batch { 0 } else { head.seq });
+            let location = location(segment, pos, head.frame_len());
+            apply(&mut self.keydir, &frame, location).map_err(|refused| refused.into_error(segment, pos))?;
+            pos += head.frame_len() as u64;
+        }
+        if seq != entry.last_seq {
+            return Err(Error::Damaged {
+                path: segment.path(),
+                offset: pos,
+                what: "the segment ends before its last record",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Where a frame of a segment stands.
+pub(super) fn location(segment: &Segment, pos: u64, len: usize) -> Location {
+    Location::new(segment.slot, pos as u32, len as u64)
+}
+
+/// Why a record cannot be applied.
+pub(super) enum Refused {
+    /// No table of this type has such a record.
+    Alien,
+    /// The keydir is full.
+    Full,
+}
+
+impl Refused {
+    pub(super) fn into_error(self, segment: &Segment, offset: u64) -> Error {
+        match self {
+            Refused::Full => Error::KeydirFull,
+            Refused::Alien => Error::Damaged {
+                path: segment.path(),
+                offset,
+                what: "a table of this type has no such record",
+            },
+        }
+    }
+}
+
+/// Applies a record that stands at `location` to the keydir. Applying a run of records a second time, in order, changes nothing.
+pub(super) fn apply(
+    keydir: &mut HashKeydir,
+    frame: &Frame<'_>,
+    location: Location,
+) -> std::result::Result<(), Refused> {
+    let key = frame.key();
+    match frame.head.kind {
+        Kind::Put => {
+            let hash = keydir.hash(key);
+            keydir.load(hash, key, location).map_err(|_| Refused::Full)?;
+        }
+        Kind::Delete => {
+            let hash = keydir.hash(key);
+            keydir.lock(HashKeydir::shard_of(hash)).remove(hash, key);
+        }
+        Kind::Clear => *keydir = HashKeydir::new(keydir.seed()),
+        Kind::DeleteObject => return Err(Refused::Alien),
+        Kind::Batch | Kind::Commit | Kind::Mark => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! Opening a table: from what is in its directory to a log that can be appended to.
+//!
+//! 1. The directory is locked, before anything in it is read.
+//! 2. A deletion that a crash cut short is finished.
+//! 3. The manifest tells the segments. Sealed ones must be whole; a fault in one is damage.
+//! 4. Unsealed ones hold what a crash may have cut: see [`tail`].
+//! 5. Records above the durable mark are copied to fresh segments and synced, since what the page cache shows of the old ones need not
+//!    be on the disk.
+//! 6. A new manifest names the old segments as sealed, the fresh ones, and a new active one. Only then is anything removed or appended.
+//!
+//! A crash at any point leaves the old manifest or the new one, and either opens to the same contents.
+
+pub mod delete;
+mod load;
+mod tail;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::dir::Dir;
+use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
+use crate::format::segment::parse_file_name;
+use crate::io::{Kind, Storage};
+use crate::keydir::HashKeydir;
+use crate::lock::{DirLock, PID_FILE};
+use crate::log::{Log, create_segment, publish};
+use crate::segment::{Segment, Segments};
+use crate::table::{Config, Meta, Open};
+use crate::{Error, Result};
+
+/// The largest manifest that is read, in bytes: 65,535 segments and a name.
+const MAX_MANIFEST_LEN: u64 = 4 << 20;
+
+/// An opened table's parts.
+#[derive(Debug)]
+pub struct Opened {
+    /// The hold on the directory.
+    pub lock: DirLock,
+    /// Its log.
+    pub log: Log,
+    /// Its live keys.
+    pub keydir: HashKeydir,
+}
+
+/// What the steps of an opening share.
+struct Opening<'a> {
+    storage: &'a Arc<dyn Storage>,
+    dir: &'a Path,
+    shared_dir: Arc<Dir>,
+    config: &'a Config,
+    keydir: HashKeydir,
+    manifest: Manifest,
+    segments: Segments,
+    last_seq: u64,
+}
+
+/// Opens the table in `dir`.
+pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Opened> {
+    match open {
+        Open::Existing { .. } => require_table(&**storage, dir)?,
+        Open::OrCreate(_) => create_dir(&**storage, dir)?,
+    }
+    let lock = DirLock::take(storage, dir)?;
+    let mut names = table_files(&**storage, dir)?;
+    if names.iter().any(|name| name == DELETED_FILE) {
+        delete::finish(&**storage, dir)?;
+        names = table_files(&**storage, dir)?;
+    }
+    let manifest = if names.iter().any(|name| name == FILE) {
+        let manifest = read_manifest(&**storage, dir)?;
+        check_meta(&manifest.meta, open)?;
+        manifest
+    } else {
+        if names.iter().any(|name| parse_file_name(name).is_some()) {
+            return Err(Error::Missing { path: dir.join(FILE) });
+        }
+        let Open::OrCreate(meta) = open else {
+            return Err(Error::NoTable {
+                dir: dir.to_path_buf(),
+            });
+        };
+        first_manifest(&**storage, dir, meta, &config)?
+    };
+    let orphans = orphans(&names, &manifest);
+    let keydir = HashKeydir::new(manifest.hash_seed);
+    let mut opening = Opening {
+        storage,
+        dir,
+        shared_dir: Arc::new(Dir::new(dir)),
+        config: &config,
+        keydir,
+        manifest,
+        segments: Segments::new(),
+        last_seq: 0,
+    };
+    if !orphans.is_empty() {
+        // The manifest that does not name them may have been renamed by a process that died before that was durable: after a power
+        // loss the one before it would be back, and it names them.
+        storage.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+    }
+    opening.remove_orphans(&orphans);
+    opening.load_sealed()?;
+    let emptied = opening.recover_tail()?;
+    let active = opening.add_segment()?;
+    opening.manifest.segments.push(Entry {
+        id: active.0.id,
+        state: State::Unsealed,
+        len: 0,
+        first_seq: 0,
+        last_seq: 0,
+    });
+    opening.manifest.generation += 1;
+    publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
+    opening.remove_orphans(&emptied);
+    let Opening {
+        keydir,
+        manifest,
+        segments,
+        last_seq,
+        shared_dir,
+        ..
+    } = opening;
+    let log = Log::new(
+        Arc::clone(storage),
+        shared_dir,
+        config,
+        manifest,
+        segments,
+        active,
+        last_seq,
+    );
+    Ok(Opened { lock, log, keydir })
+}
+
+impl Opening<'_> {
+    /// Makes a fresh segment, which the manifest does not name yet.
+    fn add_segment(&mut self) -> Result<(Arc<Segment>, Arc<dyn crate::io::File>)> {
+        let id = self.manifest.next_segment;
+        self.manifest.next_segment = id.checked_add(1).ok_or(Error::TooManySegments)?;
+        let segment = self.add_slot(id)?;
+        let file = create_segment(
+            &**self.storage,
+            &segment,
+            self.manifest.table,
+            !self.config.temporary,
+        )?;
+        Ok((segment, file))
+    }
+
+    fn add_slot(&mut self, id: u32) -> Result<Arc<Segment>> {
+        let slot = u16::try_from(self.segments.len()).map_err(|_| Error::TooManySegments)?;
+        let segment = Arc::new(Segment::new(&self.shared_dir, id, slot));
+        self.segments.push(Some(Arc::clone(&segment)));
+        Ok(segment)
+    }
+
+    /// Removes segments that the published manifest does not name. One that stays does no harm.
+    fn remove_orphans(&mut self, ids: &[u32]) {
+        for &id in ids {
+            let _ = self
+                .storage
+                .unlink(&self.dir.join(crate::format::segment::file_name(id)));
+            self.manifest.next_segment = self.manifest.next_segment.max(id.saturating_add(1));
+        }
+    }
+}
+
+fn require_table(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    for name in [FILE, DELETED_FILE] {
+        let path = dir.join(name);
+        match storage.stat(&path) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => {}
+            Err(e) if e.kind() == ErrorKind::NotADirectory => {
+                return Err(Error::NotATable {
+                    path: dir.to_path_buf(),
+                    what: "it is not a directory",
+                });
+            }
+            Err(e) => return Err(Error::io("open", &path, e)),
+        }
+    }
+    let segments = match storage.list(dir) {
+        Ok(names) => names.iter().any(|name| parse_file_name(name).is_some()),
+        Err(e) if e.kind() == ErrorKind::NotFound => false,
+        Err(e) => return Err(Error::io("open", dir, e)),
+    };
+    if segments {
+        // A manifest can be lost by damage only: deleting a table leaves a file of another name until its segments are gone.
+        return Err(Error::Missing { path: dir.join(FILE) });
+    }
+    Err(Error::NoTable {
+        dir: dir.to_path_buf(),
+    })
+}
+
+fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    match storage.stat_follow(dir) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => storage.create_dir_all(dir).map_err(|e| match e.kind() {
+            ErrorKind::NotADirectory => Error::NotATable {
+                path: dir.to_path_buf(),
+                what: "a part of its path is not a directory",
+            },
+            _ => Error::io("create", dir, e),
+        }),
+        Err(e) if e.kind() == ErrorKind::NotADirectory => Err(Error::NotATable {
+            path: dir.to_path_buf(),
+            what: "a part of its path is not a directory",
+        }),
+        Err(e) => Err(Error::io("open", dir, e)),
+    }
+}
+
+/// The names in a directory that belong to a table; each must be a regular file.
+fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
+    let mut names = storage.list(dir).map_err(|e| Error::io("list", dir, e))?;
+    names.retain(|name| {
+        [FILE, NEW_FILE, DELETED_FILE, PID_FILE].contains(&name.as_str()) || parse_file_name(name).is_some()
+    });
+    for name in &names {
+        let path = dir.join(name);
+        let stat = storage.stat(&path).map_err(|e| Error::io("open", &path, e))?;
+        if stat.is_some_and(|stat| stat.kind != Kind::File) {
+            return Err(Error::NotATable {
+                path,
+                what: "only a regular file may have this name",
+            });
+        }
+    }
+    Ok(names)
+}
+
+fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifest> {
+    let path = dir.join(FILE);
+    let file = storage
+        .open(&path, false)
+        .map_err(|e| Error::io("open", &path, e))?;
+    let len = file.len().map_err(|e| Error::io("read", &path, e))?;
+    if len > MAX_MANIFEST_LEN {
+        return Err(Error::Damaged {
+            path,
+            offset: 0,
+            what: "the manifest is too long",
+        });
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_at(&mut bytes, 0)
+        .map_err(|e| Error::io("read", &path, e))?;
+    Manifest::decode(&bytes).map_err(|bad| match bad {
+        BadManifest::Newer(version) => Error::NewerVersion {
+            path,
+            version,
+            supported: crate::format::VERSION,
+        },
+        BadManifest::Wrong(what) => Error::Damaged {
+            path,
+            offset: 0,
+            what,
+        },
+    })
+}
+
+fn check_meta(stored: &Meta, open: &Open) -> Result<()> {
+    let (kind, keypos) = match open {
+        Open::Existing { kind, keypos } => (*kind, *keypos),
+        Open::OrCreate(meta) => (Some(meta.kind), Some(meta.keypos)),
+    };
+    let asked = [
+        ("type", stored.kind as u32, kind.map(|kind| kind as u32)),
+        ("keypos", stored.keypos, keypos),
+    ];
+    for (property, stored, asked) in asked {
+        if let Some(asked) = asked.filter(|asked| *asked != stored) {
+            return Err(Error::Mismatch {
+                property,
+                stored,
+                asked,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A new table's manifest, published before there is any segment: a directory with segments and no manifest is always damage.
+fn first_manifest(storage: &dyn Storage, dir: &Path, meta: &Meta, config: &Config) -> Result<Manifest> {
+    let random = || {
+        config
+            .seed
+            .unwrap_or_else(|| RandomState::new().build_hasher().finish())
+    };
+    let manifest = Manifest {
+        generation: 1,
+        table: random(),
+        hash_seed: random(),
+        meta: meta.clone(),
+        next_segment: 1,
+        segments: Vec::new(),
+    };
+    publish(storage, dir, &manifest, !config.temporary).map_err(|failure| failure.error)?;
+    Ok(manifest)
+}
+
+fn orphans(names: &[String], manifest: &Manifest) -> Vec<u32> {
+    let known = |id| manifest.segments.iter().any(|entry| entry.id == id);
+    names
+        .iter()
+        .filter_map(|name| parse_file_name(name))
+        .filter(|&id| !known(id))
+        .collect()
+}

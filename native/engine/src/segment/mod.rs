@@ -1,0 +1,57 @@
+//! Segments: the append-only files that hold a table's records.
+
+pub mod handles;
+pub mod read;
+pub mod scan;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::dir::Dir;
+use crate::format;
+use crate::io::{File, Storage};
+
+/// One segment of an open table.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its id: unique in the table for ever.
+    pub id: u32,
+    /// Its number in this opening of the table, which the keydir's locations use.
+    pub slot: u16,
+    dir: Arc<Dir>,
+    name: String,
+    handle: ArcSwapOption<Handle>,
+}
+
+/// An open descriptor of a segment.
+#[derive(Debug)]
+pub struct Handle(pub Arc<dyn File>);
+
+impl Segment {
+    /// A segment of the table in `dir`, its descriptor not open.
+    pub fn new(dir: &Arc<Dir>, id: u32, slot: u16) -> Self {
+        Segment {
+            id,
+            slot,
+            dir: Arc::clone(dir),
+            name: format::segment::file_name(id),
+            handle: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Where its file stands now.
+    pub fn path(&self) -> PathBuf {
+        self.dir.with(|dir| dir.join(&self.name))
+    }
+
+    /// Opens its file for reading.
+    pub fn open(&self, storage: &dyn Storage) -> io::Result<Arc<dyn File>> {
+        self.dir.with(|dir| storage.open(&dir.join(&self.name), false))
+    }
+}
+
+/// The segments of an open table by slot. Replaced as a whole when one comes or goes.
+pub type Segments = Vec<Option<Arc<Segment>>>;

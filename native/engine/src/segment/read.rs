@@ -1,0 +1,99 @@
+//! Reading one record where the keydir says it stands.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::handles::Handles;
+use super::{Handle, Segment};
+use crate::format::frame::{Bad, Frame, Head, Kind, MAX_HEAD_LEN, MIN_LEN};
+use crate::table::Wait;
+use crate::{Error, Result};
+
+/// A read that may not wait copies no more than this, in bytes: some 100 µs.
+const MAX_NOWAIT_LEN: usize = 1 << 20;
+
+/// Reads and checks the put record at `offset` of `segment` into `buf`: CRCs, segment id, and that its key starts with `compared`.
+/// `len` is its frame's length in bytes if it is known. Gives the frame; its value has passed its CRC.
+pub fn read_put<'b>(
+    handles: &Handles,
+    segment: &Arc<Segment>,
+    offset: u32,
+    len: Option<usize>,
+    compared: &[u8],
+    wait: Wait,
+    buf: &'b mut Vec<u8>,
+) -> Result<Frame<'b>> {
+    let damaged = |what| Error::Damaged {
+        path: segment.path(),
+        offset: u64::from(offset),
+        what,
+    };
+    let guard = handles.get(segment, wait)?;
+    let Some(handle) = guard.as_deref() else {
+        return Err(Error::WouldBlock);
+    };
+    let len = match len {
+        Some(len) => len,
+        None => frame_len(handle, segment, offset, wait, buf)?,
+    };
+    if len < MIN_LEN {
+        return Err(damaged("the record is too short"));
+    }
+    buf.resize(len, 0);
+    read(handle, segment, offset, wait, buf)?;
+    let frame = Frame::parse(buf).map_err(|bad| damaged(explain(bad)))?;
+    let Head {
+        kind, segment: id, ..
+    } = frame.head;
+    if kind != Kind::Put || id != segment.id || frame.head.frame_len() != len {
+        return Err(damaged("another record stands where the keydir points"));
+    }
+    if !frame.key().bytes().starts_with(compared) {
+        return Err(damaged("the record has another key than the keydir says"));
+    }
+    frame.value().map_err(|bad| damaged(explain(bad)))?;
+    Ok(frame)
+}
+
+fn frame_len(
+    handle: &Handle,
+    segment: &Segment,
+    offset: u32,
+    wait: Wait,
+    buf: &mut Vec<u8>,
+) -> Result<usize> {
+    buf.resize(MAX_HEAD_LEN, 0);
+    read(handle, segment, offset, wait, buf)?;
+    let damaged = |bad| Error::Damaged {
+        path: segment.path(),
+        offset: u64::from(offset),
+        what: explain(bad),
+    };
+    Ok(Head::parse(buf).map_err(damaged)?.frame_len())
+}
+
+fn read(handle: &Handle, segment: &Segment, offset: u32, wait: Wait, buf: &mut [u8]) -> Result<()> {
+    let done = match wait {
+        Wait::Never if buf.len() > MAX_NOWAIT_LEN => return Err(Error::WouldBlock),
+        Wait::Never => handle.0.read_at_nowait(buf, u64::from(offset)),
+        Wait::May => handle.0.read_at(buf, u64::from(offset)),
+    };
+    done.map_err(|e| match e.kind() {
+        ErrorKind::WouldBlock => Error::WouldBlock,
+        ErrorKind::UnexpectedEof => Error::Damaged {
+            path: segment.path(),
+            offset: u64::from(offset),
+            what: "the file ends before the record does",
+        },
+        _ => Error::io("read", &segment.path(), e),
+    })
+}
+
+/// What is wrong with bytes, in words.
+pub fn explain(bad: Bad) -> &'static str {
+    match bad {
+        Bad::End => "zeros stand where a record should",
+        Bad::Cut => "the record is cut off",
+        Bad::Wrong(what) => what,
+    }
+}

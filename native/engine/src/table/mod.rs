@@ -1,0 +1,231 @@
+//! A table: what the NIF crate calls.
+//!
+//! A write of one key goes: lock the key's shard of the keydir, append to the log, point the keydir at the record, unlock. So one key's
+//! seq, its place in the log and its place in the keydir follow one order. A read looks in the keydir without a lock, then takes the
+//! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
+
+mod read;
+mod scan;
+mod types;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+pub use types::{Change, Commit, Config, Cursor, Found, Meta, Open, Stats, Sync, TableKind, Wait};
+
+use crate::background::{self, Job};
+use crate::cache::TableCache;
+use crate::io::Storage;
+use crate::keydir::HashKeydir;
+use crate::lock::DirLock;
+use crate::log::{Care, Log};
+use crate::recovery::{self, Opened, delete::delete};
+use crate::{Error, Result};
+
+/// An open table. Dropping it closes it in the background; [`Table::close`] waits and tells what went wrong.
+#[derive(Debug)]
+pub struct Table {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: Log,
+    keydir: ArcSwap<HashKeydir>,
+    /// Odd while a change of many keys is being shown.
+    epoch: AtomicU64,
+    /// Held by the one who is about to show a change of many keys.
+    many: Mutex<()>,
+    cache: Option<TableCache>,
+    lock: Mutex<Option<DirLock>>,
+    panicked: AtomicBool,
+    itself: Weak<Inner>,
+}
+
+impl Table {
+    /// Opens the table in `dir`, creating the directory if need be (see [`Open`]). Waits for the disk.
+    pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Table> {
+        let cache = config.cache.then(TableCache::default);
+        let Opened { lock, log, keydir } = recovery::open(storage, dir, open, config)?;
+        let inner = Arc::new_cyclic(|itself| Inner {
+            log,
+            keydir: ArcSwap::from_pointee(keydir),
+            epoch: AtomicU64::new(0),
+            many: Mutex::new(()),
+            cache,
+            lock: Mutex::new(Some(lock)),
+            panicked: AtomicBool::new(false),
+            itself: Weak::clone(itself),
+        });
+        Ok(Table { inner })
+    }
+
+    /// The table's directory.
+    pub fn dir(&self) -> PathBuf {
+        self.inner.log.dir()
+    }
+
+    /// What is stored of the table.
+    pub fn meta(&self) -> Meta {
+        self.inner.log.meta()
+    }
+
+    /// Moves the table's directory to `to`, where nothing may stand, and stores the name. After a crash the directory stands at one of the
+    /// two places. Readers and writers go on meanwhile. Waits for the disk.
+    pub fn rename(&self, to: &Path, name: &[u8]) -> Result<()> {
+        self.inner.check()?;
+        self.inner.log.rename(to, name)
+    }
+
+    /// How the table was opened.
+    pub fn config(&self) -> Config {
+        self.inner.log.config().clone()
+    }
+
+    /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`.
+    pub fn close(&self) -> Result<()> {
+        self.inner.close(Log::close)
+    }
+
+    /// Closes and removes the table with its files, and nothing that is not the table's. After a crash there is the whole table
+    /// or none. Waits for the disk.
+    pub fn destroy(&self) -> Result<()> {
+        self.inner.close(|log| {
+            log.abandon();
+            delete(&*log.storage, &log.dir())
+        })
+    }
+
+    /// Makes all writes so far durable. Waits for the disk.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.check()?;
+        self.inner.log.sync()
+    }
+
+    /// Calls `notify` once when the write is durable, or when it is known that it never will be. Never waits.
+    pub fn on_durable(&self, commit: Commit, notify: Box<dyn FnOnce(Result<()>) + Send>) {
+        if self.inner.log.on_durable(commit.0, notify) {
+            self.inner.plan(Care::Now);
+        }
+    }
+
+    /// Does what is due in the background: syncing, sealing. Gives the time after which more is due. Waits for the disk.
+    pub fn care(&self) -> Result<Option<Duration>> {
+        self.inner.log.care()
+    }
+
+    /// Fails the table closed: a caller's code panicked in the middle of a call, and nobody knows in which state. Every call from now on
+    /// gives [`Error::Panicked`]; what was acknowledged is in the log.
+    pub fn fail(&self) {
+        self.inner.panicked.store(true, Ordering::Release);
+        self.inner.log.sticky.set(Error::Panicked);
+    }
+
+    /// Lets go of the table as the death of its process would: nothing is synced or published.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn kill(self) {
+        self.inner.log.abandon();
+        *self.inner.lock.lock() = None;
+    }
+
+    /// Number of objects. Never touches the disk.
+    pub fn len(&self) -> u64 {
+        self.inner.keydir.load().len()
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Numbers for `info`. Never touches the disk.
+    pub fn stats(&self) -> Stats {
+        let Inner {
+            log, keydir, cache, ..
+        } = &*self.inner;
+        let keydir = keydir.load();
+        Stats {
+            objects: keydir.len(),
+            memory_bytes: keydir.memory_bytes() + size_of::<Inner>() as u64,
+            cache_bytes: cache.as_ref().map_or(0, TableCache::held_bytes),
+            disk_bytes: log.disk_bytes(),
+            segments: log.segment_count(),
+            seq: log.last_seq(),
+            durable_seq: log.durable_seq(),
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if let Some(held) = self.inner.lock.lock().as_ref() {
+            // From here on an opening of the directory waits for the close instead of being refused.
+            held.closing();
+            let inner = Arc::clone(&self.inner);
+            background::run_once(move || {
+                // Nobody is left to be told; the next opening recovers what a failed close left.
+                let _ = inner.close(Log::close);
+            });
+        }
+    }
+}
+
+impl Inner {
+    fn check(&self) -> Result<()> {
+        if self.panicked.load(Ordering::Acquire) {
+            return Err(Error::Panicked);
+        }
+        self.log.check_open()
+    }
+
+    fn close(&self, finish: impl FnOnce(&Log) -> Result<()>) -> Result<()> {
+        let mut lock = self.lock.lock();
+        let Some(held) = lock.as_ref() else {
+            return Ok(());
+        };
+        held.closing();
+        let finished = finish(&self.log);
+        *lock = None;
+        drop(lock);
+        let keydir = self.keydir.swap(Arc::new(HashKeydir::new(0)));
+        free(keydir);
+        if let Some(cache) = &self.cache {
+            cache.clear();
+        }
+        finished
+    }
+
+    /// Plans what an append made necessary.
+    fn plan(&self, care: Care) {
+        if !self.log.config().background {
+            return;
+        }
+        let delay = match (care, self.log.config().sync) {
+            (Care::None, _) | (Care::Later, Sync::None) => return,
+            (Care::Now, _) | (Care::Later, Sync::Always) => Duration::ZERO,
+            (Care::Later, Sync::Interval(ms)) => Duration::from_millis(ms),
+        };
+        let job: Weak<dyn Job> = Weak::clone(&self.itself) as Weak<dyn Job>;
+        background::run_after(job, delay);
+    }
+}
+
+impl Job for Inner {
+    fn run(&self) -> Option<Duration> {
+        // A failure is sticky in the log, or the next write meets it.
+        self.log.care().ok().flatten()
+    }
+}
+
+/// Frees a keydir elsewhere: millions of keys take longer than a caller may.
+fn free(keydir: Arc<HashKeydir>) {
+    if keydir.len() > 1000 {
+        background::run_once(move || drop(keydir));
+    }
+}

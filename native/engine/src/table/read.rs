@@ -1,0 +1,148 @@
+//! Lookups.
+
+use std::cell::RefCell;
+use std::sync::atomic::Ordering;
+
+use super::{Found, Inner, Table, Wait};
+use crate::keydir::{HashKeydir, Hit, Location};
+use crate::segment::read::read_put;
+use crate::{Error, Key, Result};
+
+/// How often a read that may not wait looks whether a change of many keys is through: some tens of microseconds.
+const SPINS: usize = 2_000;
+
+thread_local! {
+    /// Where records are read to, one at a time.
+    static BUF: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+/// A larger buffer is not kept after the read.
+const MAX_KEPT_LEN: usize = 1 << 20;
+
+impl Table {
+    /// Looks a key up and hands what is found to `f`, which may be called again if a writer interfered: only the last
+    /// call's result counts. Touches the disk when the value is not cached.
+    pub fn get<R>(&self, key: Key<'_>, wait: Wait, mut f: impl FnMut(Found<'_>) -> R) -> Result<Option<R>> {
+        let inner = &*self.inner;
+        inner.check()?;
+        loop {
+            let Some(hit) = inner.probe(key, wait)? else {
+                return Ok(None);
+            };
+            let read = if hit.same_form {
+                inner.value(hit.location, key.compared(), wait, |value| {
+                    f(Found { value, key: None })
+                })?
+            } else {
+                let mut stored = Vec::new();
+                let hash = inner.keydir.load().hash(key);
+                let again = inner.keydir.load().get_stored(hash, key, &mut stored);
+                match again.map_err(|_| Error::WouldBlock)? {
+                    Some(found) if found == hit.location => {
+                        let key_bytes = stored.as_slice();
+                        inner.value(hit.location, key.compared(), wait, |value| {
+                            f(Found {
+                                value,
+                                key: Some(key_bytes),
+                            })
+                        })?
+                    }
+                    _ => None,
+                }
+            };
+            if read.is_some() {
+                return Ok(read);
+            }
+        }
+    }
+
+    /// Whether the key is there. Never touches the disk.
+    pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
+        self.inner.check()?;
+        Ok(self.inner.probe(key, wait)?.is_some())
+    }
+}
+
+impl Inner {
+    /// Where the key's record stands, as of one moment between changes of many keys.
+    fn probe(&self, key: Key<'_>, wait: Wait) -> Result<Option<Hit>> {
+        self.calm(wait, |keydir| keydir.get(keydir.hash(key), key).ok())
+    }
+
+    /// Runs `f` on the keydir between two changes of many keys; `f` gives `None` if a writer was in its way.
+    pub(super) fn calm<R>(&self, wait: Wait, mut f: impl FnMut(&HashKeydir) -> Option<R>) -> Result<R> {
+        let mut tries = 0;
+        loop {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            if epoch & 1 == 0 {
+                let found = f(&self.keydir.load());
+                std::sync::atomic::fence(Ordering::Acquire);
+                if let (Some(found), true) = (found, self.epoch.load(Ordering::Relaxed) == epoch) {
+                    return Ok(found);
+                }
+            }
+            tries += 1;
+            if tries < SPINS {
+                std::hint::spin_loop();
+            } else if wait == Wait::Never {
+                return Err(Error::WouldBlock);
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Hands the value at a location to `f`: from the cache, else from the segment, where its record is checked. `None` if the
+    /// segment has gone since the keydir was asked.
+    pub(super) fn value<R>(
+        &self,
+        location: Location,
+        compared: &[u8],
+        wait: Wait,
+        mut f: impl FnMut(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(location, &mut f)) {
+            return Ok(Some(found));
+        }
+        let mut read = |buf: &mut Vec<u8>| {
+            let value = self.read_value(location, compared, wait, buf, |value| {
+                if let Some(cache) = &self.cache {
+                    cache.put(location, value);
+                }
+                f(value)
+            });
+            if buf.capacity() > MAX_KEPT_LEN {
+                *buf = Vec::new();
+            }
+            value
+        };
+        // The buffer is taken when `f` itself reads: then a fresh one serves.
+        BUF.with(|buf| match buf.try_borrow_mut() {
+            Ok(mut buf) => read(&mut buf),
+            Err(_) => read(&mut Vec::new()),
+        })
+    }
+
+    fn read_value<R>(
+        &self,
+        location: Location,
+        compared: &[u8],
+        wait: Wait,
+        buf: &mut Vec<u8>,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let len = location.frame_len().map(usize::from);
+        let read = self.log.with_segment(location.segment(), |segment| {
+            let frame = read_put(
+                &self.log.handles,
+                segment,
+                location.offset(),
+                len,
+                compared,
+                wait,
+                buf,
+            )?;
+            Ok(f(frame.value().unwrap_or_default()))
+        });
+        read.transpose()
+    }
+}

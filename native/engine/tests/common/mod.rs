@@ -1,0 +1,143 @@
+//! What the engine's tests share.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bets_engine::io::{Storage, real::Os};
+use bets_engine::table::{Config, Cursor, Meta, Open, Table, TableKind, Wait};
+use bets_engine::{Key, Result};
+
+/// A directory for one table, removed at the end of the test.
+pub struct TestDir {
+    path: PathBuf,
+    pub config: Config,
+}
+
+impl TestDir {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("bets-test-{}-{n}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        TestDir {
+            path,
+            config: Config::default(),
+        }
+    }
+
+    /// A table's directory that is there already.
+    pub fn at(path: &Path) -> Self {
+        TestDir {
+            path: path.to_path_buf(),
+            config: Config::default(),
+        }
+    }
+
+    pub fn max_file_size(mut self, bytes: u64) -> Self {
+        self.config.max_file_size = bytes;
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A copy of what is in the directory now, as a killed process would leave it.
+    pub fn copy(&self) -> TestDir {
+        let mut copy = TestDir::new();
+        copy.config = self.config.clone();
+        std::fs::create_dir_all(&copy.path).unwrap();
+        for entry in std::fs::read_dir(&self.path).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.path.join(entry.file_name())).unwrap();
+        }
+        copy
+    }
+
+    pub fn open(&self) -> Table {
+        self.try_open(&Open::OrCreate(meta())).unwrap()
+    }
+
+    pub fn reopen(&self) -> Table {
+        self.try_reopen().unwrap()
+    }
+
+    pub fn try_reopen(&self) -> Result<Table> {
+        self.try_open(&Open::Existing {
+            kind: None,
+            keypos: None,
+        })
+    }
+
+    pub fn try_open(&self, open: &Open) -> Result<Table> {
+        let storage: Arc<dyn Storage> = Arc::new(Os);
+        Table::open(&storage, &self.path, open, self.config.clone())
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+pub fn meta() -> Meta {
+    Meta {
+        kind: TableKind::Set,
+        keypos: 1,
+        equality: 0,
+        name: Vec::new(),
+    }
+}
+
+/// Keys of the tests are prefix-free by being of one length, or by never being prefixes of one another.
+pub fn key(bytes: &[u8]) -> Key<'_> {
+    Key::plain(bytes)
+}
+
+pub fn put(table: &Table, k: &[u8], value: &[u8]) {
+    table.put(key(k), value, Wait::May).unwrap();
+}
+
+pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
+    table
+        .get(key(k), Wait::May, |found| found.value.to_vec())
+        .unwrap()
+}
+
+/// All stored keys and values, sorted.
+pub fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut cursor = Cursor::default();
+    while table
+        .scan(&mut cursor, 100, 1 << 20, Wait::May, |key, value| {
+            all.push((key.to_vec(), value.to_vec()))
+        })
+        .unwrap()
+    {}
+    all.sort();
+    all
+}
+
+/// Random numbers that are the same for the same seed (splitmix64, Steele et al. 2014).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}

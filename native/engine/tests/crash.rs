@@ -1,0 +1,299 @@
+//! Power losses and kills at every moment of random workloads, and again during the recovery from them.
+//!
+//! A workload runs on a simulated disk. At each moment between two of its operations, disks are made that a power loss may leave; each must
+//! open to a state of the history that is not older than what was durable and not newer than what was begun. A kill loses nothing that was
+//! acknowledged. Then the recovery is crashed in the same way: what it finds must be in the same range, and once it is done it is durable.
+//!
+//! `BETS_CRASH_IMAGES` says how many distinct images are tried (default 100,000); `BETS_CRASH_SEED` the first workload.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use bets_engine::io::Storage;
+use bets_engine::io::sim::{Plan, Sim};
+use bets_engine::table::{Change, Config, Open, Table, Wait};
+use bets_engine::{Error, Result};
+use common::{Random, contents, key, meta};
+
+const DIR: &str = "/t";
+
+/// What a table holds, values by length and first byte; `None` if there is no table.
+type State = Option<BTreeMap<Vec<u8>, (usize, u8)>>;
+
+fn brief(value: &[u8]) -> (usize, u8) {
+    assert!(
+        value.iter().all(|&byte| byte == value[0]),
+        "a value that was never written"
+    );
+    (value.len(), value[0])
+}
+
+/// What happened in a workload, step by step.
+struct History {
+    /// The state after each step; the first is that before any.
+    states: Vec<State>,
+    /// How many operations the disk had seen when the step was acknowledged.
+    acked_at: Vec<usize>,
+    /// The last step that was durable once this step was acknowledged.
+    durable: Vec<usize>,
+}
+
+impl History {
+    fn new() -> Self {
+        History {
+            states: vec![None],
+            acked_at: vec![0],
+            durable: vec![0],
+        }
+    }
+
+    fn add(&mut self, sim: &Sim, state: State, durable: bool) {
+        let step = self.states.len();
+        self.states.push(state);
+        self.acked_at.push(sim.ops());
+        self.durable
+            .push(if durable { step } else { self.durable[step - 1] });
+    }
+
+    /// The states that may be found after a crash behind `ops` operations.
+    fn allowed(&self, ops: usize, kill: bool) -> &[State] {
+        let acked = self.acked_at.partition_point(|&at| at <= ops) - 1;
+        let from = if kill { acked } else { self.durable[acked] };
+        &self.states[from..(acked + 2).min(self.states.len())]
+    }
+}
+
+fn config() -> Config {
+    Config {
+        max_file_size: 700,
+        background: false,
+        seed: Some(7),
+        cache: false,
+        ..Config::default()
+    }
+}
+
+fn open_at(sim: &Sim, open: &Open) -> Result<Table> {
+    let storage: Arc<dyn Storage> = Arc::new(sim.clone());
+    Table::open(&storage, Path::new(DIR), open, config())
+}
+
+fn reopen(sim: &Sim) -> Result<State> {
+    match open_at(
+        sim,
+        &Open::Existing {
+            kind: None,
+            keypos: None,
+        },
+    ) {
+        Ok(table) => {
+            let found = contents(&table)
+                .into_iter()
+                .map(|(k, v)| (k, brief(&v)))
+                .collect();
+            table.kill();
+            Ok(Some(found))
+        }
+        Err(Error::NoTable { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a random workload and gives its history.
+fn workload(sim: &Sim, random: &mut Random) -> History {
+    let mut history = History::new();
+    let mut table = open_at(sim, &Open::OrCreate(meta())).unwrap();
+    let mut state = BTreeMap::new();
+    history.add(sim, Some(state.clone()), true);
+    let always = random.below(3) == 0;
+    for step in 0..random.below(25) + 5 {
+        let k = |random: &mut Random| vec![b'a' + random.below(6) as u8];
+        let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
+        let mut durable = false;
+        match random.below(14) {
+            0..=4 => {
+                let (k, v) = (k(random), v(random));
+                table.put(key(&k), &v, Wait::May).unwrap();
+                state.insert(k, brief(&v));
+            }
+            5..=6 => {
+                let list: Vec<_> = (0..=random.below(4)).map(|_| (k(random), v(random))).collect();
+                let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
+                table.put_many(&puts, Wait::May).unwrap();
+                state.extend(list.iter().map(|(k, v)| (k.clone(), brief(v))));
+            }
+            7..=8 => {
+                let k = k(random);
+                table.delete(key(&k), Wait::May).unwrap();
+                state.remove(&k);
+            }
+            9 => {
+                let (k, v) = (k(random), v(random));
+                table
+                    .update(key(&k), Wait::May, |_| (Change::Put(v.clone()), ()))
+                    .unwrap();
+                state.insert(k, brief(&v));
+            }
+            10 => {
+                table.clear(Wait::May).unwrap();
+                state.clear();
+            }
+            11 => {
+                table.sync().unwrap();
+                durable = true;
+            }
+            12 => {
+                table.care().unwrap();
+                durable = true;
+            }
+            _ => {
+                table.close().unwrap();
+                table = open_at(
+                    sim,
+                    &Open::Existing {
+                        kind: None,
+                        keypos: None,
+                    },
+                )
+                .unwrap();
+                durable = true;
+            }
+        }
+        if always {
+            table.sync().unwrap();
+        }
+        history.add(sim, Some(state.clone()), durable || always);
+    }
+    if random.below(4) == 0 {
+        table.destroy().unwrap();
+        history.add(sim, None, true);
+    } else {
+        table.close().unwrap();
+        history.add(sim, Some(state), true);
+    }
+    table.kill();
+    history
+}
+
+#[derive(Default)]
+struct Tally {
+    distinct: HashSet<u64>,
+    kinds: BTreeMap<&'static str, u64>,
+    recovery_kinds: BTreeMap<&'static str, u64>,
+    kills: u64,
+}
+
+impl Tally {
+    /// Opens an image and checks what is found. With `in_recovery`, crashes the opening too, which may leave these states.
+    fn check(&mut self, image: &Sim, allowed: &[State], in_recovery: Option<&[State]>, what: &str) {
+        if !self.distinct.insert(image.fingerprint()) {
+            return;
+        }
+        let found = match reopen(image) {
+            Ok(found) => found,
+            Err(error) => panic!("{what}: {error}"),
+        };
+        assert!(
+            allowed.contains(&found),
+            "{what}: found {found:?}, allowed {allowed:?}"
+        );
+        let Some(in_recovery) = in_recovery else { return };
+        let after = image.ops();
+        for point in image.crash_points() {
+            *self.recovery_kinds.entry(point.kind().name()).or_default() += 1;
+            let settled = std::slice::from_ref(&found);
+            let allowed = if point.at() == after { settled } else { in_recovery };
+            for plan in [Plan::Nothing, Plan::Everything, Plan::Seeded(1), Plan::Seeded(2)] {
+                let what = format!(
+                    "{what}, then in recovery at {} ({:?}) {plan:?}",
+                    point.at(),
+                    point.kind()
+                );
+                self.check(&point.image(&plan), allowed, None, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crash_leaves_a_state_of_the_history() {
+    let number = |name: &str, default| {
+        std::env::var(name)
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(default)
+    };
+    let wanted = number("BETS_CRASH_IMAGES", 100_000) as usize;
+    let mut seed = number("BETS_CRASH_SEED", 1u64);
+    let mut tally = Tally::default();
+    while tally.distinct.len() < wanted {
+        let mut random = Random::new(seed);
+        let sim = Sim::new();
+        let history = workload(&sim, &mut random);
+        for point in sim.crash_points() {
+            *tally.kinds.entry(point.kind().name()).or_default() += 1;
+            let (allowed, survivors) = (
+                history.allowed(point.at(), true),
+                history.allowed(point.at(), false),
+            );
+            let mut crash_again = |one_in| (random.below(one_in) == 0).then_some(survivors);
+            let what = format!("workload {seed}, kill at {} ({:?})", point.at(), point.kind());
+            tally.check(&point.kill(), allowed, crash_again(8), &what);
+            if let Some(image) = point.kill_within(point.at() % 40) {
+                let allowed = history.allowed(point.at() - 1, true);
+                tally.check(&image, allowed, None, &format!("{what}, within the write"));
+            }
+            tally.kills += 1;
+            for plan in point.plans(3) {
+                let what = format!(
+                    "workload {seed}, power loss at {} ({:?}) {plan:?}",
+                    point.at(),
+                    point.kind()
+                );
+                tally.check(&point.image(&plan), survivors, crash_again(40), &what);
+            }
+        }
+        seed += 1;
+    }
+    println!(
+        "{} distinct images, 0 bad, {} kills, last workload {seed}",
+        tally.distinct.len(),
+        tally.kills
+    );
+    println!("crash points by the operation before them: {:?}", tally.kinds);
+    println!("in recoveries: {:?}", tally.recovery_kinds);
+    for kind in [
+        "start",
+        "append",
+        "truncate",
+        "preallocate",
+        "create",
+        "rename",
+        "unlink",
+        "sync",
+        "sync_dir",
+    ] {
+        assert!(
+            tally.kinds.get(kind).is_some_and(|&n| n > 0),
+            "no crash point of kind {kind}"
+        );
+    }
+    for kind in [
+        "start", "append", "create", "rename", "unlink", "sync", "sync_dir",
+    ] {
+        assert!(
+            tally.recovery_kinds.get(kind).is_some_and(|&n| n > 0),
+            "no recovery crashed at {kind}"
+        );
+    }
+}

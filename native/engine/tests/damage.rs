@@ -1,0 +1,299 @@
+//! Damaged files: what a crash can have done is cut, everything else is refused by name and place, and nothing wrong is ever read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bets_engine::io::Storage;
+use bets_engine::io::sim::Sim;
+use bets_engine::table::{Config, Cursor, Open, Table, Wait};
+use bets_engine::{Error, Key, Result};
+use common::{contents, key, meta, put};
+
+const DIR: &str = "/t";
+
+/// The objects that were read, and the keys that gave an error.
+type ReadAll = (BTreeMap<Vec<u8>, Vec<u8>>, Vec<Vec<u8>>);
+type Contents = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn open(sim: &Sim, max_file_size: u64) -> Result<Table> {
+    let storage: Arc<dyn Storage> = Arc::new(sim.clone());
+    let config = Config {
+        max_file_size,
+        background: false,
+        seed: Some(7),
+        cache: false,
+        ..Config::default()
+    };
+    let existing = Open::Existing {
+        kind: None,
+        keypos: None,
+    };
+    let missing = matches!(sim.stat(&Path::new(DIR).join("MANIFEST")), Ok(None));
+    Table::open(
+        &storage,
+        Path::new(DIR),
+        &if missing { Open::OrCreate(meta()) } else { existing },
+        config,
+    )
+}
+
+/// A log of 100 records of every kind, never synced after the opening; the states after each, and its disk.
+fn unsynced_log() -> (Sim, PathBuf, Vec<Contents>) {
+    let sim = Sim::new();
+    let table = open(&sim, 1 << 20).unwrap();
+    let mut states = vec![contents(&table)];
+    for i in 0..100u8 {
+        match i % 10 {
+            3 => drop(table.delete(key(&[i - 1]), Wait::May).unwrap()),
+            6 => drop(
+                table
+                    .put_many(&[(key(&[i]), &[i; 9]), (key(&[200]), &[i; 5])], Wait::May)
+                    .unwrap(),
+            ),
+            9 if i > 80 => drop(table.clear(Wait::May).unwrap()),
+            _ => put(&table, &[i], &vec![i; usize::from(i)]),
+        }
+        states.push(contents(&table));
+    }
+    table.kill();
+    (sim.kill(sim.ops()), segment(&sim, 1), states)
+}
+
+fn segment(sim: &Sim, id: u32) -> PathBuf {
+    let name = format!("{id:010}.seg");
+    sim.files()
+        .into_iter()
+        .find(|path| path.ends_with(&name))
+        .unwrap()
+}
+
+#[test]
+fn every_byte_cut_of_a_log_opens_to_a_prefix() {
+    let (sim, path, states) = unsynced_log();
+    let bytes = sim.read(&path).unwrap();
+    let mut last = [0, 0];
+    for cut in 32..=bytes.len() {
+        for zeros in [false, true] {
+            let image = sim.kill(0);
+            let mut kept = bytes[..cut].to_vec();
+            if zeros {
+                kept.resize(bytes.len() + 10, 0);
+            }
+            image.write(&path, &kept).unwrap();
+            let table = open(&image, 1 << 20).unwrap();
+            let found = contents(&table);
+            // Zeros may complete a frame that ends in zeros, so the two kinds of cut are followed apart.
+            let last = &mut last[usize::from(zeros)];
+            *last += states[*last..]
+                .iter()
+                .position(|state| *state == found)
+                .expect("a prefix, and no shorter one");
+            put(&table, b"~", b"goes on");
+            table.kill();
+            assert_eq!(contents(&open(&image, 1 << 20).unwrap()).len(), found.len() + 1);
+        }
+    }
+    assert_eq!(last, [100, 100]);
+}
+
+/// What opening and reading everything gives: the objects that were read, the error of the opening or that of some key.
+fn read_all(sim: &Sim) -> Result<ReadAll> {
+    let table = open(sim, 1500)?;
+    let (mut good, mut bad) = (BTreeMap::new(), Vec::new());
+    let mut cursor = Cursor::default();
+    while let Some(stored) = table.next_key(&cursor, Wait::May)? {
+        match table.get(Key::plain(&stored), Wait::May, |found| found.value.to_vec()) {
+            Ok(Some(value)) => drop(good.insert(stored.clone(), value)),
+            Ok(None) => panic!("a key that next_key gives is not there"),
+            Err(Error::Damaged { .. }) => bad.push(stored.clone()),
+            Err(error) => return Err(error),
+        }
+        cursor = Cursor::after(key(&stored));
+    }
+    table.kill();
+    Ok((good, bad))
+}
+
+/// Flips every bit of every file of a table of 100 objects. Below the durable mark each is reported (at the opening, or for one key alone) or
+/// harmless, never a wrong value and never a silent absence.
+fn sweep(sim: &Sim, expected: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    let (mut refused, mut one_key, mut harmless) = (0, 0, 0);
+    for path in sim.files() {
+        let bytes = sim.read(&path).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let image = sim.kill(0);
+            image.flip_bit(&path, bit as u64 / 8, bit as u8 % 8).unwrap();
+            let what = format!("bit {bit} of {}", path.display());
+            match read_all(&image) {
+                Err(Error::Damaged {
+                    path: named, offset, ..
+                }) => {
+                    assert_eq!(named, path, "{what}");
+                    assert!(offset as usize <= bit / 8, "{what}: said {offset}");
+                    refused += 1;
+                }
+                Err(Error::NewerVersion { .. }) => refused += 1,
+                Err(error) => panic!("{what}: {error}"),
+                Ok((good, bad)) => {
+                    assert!(bad.len() <= 1, "{what}: {} keys lost", bad.len());
+                    assert_eq!(good.len() + bad.len(), expected.len(), "{what}: a silent loss");
+                    assert!(
+                        good.iter().all(|(k, v)| expected.get(k) == Some(v)),
+                        "{what}: a wrong value"
+                    );
+                    *(if bad.is_empty() {
+                        &mut harmless
+                    } else {
+                        &mut one_key
+                    }) += 1;
+                }
+            }
+        }
+    }
+    println!(
+        "{} bits flipped: {refused} refused at opening, {one_key} reported for one key, {harmless} harmless",
+        refused + one_key + harmless
+    );
+    assert!(refused > 0 && one_key > 0);
+}
+
+fn hundred_objects() -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) {
+    let sim = Sim::new();
+    let table = open(&sim, 1500).unwrap();
+    let mut expected = BTreeMap::new();
+    for i in 0..100u8 {
+        let value = vec![i ^ 0x55; 20];
+        put(&table, &[i, i], &value);
+        expected.insert(vec![i, i], value);
+    }
+    (sim, table, expected)
+}
+
+#[test]
+fn a_flipped_bit_after_a_clean_close_is_reported_or_harmless() {
+    let (sim, table, expected) = hundred_objects();
+    table.close().unwrap();
+    sweep(&sim.kill(sim.ops()), &expected);
+}
+
+#[test]
+fn a_flipped_bit_below_the_durable_mark_is_reported_or_harmless() {
+    let (sim, table, expected) = hundred_objects();
+    table.sync().unwrap();
+    // A second mark, so that the first is not the only proof.
+    put(&table, &[0, 0], &expected[&vec![0, 0]]);
+    table.sync().unwrap();
+    put(&table, &[1, 1], &expected[&vec![1, 1]]);
+    table.sync().unwrap();
+    table.kill();
+    let image = sim.kill(sim.ops());
+    let (mut lost, mut swept) = (0, 0);
+    let last = image
+        .files()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .max()
+        .unwrap();
+    for path in image.files() {
+        let len = image.read(&path).unwrap().len() as u64;
+        for bit in 0..len * 8 {
+            let flipped = image.kill(0);
+            flipped.flip_bit(&path, bit / 8, bit as u8 % 8).unwrap();
+            swept += 1;
+            match read_all(&flipped) {
+                Err(Error::Damaged { .. } | Error::NewerVersion { .. }) => {}
+                Err(error) => panic!("bit {bit} of {}: {error}", path.display()),
+                Ok((good, bad)) => {
+                    assert!(
+                        good.iter().all(|(k, v)| expected.get(k) == Some(v)),
+                        "a wrong value"
+                    );
+                    assert_eq!(good.len() + bad.len(), 100, "bit {bit} of {}", path.display());
+                    lost += usize::from(!bad.is_empty());
+                    assert!(bad.len() <= 1 || path == last);
+                }
+            }
+        }
+    }
+    println!("{swept} bits flipped, {lost} reported for one key, none silent");
+}
+
+#[test]
+fn a_missing_or_cut_sealed_segment_is_named() {
+    let (sim, table, _) = hundred_objects();
+    table.close().unwrap();
+    let image = sim.kill(sim.ops());
+    for path in image
+        .files()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+    {
+        let gone = image.kill(0);
+        gone.remove(&path).unwrap();
+        assert!(matches!(read_all(&gone), Err(Error::Missing { path: named }) if named == path));
+        for len in 0..image.read(&path).unwrap().len() as u64 {
+            let cut = image.kill(0);
+            cut.set_len(&path, len).unwrap();
+            assert!(matches!(read_all(&cut), Err(Error::Damaged { path: named, .. }) if named == path));
+        }
+    }
+    let headless = image.kill(0);
+    headless.remove(&Path::new(DIR).join("MANIFEST")).unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(headless.clone());
+    for how in [
+        Open::OrCreate(meta()),
+        Open::Existing {
+            kind: None,
+            keypos: None,
+        },
+    ] {
+        let refused = Table::open(&storage, Path::new(DIR), &how, Config::default());
+        assert!(
+            matches!(refused, Err(Error::Missing { .. })),
+            "segments without a manifest are no new table"
+        );
+    }
+}
+
+#[test]
+fn damage_below_the_mark_is_refused_wherever_the_mark_stands_behind_it() {
+    let sim = Sim::new();
+    let table = open(&sim, 1 << 20).unwrap();
+    put(&table, b"a", b"durable");
+    put(&table, b"b", b"durable");
+    table.sync().unwrap();
+    put(&table, b"c", b"above the mark");
+    table.kill();
+    let image = sim.kill(sim.ops());
+    let path = segment(&image, 1);
+    // The records are 35 bytes each, the mark is 27.
+    for (offset, refused) in [
+        (32, true),
+        (32 + 35, true),
+        (32 + 70, false),
+        (32 + 70 + 27, false),
+    ] {
+        let flipped = image.kill(0);
+        flipped.flip_bit(&path, offset + 15, 0).unwrap();
+        match read_all(&flipped) {
+            Err(Error::Damaged { offset: named, .. }) => {
+                assert!(refused && named == offset, "{offset}: said {named}")
+            }
+            Ok((good, bad)) => assert!(
+                !refused && good.len() == 2 && bad.is_empty(),
+                "{offset}: {good:?} {bad:?}"
+            ),
+            Err(error) => panic!("{offset}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Every call to the disk fails once, or from then on: each operation is done whole or not at all and says which, nothing acknowledged is
+//! lost, and the table goes on when the disk does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bets_engine::io::Storage;
+use bets_engine::io::failing::{Call, Failing, Fault};
+use bets_engine::io::sim::{Plan, Sim};
+use bets_engine::table::{Commit, Config, Open, Table, Wait};
+use bets_engine::{Error, Result};
+use common::{Random, contents, get, key, meta, put};
+use parking_lot::Mutex;
+
+const DIR: &str = "/t";
+
+type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn open(storage: &Arc<dyn Storage>, how: &Open) -> Result<Table> {
+    let config = Config {
+        max_file_size: 600,
+        background: false,
+        seed: Some(7),
+        cache: false,
+        ..Config::default()
+    };
+    Table::open(storage, Path::new(DIR), how, config)
+}
+
+const EXISTING: Open = Open::Existing {
+    kind: None,
+    keypos: None,
+};
+
+/// What one run under a fault came to.
+#[derive(Default)]
+struct Outcome {
+    failed_ops: usize,
+    read_only: bool,
+}
+
+/// Runs a workload with `fault` armed once the table is open, checking after each step that the table is what the answers said.
+fn run(seed: u64, fault: Fault) -> Outcome {
+    let sim = Sim::new();
+    let failing = Failing::over_sim(sim.clone());
+    let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+    let mut table = open(&storage, &Open::OrCreate(meta())).unwrap();
+    let (mut state, mut durable) = (State::new(), State::new());
+    let mut outcome = Outcome::default();
+    let mut random = Random::new(seed);
+    failing.arm(fault);
+    for step in 0..40u8 {
+        let k = vec![b'a' + random.below(5) as u8];
+        let v = vec![step; [5, 60, 200][random.below(3)]];
+        let mut after = state.clone();
+        let done = match random.below(10) {
+            0..=3 => {
+                after.insert(k.clone(), v.clone());
+                table.put(key(&k), &v, Wait::May).map(drop)
+            }
+            4 | 5 => {
+                after.insert(k.clone(), v.clone());
+                after.insert(b"z".to_vec(), v.clone());
+                table
+                    .put_many(&[(key(&k), &v), (key(b"z"), &v)], Wait::May)
+                    .map(drop)
+            }
+            6 => {
+                after.remove(&k);
+                table.delete(key(&k), Wait::May).map(drop)
+            }
+            7 => {
+                after.clear();
+                table.clear(Wait::May).map(drop)
+            }
+            8 => table.care().map(drop),
+            _ => table.sync(),
+        };
+        match done {
+            Ok(()) => state = after,
+            Err(error) => {
+                outcome.failed_ops += 1;
+                outcome.read_only |= matches!(error, Error::ReadOnly { .. });
+            }
+        }
+        if table.stats().durable_seq == table.stats().seq {
+            durable.clone_from(&state);
+        }
+        if random.below(12) == 0 {
+            // A close that fails leaves what a kill would; the next opening recovers it.
+            outcome.failed_ops += usize::from(table.close().is_err());
+            failing.disarm();
+            table = open(&storage, &EXISTING).unwrap();
+            durable.clone_from(&state);
+        }
+    }
+    failing.disarm();
+    let shown: State = contents(&table).into_iter().collect();
+    assert_eq!(shown, state, "what is read is not what the answers said");
+    match table.put(key(b"new"), b"value", Wait::May) {
+        Ok(_) => drop(state.insert(b"new".to_vec(), b"value".to_vec())),
+        Err(Error::ReadOnly { .. }) => outcome.read_only = true,
+        Err(error) => panic!("no write after the disk was well again: {error}"),
+    }
+    table.kill();
+    let reopen = |image: Sim| -> State {
+        let table = open(&(Arc::new(image) as Arc<dyn Storage>), &EXISTING).unwrap();
+        let found = contents(&table).into_iter().collect();
+        table.kill();
+        found
+    };
+    assert_eq!(
+        reopen(sim.kill(sim.ops())),
+        state,
+        "an acknowledged write is lost by a kill"
+    );
+    // Nothing that was durable may depend on what the failed sync dropped.
+    let found = reopen(sim.crash(sim.ops(), &Plan::Nothing));
+    assert!(
+        found == durable || !outcome.read_only,
+        "a durable write is lost after a failed sync"
+    );
+    outcome
+}
+
+#[test]
+fn every_failing_call_is_survived() {
+    let mut failed = 0;
+    let mut runs = 0;
+    for seed in 0..4 {
+        for nth in 1..120 {
+            for fault in [
+                Fault::nth(nth, &Call::ALL),
+                Fault::nth(nth, &Call::CHANGES).persistent(),
+                Fault::nth(nth, &Call::NEED_ROOM).no_space().persistent(),
+                Fault::nth(nth, &[Call::Write]).half(),
+                Fault::nth(nth, &[Call::Write, Call::Truncate])
+                    .half()
+                    .persistent(),
+                Fault::nth(nth, &[Call::Sync]),
+                Fault::nth(nth, &[Call::Read, Call::ReadNowait]),
+            ] {
+                failed += usize::from(run(seed, fault).failed_ops > 0);
+                runs += 1;
+            }
+        }
+    }
+    println!("{runs} runs, {failed} of them with operations that failed");
+    assert!(failed * 4 > runs);
+}
+
+fn open_failing() -> (Sim, Failing, Table) {
+    let sim = Sim::new();
+    let failing = Failing::over_sim(sim.clone());
+    let table = open(
+        &(Arc::new(failing.clone()) as Arc<dyn Storage>),
+        &Open::OrCreate(meta()),
+    )
+    .unwrap();
+    (sim, failing, table)
+}
+
+#[test]
+fn after_a_failed_sync_the_table_is_read_only_until_it_is_opened_again() {
+    let (sim, failing, table) = open_failing();
+    put(&table, b"a", b"1");
+    table.sync().unwrap();
+    put(&table, b"b", b"2");
+    failing.arm(Fault::nth(1, &[Call::Sync]));
+    assert!(matches!(table.sync(), Err(Error::Io { op: "sync", .. })));
+    for _ in 0..2 {
+        assert!(matches!(
+            table.put(key(b"c"), b"3", Wait::May),
+            Err(Error::ReadOnly { .. })
+        ));
+        assert!(
+            matches!(table.sync(), Err(Error::ReadOnly { .. })),
+            "never tried again on that file"
+        );
+    }
+    assert_eq!(get(&table, b"b").unwrap(), b"2", "reads go on");
+    assert!(table.close().is_err());
+    let image = sim.kill(sim.ops());
+    let storage: Arc<dyn Storage> = Arc::new(image.clone());
+    let table = open(&storage, &EXISTING).unwrap();
+    put(&table, b"c", b"3");
+    table.sync().unwrap();
+    // What the failed sync dropped was copied where it can be synced.
+    let crashed = image.crash(image.ops(), &Plan::Nothing);
+    let found = contents(&open(&(Arc::new(crashed) as Arc<dyn Storage>), &EXISTING).unwrap());
+    assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn those_who_wait_for_a_sync_are_told_that_it_failed() {
+    let (_sim, failing, table) = open_failing();
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let wait = |commit: Commit| {
+        let answers = Arc::clone(&answers);
+        table.on_durable(
+            commit,
+            Box::new(move |answer| answers.lock().push(answer.is_ok())),
+        );
+    };
+    let write = |k: &[u8]| table.put(key(k), b"v", Wait::May).unwrap();
+    wait(write(b"a"));
+    wait(write(b"b"));
+    assert!(answers.lock().is_empty(), "not durable yet");
+    table.care().unwrap();
+    assert_eq!(*answers.lock(), [true, true]);
+    let third = write(b"c");
+    wait(third);
+    failing.arm(Fault::nth(1, &[Call::Sync]));
+    assert!(table.care().is_err());
+    assert_eq!(*answers.lock(), [true, true, false]);
+    wait(third);
+    assert_eq!(*answers.lock(), [true, true, false, false]);
+}
+
+#[test]
+fn those_who_wait_are_answered_when_the_table_closes() {
+    let (_sim, _failing, table) = open_failing();
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&answers);
+    let commit = table.put(key(b"a"), b"v", Wait::May).unwrap();
+    table.on_durable(commit, Box::new(move |answer| told.lock().push(answer.is_ok())));
+    table.close().unwrap();
+    assert_eq!(*answers.lock(), [true]);
+}
+
+#[test]
+fn a_write_that_fails_half_way_leaves_no_trace() {
+    let (sim, failing, table) = open_failing();
+    for i in 0..5u8 {
+        failing.arm(Fault::nth(1, &[Call::Write]).half().no_space());
+        assert!(matches!(
+            table.put(key(b"a"), &[i; 50], Wait::May),
+            Err(Error::Io { op: "write", .. })
+        ));
+        assert_eq!(get(&table, b"a"), i.checked_sub(1).map(|i| vec![i; 50]));
+        put(&table, b"a", &[i; 50]);
+    }
+    table.kill();
+    let storage: Arc<dyn Storage> = Arc::new(sim.kill(sim.ops()));
+    assert_eq!(
+        contents(&open(&storage, &EXISTING).unwrap()),
+        vec![(b"a".to_vec(), vec![4; 50])]
+    );
+}
+
+#[test]
+fn a_call_that_may_not_wait_says_so_and_changes_nothing() {
+    let (sim, _failing, table) = open_failing();
+    put(&table, b"a", b"1");
+    sim.set_cold(true);
+    assert!(matches!(
+        table.get(key(b"a"), Wait::Never, |_| ()),
+        Err(Error::WouldBlock)
+    ));
+    let update = table.update(key(b"a"), Wait::Never, |_| {
+        (bets_engine::table::Change::Delete, ())
+    });
+    assert!(matches!(update, Err(Error::WouldBlock)));
+    assert_eq!(get(&table, b"a").unwrap(), b"1");
+    sim.set_cold(false);
+    assert!(table.get(key(b"a"), Wait::Never, |_| ()).unwrap().is_some());
+    let refused = loop {
+        match table.put(key(b"b"), &[0; 100], Wait::Never) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(refused, Error::WouldBlock),
+        "a rotation without a spare waits for the disk"
+    );
+    put(&table, b"b", b"2");
+}
+
+#[test]
+fn an_opening_that_fails_at_any_call_harms_nothing() {
+    let (sim, _failing, table) = open_failing();
+    for i in 0..30u8 {
+        put(&table, &[i], &[i; 40]);
+        if i == 15 {
+            table.care().unwrap();
+        }
+    }
+    let expected = contents(&table);
+    table.kill();
+    let mut failed = 0;
+    for nth in 1..200 {
+        for fault in [
+            Fault::nth(nth, &Call::ALL),
+            Fault::nth(nth, &Call::CHANGES).no_space().persistent(),
+        ] {
+            let image = sim.kill(sim.ops());
+            let failing = Failing::over_sim(image.clone());
+            let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+            failing.arm(fault);
+            match open(&storage, &EXISTING) {
+                Ok(table) => table.kill(),
+                Err(Error::Io { .. }) => failed += 1,
+                Err(error) => panic!("call {nth}: {error}"),
+            }
+            failing.disarm();
+            let table = open(&storage, &EXISTING).unwrap();
+            assert_eq!(contents(&table), expected, "call {nth}");
+            table.kill();
+        }
+    }
+    println!("{failed} openings failed");
+    assert!(failed > 60);
+}

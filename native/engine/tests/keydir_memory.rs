@@ -1,0 +1,105 @@
+//! What the keydir's memory comes to, counted by the allocator. One test, since it counts for the whole process.
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_precision_loss)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bets_engine::Key;
+use bets_engine::keydir::{HashKeydir, Location};
+
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: all work is the system allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size(), Relaxed);
+        // SAFETY: passed on as it came.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: passed on as it came.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn key(i: u64, len: usize) -> Vec<u8> {
+    let mut bytes = i.to_be_bytes().to_vec();
+    bytes.resize(len, 1);
+    bytes
+}
+
+fn load(keydir: &mut HashKeydir, i: u64, len: usize) {
+    let bytes = key(i, len);
+    let hash = keydir.hash(Key::plain(&bytes));
+    keydir
+        .load(hash, Key::plain(&bytes), Location::from_bits(i))
+        .unwrap();
+}
+
+#[test]
+fn memory_is_bounded_counted_and_given_back() {
+    let start = ALLOCATED.load(Relaxed);
+    let mut keydir = HashKeydir::new(1);
+    assert!(
+        keydir.memory_bytes() < 32 << 10,
+        "empty: {}",
+        keydir.memory_bytes()
+    );
+    for i in 0..10 {
+        load(&mut keydir, i, 20);
+    }
+    assert!(
+        keydir.memory_bytes() < 64 << 10,
+        "ten objects: {}",
+        keydir.memory_bytes()
+    );
+
+    let mut worst: f64 = 0.0;
+    for len in [16, 20] {
+        keydir = HashKeydir::new(1);
+        for i in 0..2_000_000 {
+            load(&mut keydir, i, len);
+            if i >= 500_000 && i % 5_000 == 0 {
+                let counted = keydir.memory_bytes() as usize;
+                let allocated = ALLOCATED.load(Relaxed) - start;
+                assert_eq!(counted, allocated + size_of::<HashKeydir>(), "after {i} keys");
+                worst = worst.max(counted as f64 / i as f64 - len as f64);
+            }
+        }
+    }
+    assert!(worst <= 28.0, "{worst} bytes a key beyond the key");
+
+    // The way of a running table: memory that readers might look at is freed later, but it is freed.
+    for i in 0..300_000 {
+        let bytes = key(i, 20);
+        let hash = keydir.hash(Key::plain(&bytes));
+        let mut guard = keydir.lock(HashKeydir::shard_of(hash));
+        guard.remove(hash, Key::plain(&bytes)).unwrap();
+        drop(guard);
+        let bytes = key(i + 5_000_000, 24);
+        let hash = keydir.hash(Key::plain(&bytes));
+        let mut guard = keydir.lock(HashKeydir::shard_of(hash));
+        guard
+            .put(hash, Key::plain(&bytes), Location::from_bits(i))
+            .unwrap();
+    }
+    for _ in 0..1_000 {
+        crossbeam_epoch::pin().flush();
+    }
+    let counted = keydir.memory_bytes() as usize;
+    let lag = ALLOCATED.load(Relaxed) - start - counted;
+    assert!(lag < 64 << 10, "{lag} bytes are not given back");
+    drop(keydir);
+    for _ in 0..1_000 {
+        crossbeam_epoch::pin().flush();
+    }
+    let left = ALLOCATED.load(Relaxed) - start;
+    assert!(left < 64 << 10, "{left} bytes are left behind");
+}

@@ -1,0 +1,256 @@
+//! A table does what its calls say, also after it was closed and opened again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use bets_engine::table::{Change, Cursor, Open, Wait};
+use bets_engine::{Error, Key};
+use common::{TestDir, contents, get, key, put};
+
+#[test]
+fn what_was_put_is_found_also_after_reopening() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    for i in 0..1000u32 {
+        put(&table, &i.to_be_bytes(), &[i as u8; 50]);
+    }
+    for i in (0..1000u32).step_by(3) {
+        assert!(table.delete(key(&i.to_be_bytes()), Wait::May).unwrap().is_some());
+    }
+    let check = |table: &bets_engine::table::Table| {
+        for i in 0..1000u32 {
+            let expected = (i % 3 != 0).then(|| vec![i as u8; 50]);
+            assert_eq!(get(table, &i.to_be_bytes()), expected);
+        }
+        assert_eq!(table.len(), 666);
+    };
+    check(&table);
+    table.close().unwrap();
+    assert!(matches!(table.contains(key(b"x"), Wait::May), Err(Error::Closed)));
+    for _ in 0..3 {
+        let table = dir.reopen();
+        check(&table);
+        table.close().unwrap();
+    }
+}
+
+#[test]
+fn a_table_that_was_not_closed_has_all_that_was_acknowledged() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    for i in 0..500u32 {
+        put(&table, &i.to_be_bytes(), b"before");
+        put(&table, &(i / 2).to_be_bytes(), b"after");
+    }
+    table.clear(Wait::May).unwrap();
+    put(&table, b"last", b"one");
+    let copy = dir.copy();
+    assert_eq!(
+        contents(&copy.reopen()),
+        vec![(b"last".to_vec(), b"one".to_vec())]
+    );
+    assert_eq!(contents(&table), vec![(b"last".to_vec(), b"one".to_vec())]);
+}
+
+#[test]
+fn a_list_is_there_whole_and_the_last_of_equal_keys_wins() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    let puts = [(key(b"a"), b"1".as_slice()), (key(b"b"), b"2"), (key(b"a"), b"3")];
+    table.put_many(&puts, Wait::May).unwrap();
+    assert_eq!(get(&table, b"a").unwrap(), b"3");
+    assert!(
+        table
+            .put_many_new(&[(key(b"c"), b"4"), (key(b"b"), b"5")], Wait::May)
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(get(&table, b"c"), None);
+    assert!(
+        table
+            .put_many_new(&[(key(b"c"), b"4"), (key(b"c"), b"5")], Wait::May)
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(get(&dir.copy().reopen(), b"c").unwrap(), b"5");
+}
+
+#[test]
+fn an_update_keeps_or_replaces_the_stored_form() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    let (plain, suffixed) = (Key::new(b"k", 1), Key::new(b"k~", 1));
+    table.put(suffixed, b"1", Wait::May).unwrap();
+    let update = |key, change: fn(Vec<u8>) -> Change| {
+        table
+            .update(key, Wait::May, |found| {
+                let found = found.unwrap();
+                (change(found.value.to_vec()), found.key.map(<[u8]>::to_vec))
+            })
+            .unwrap()
+            .1
+    };
+    assert_eq!(update(plain, Change::Put), Some(b"k~".to_vec()));
+    assert_eq!(contents(&table)[0].0, b"k~");
+    assert_eq!(contents(&dir.copy().reopen())[0].0, b"k~");
+    assert_eq!(update(plain, Change::Replace), Some(b"k~".to_vec()));
+    assert_eq!(update(plain, |_| Change::Keep), None);
+    assert_eq!(contents(&dir.copy().reopen())[0].0, b"k");
+    update(suffixed, |_| Change::Delete);
+    assert!(table.is_empty());
+    assert!(dir.copy().reopen().is_empty());
+}
+
+#[test]
+fn a_traversal_in_steps_sees_every_object_once() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    for i in 0..777u32 {
+        put(&table, &i.to_be_bytes(), &vec![1; (i % 100) as usize]);
+    }
+    for (objects, bytes) in [(1, 1 << 20), (10, 1 << 20), (1000, 500), (1000, 1 << 20)] {
+        let mut seen = Vec::new();
+        let mut cursor = Cursor::default();
+        while table
+            .scan(&mut cursor, objects, bytes, Wait::May, |key, value| {
+                assert_eq!(
+                    value.len(),
+                    u32::from_be_bytes(key.try_into().unwrap()) as usize % 100
+                );
+                seen.push(key.to_vec());
+            })
+            .unwrap()
+        {}
+        let mut next = Cursor::default();
+        for expected in &seen {
+            let found = table.next_key(&next, Wait::May).unwrap().unwrap();
+            assert_eq!(&found, expected);
+            next = Cursor::after(key(&found));
+        }
+        assert_eq!(table.next_key(&next, Wait::May).unwrap(), None);
+        seen.sort();
+        assert_eq!(
+            seen,
+            (0..777u32).map(|i| i.to_be_bytes().to_vec()).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn small_segments_rotate_and_all_is_found() {
+    let dir = TestDir::new().max_file_size(2000);
+    let table = dir.open();
+    for round in 0..5u8 {
+        for i in 0..100u32 {
+            put(&table, &i.to_be_bytes(), &[round; 60]);
+        }
+        table
+            .put_many(
+                &[(key(b"l1"), &[round; 900]), (key(b"l2"), &[round; 1500])],
+                Wait::May,
+            )
+            .unwrap();
+    }
+    assert!(table.stats().segments > 10);
+    let before = contents(&table);
+    assert_eq!(before.len(), 102);
+    assert_eq!(contents(&dir.copy().reopen()), before);
+    table.close().unwrap();
+    assert_eq!(contents(&dir.reopen()), before);
+}
+
+#[test]
+fn a_deleted_table_leaves_nothing_and_takes_nothing_else() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    put(&table, b"a", b"b");
+    table.destroy().unwrap();
+    assert!(!dir.path().exists());
+    let table = dir.open();
+    put(&table, b"a", b"b");
+    std::fs::write(dir.path().join("mine.txt"), b"keep").unwrap();
+    table.destroy().unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(matches!(dir.try_reopen(), Err(Error::NoTable { .. })));
+}
+
+#[test]
+fn a_second_open_is_refused_and_harms_nothing() {
+    let dir = TestDir::new();
+    let table = dir.open();
+    put(&table, b"a", b"b");
+    assert!(matches!(dir.try_reopen(), Err(Error::AlreadyOpen { .. })));
+    put(&table, b"c", b"d");
+    table.close().unwrap();
+    assert_eq!(dir.reopen().len(), 2);
+}
+
+#[test]
+fn other_properties_than_the_stored_ones_are_refused() {
+    let dir = TestDir::new();
+    dir.open().close().unwrap();
+    let mut meta = common::meta();
+    meta.keypos = 2;
+    let refused = dir.try_open(&Open::OrCreate(meta));
+    assert!(matches!(
+        refused,
+        Err(Error::Mismatch {
+            property: "keypos",
+            stored: 1,
+            asked: 2
+        })
+    ));
+    dir.reopen();
+}
+
+#[test]
+fn a_renamed_table_goes_on_and_is_found_at_its_new_place() {
+    let dir = TestDir::new().max_file_size(1000);
+    let table = dir.open();
+    for i in 0..100u8 {
+        put(&table, &[i], &[i; 30]);
+    }
+    let to = dir.path().with_extension("renamed").join("deeper");
+    table.rename(&to, b"new name").unwrap();
+    assert_eq!(table.dir(), to);
+    assert!(!dir.path().exists());
+    // Sealed segments are opened by their new paths, and new ones are made there.
+    for i in 0..100u8 {
+        assert_eq!(get(&table, &[i]), Some(vec![i; 30]));
+        put(&table, &[i], &[i; 31]);
+    }
+    assert!(matches!(table.rename(&to, b""), Err(Error::NotATable { .. })));
+    table.close().unwrap();
+    let moved = TestDir::at(&to);
+    let table = moved.reopen();
+    assert_eq!(table.meta().name, b"new name");
+    assert_eq!(table.len(), 100);
+    table.destroy().unwrap();
+    std::fs::remove_dir(to.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn descriptors_are_bounded_however_many_segments_there_are() {
+    let dir = TestDir::new().max_file_size(500);
+    let table = dir.open();
+    for i in 0..=255u8 {
+        put(&table, &[i], &[i; 300]);
+    }
+    table.close().unwrap();
+    let table = dir.reopen();
+    for i in 0..=255u8 {
+        assert_eq!(get(&table, &[i]), Some(vec![i; 300]));
+    }
+    assert!(table.stats().segments > 100);
+    let held = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    let held = held.filter(|path| path.starts_with(dir.path())).count();
+    assert!(held <= 16, "{held} descriptors");
+}
