@@ -8,6 +8,7 @@ mod access;
 mod atoms;
 mod buffers;
 mod codec;
+mod edit;
 mod error;
 mod integer;
 mod ops;

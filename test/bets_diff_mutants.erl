@@ -1,0 +1,164 @@
+%% Faults for `bets_diff_ref'. Each is one that a table library could have; a harness that does not
+%% find one of them is blind on that side.
+-module(bets_diff_mutants).
+
+-export([sequential/0, parallel/0, killed/0]).
+-export([ets_options/2, change/4, read/4, to_log/3, from_log/2]).
+
+-type call() :: {atom(), [term()]}.
+
+%% Faults that one process can see.
+-spec sequential() -> [atom()].
+sequential() ->
+    [numeric_keys, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
+     take_keeps, threshold_off_by_one, wrong_cause, insert_before_check, counters_one_by_one,
+     first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back].
+
+%% Faults that show only between processes.
+-spec parallel() -> [atom()].
+parallel() ->
+    [counter_in_two_steps, list_in_two_steps, insert_new_in_two_steps, take_in_two_steps,
+     clear_one_by_one, stale_lookup].
+
+%% Faults that show only after a kill.
+-spec killed() -> [atom()].
+killed() ->
+    [late_log, torn_list, delete_comes_back, lost_after_reopen].
+
+%% Options of the table inside.
+-spec ets_options(atom(), [term()]) -> [term()].
+ets_options(numeric_keys, Opts) -> [ordered_set | Opts];
+ets_options(_, Opts) -> Opts.
+
+%% Does a change on the table inside.
+-spec change(atom(), atom(), ets:table(), [term()]) -> term().
+change(unsigned_zero, F, Tab, Args) ->
+    raw(F, Tab, without_sign(Args));
+change(insert_new_overwrites, insert_new, Tab, [Object]) when is_tuple(Object) ->
+    Result = raw(insert_new, Tab, [Object]),
+    raw(insert, Tab, [Object]),
+    Result;
+change(delete_object_by_key, delete_object, Tab, [Object]) when is_tuple(Object) ->
+    KeyPos = ets:info(Tab, keypos),
+    case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos of
+        true -> raw(delete, Tab, [element(KeyPos, Object)]);
+        false -> raw(delete_object, Tab, [Object])
+    end;
+change(take_keeps, take, Tab, [Key]) ->
+    Taken = raw(take, Tab, [Key]),
+    raw(insert, Tab, [Taken]),
+    Taken;
+change(threshold_off_by_one, update_counter, Tab, [Key, {Pos, Incr, Threshold, Set} | Rest]) when is_integer(Threshold), Incr >= 0 ->
+    raw(update_counter, Tab, [Key, {Pos, Incr, Threshold - 1, Set} | Rest]);
+change(wrong_cause, update_counter, Tab, [_, _] = Args) ->
+    try
+        raw(update_counter, Tab, Args)
+    catch
+        error:badarg:Stack ->
+            case bets_diff_run:cause(Stack) of
+                badkey -> erlang:error(badarg, Args, [{error_info, #{cause => position, module => erl_stdlib_errors}}]);
+                _ -> erlang:raise(error, badarg, Stack)
+            end
+    end;
+change(insert_before_check, insert, Tab, [[Object | _] = Objects]) ->
+    catch raw(insert, Tab, [Object]),
+    raw(insert, Tab, [Objects]);
+change(counters_one_by_one, update_counter, Tab, [Key, [_, _ | _] = Ops]) ->
+    try
+        [raw(update_counter, Tab, [Key, Op]) || Op <- Ops]
+    catch
+        _:_ -> raw(update_counter, Tab, [Key, Ops])
+    end;
+change(first_duplicate_wins, insert, Tab, [Objects]) when is_list(Objects), length(Objects) > 1 ->
+    raw(insert, Tab, [lists:reverse(Objects)]);
+change(update_element_drops, update_element, Tab, [Key, [_, _ | _] = Specs]) ->
+    raw(update_element, Tab, [Key, [lists:last(Specs)]]);
+change(default_not_stored, update_counter, Tab, [Key, _, _] = Args) ->
+    IsNew = raw(lookup, Tab, [Key]) =:= [],
+    Result = raw(update_counter, Tab, Args),
+    IsNew andalso raw(delete, Tab, [Key]),
+    Result;
+change(counter_in_two_steps, update_counter, Tab, [Key, Incr]) when is_integer(Incr) ->
+    KeyPos = ets:info(Tab, keypos),
+    New = raw(lookup_element, Tab, [Key, KeyPos + 1]) + Incr,
+    pause(),
+    raw(update_element, Tab, [Key, {KeyPos + 1, New}]),
+    New;
+change(list_in_two_steps, insert, Tab, [[Object | Objects]]) when is_tuple(Object), Objects =/= [] ->
+    raw(insert, Tab, [Object]),
+    pause(),
+    raw(insert, Tab, [Objects]);
+change(insert_new_in_two_steps, insert_new, Tab, [Object]) when is_tuple(Object) ->
+    IsNew = not raw(member, Tab, [element(ets:info(Tab, keypos), Object)]),
+    pause(),
+    IsNew andalso raw(insert, Tab, [Object]);
+change(take_in_two_steps, take, Tab, [Key]) ->
+    Found = raw(lookup, Tab, [Key]),
+    pause(),
+    raw(delete, Tab, [Key]),
+    Found;
+change(clear_one_by_one, delete_all_objects, Tab, []) ->
+    [begin raw(delete_object, Tab, [Object]), pause() end || Object <- raw(tab2list, Tab, [])],
+    true;
+change(_, F, Tab, Args) ->
+    raw(F, Tab, Args).
+
+%% Does a read on the table inside.
+-spec read(atom(), atom(), ets:table(), [term()]) -> term().
+read(next_skips, next, Tab, [Key]) ->
+    case raw(next, Tab, [Key]) of
+        '$end_of_table' -> '$end_of_table';
+        Next -> raw(next, Tab, [Next])
+    end;
+read(stale_lookup, lookup, Tab, [Key]) ->
+    %% A process sees what its lookup before this one should have seen.
+    Now = raw(lookup, Tab, [Key]),
+    case put({?MODULE, Tab, Key}, Now) of
+        undefined -> Now;
+        Before -> Before
+    end;
+read(_, F, Tab, Args) ->
+    raw(F, Tab, Args).
+
+%% What a change leaves in the log.
+-spec to_log(atom(), atom(), [term()]) -> [call()].
+to_log(late_log, F, Args) ->
+    %% Every other change waits for the next one of its process.
+    case erase({?MODULE, late}) of
+        undefined -> put({?MODULE, late}, {F, Args}), [];
+        Late -> [Late, {F, Args}]
+    end;
+to_log(unsigned_zero, F, Args) ->
+    [{F, without_sign(Args)}];
+to_log(_, F, Args) ->
+    [{F, Args}].
+
+%% What is read back from the log.
+-spec from_log(atom(), [call()]) -> [call()].
+from_log(lost_after_reopen, Calls) ->
+    case lists:reverse(Calls) of
+        [{insert, _} | Older] -> lists:reverse(Older);
+        _ -> Calls
+    end;
+from_log(delete_comes_back, Calls) ->
+    case lists:reverse(Calls) of
+        [{delete, _} | Older] -> lists:reverse(Older);
+        _ -> Calls
+    end;
+from_log(torn_list, Calls) ->
+    case lists:reverse(Calls) of
+        [{insert, [[_, _ | _] = Objects]} | Older] -> lists:reverse([{insert, [tl(Objects)]} | Older]);
+        _ -> Calls
+    end;
+from_log(_, Calls) ->
+    Calls.
+
+raw(F, Tab, Args) -> bets_diff_ref:raw(F, Tab, Args).
+
+%% Lets another process in between two steps.
+pause() -> erlang:yield().
+
+without_sign(F) when is_float(F), F == 0.0 -> 0.0;
+without_sign(T) when is_tuple(T) -> list_to_tuple(without_sign(tuple_to_list(T)));
+without_sign([H | T]) -> [without_sign(H) | without_sign(T)];
+without_sign(T) -> T.
