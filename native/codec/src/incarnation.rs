@@ -54,10 +54,16 @@ impl Incarnations {
         if creation == home.creation && name == home.name {
             return Creator::Local(self.own);
         }
-        if creation != 0 && name == NO_NODE {
-            if let Some(&marker) = self.earlier.read().markers.get(&creation) {
-                return Creator::Local(marker);
-            }
+        self.foreign(name, creation)
+    }
+
+    /// The creator of a term that is known not to be of this VM.
+    pub fn foreign<'a>(&self, name: &'a str, creation: u32) -> Creator<'a> {
+        if creation != 0
+            && name == NO_NODE
+            && let Some(&marker) = self.earlier.read().markers.get(&creation)
+        {
+            return Creator::Local(marker);
         }
         Creator::Node { name, creation }
     }

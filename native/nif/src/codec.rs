@@ -1,13 +1,11 @@
 //! The one place where the NIF meets the codec of terms.
 
-mod standin;
-
 use bets_codec::{DecodeError, EncodeError, key, object};
 use bets_engine::table::{Found, TableKind};
 use rustler::{Env, Term};
 
 use crate::error::Fail;
-use standin::{Reading, Stack};
+use crate::terms;
 
 pub use bets_codec::{Budget, Equality, Form};
 
@@ -59,7 +57,7 @@ impl Layout {
 
     /// Appends a key's bytes to `out` and tells how many of them are compared.
     pub fn encode_key(&self, key: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, Fail> {
-        Ok(key::encode(&mut Reading::default(), key, self.form, out, budget)?)
+        Ok(terms::encode_key(key.get_env(), key, self.form, out, budget)?)
     }
 
     /// Appends the bytes of an object, which is a tuple that has a key, without its key.
@@ -69,8 +67,8 @@ impl Layout {
         out: &mut Vec<u8>,
         budget: &mut Budget,
     ) -> Result<(), Fail> {
-        Ok(object::encode(
-            &mut Reading::default(),
+        Ok(terms::encode_object(
+            object.get_env(),
             object,
             self.keypos,
             out,
@@ -103,15 +101,13 @@ impl Layout {
 
     /// The object of this key and these bytes.
     pub fn decode<'a>(&self, key: Term<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
-        let mut stack = Stack::new(key.get_env());
-        object::decode(
-            bytes,
+        Ok(terms::decode_object(
+            key.get_env(),
+            key,
             self.keypos,
-            &mut stack,
-            |stack| stack.push_term(key),
+            bytes,
             budget,
-        )?;
-        stack.pop().ok_or(Fail::Undecodable)
+        )?)
     }
 
     /// One element of an object, which is not its key. `badarg` if there is no such one.
@@ -122,12 +118,10 @@ impl Layout {
         position: usize,
         budget: &mut Budget,
     ) -> Result<Term<'a>, Fail> {
-        let mut stack = Stack::new(env);
-        match object::decode_element(bytes, self.keypos, position, &mut stack, budget) {
-            Err(DecodeError::NoElement) => Err(Fail::none()),
-            Err(error) => Err(error.into()),
-            Ok(()) => stack.pop().ok_or(Fail::Undecodable),
-        }
+        terms::decode_element(env, bytes, self.keypos, position, budget).map_err(|error| match error {
+            DecodeError::NoElement => Fail::none(),
+            error => error.into(),
+        })
     }
 
     /// Whether two objects of the same key are `=:=`.
@@ -143,17 +137,10 @@ pub fn compared(bytes: &[u8], budget: &mut Budget) -> Result<usize, Fail> {
 
 /// The key that is stored as these bytes.
 pub fn decode_key<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
-    let mut stack = Stack::new(env);
-    key::decode(bytes, &mut stack, budget)?;
-    stack.pop().ok_or(Fail::Undecodable)
+    Ok(terms::decode_key(env, bytes, budget)?)
 }
 
 /// Appends the bytes of an element of an object.
 pub fn encode_element(term: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<(), Fail> {
-    Ok(object::encode_element(
-        &mut Reading::default(),
-        term,
-        out,
-        budget,
-    )?)
+    Ok(terms::encode_element(term.get_env(), term, out, budget)?)
 }

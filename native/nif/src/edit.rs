@@ -2,11 +2,17 @@
 
 use bets_codec::DecodeError;
 use bets_codec::object::{arity, as_int, element, put_int, replace};
-use rustler::Env;
+use rustler::{Env, Term};
+use smallvec::SmallVec;
 
 use crate::codec::{self, Budget, Layout};
 use crate::error::Fail;
 use crate::integer::Integer;
+
+/// The bytes of an element; most are short.
+type Element = SmallVec<[u8; ELEMENT_LEN]>;
+
+const ELEMENT_LEN: usize = 16;
 
 /// An object's bytes with changes that are not made yet.
 pub struct Edit<'b> {
@@ -14,9 +20,11 @@ pub struct Edit<'b> {
     bytes: &'b [u8],
     arity: usize,
     /// Positions and the bytes of their new elements, in the order of positions.
-    changes: Vec<(usize, Vec<u8>)>,
+    changes: SmallVec<[(usize, Element); 2]>,
     /// The integers among them, the last put last.
-    counted: Vec<(usize, Integer)>,
+    counted: SmallVec<[(usize, Integer); 2]>,
+    /// Where elements are encoded, and in the end the object: one allocation for all.
+    out: Vec<u8>,
 }
 
 impl<'b> Edit<'b> {
@@ -26,8 +34,9 @@ impl<'b> Edit<'b> {
             layout,
             bytes,
             arity: arity(bytes)?,
-            changes: Vec::new(),
-            counted: Vec::new(),
+            changes: SmallVec::new(),
+            counted: SmallVec::new(),
+            out: Vec::with_capacity(bytes.len() + ELEMENT_LEN),
         })
     }
 
@@ -57,12 +66,12 @@ impl<'b> Edit<'b> {
         ))
     }
 
-    /// Puts the bytes of an element at a position, which is none of the key's.
-    pub fn set(&mut self, position: usize, bytes: Vec<u8>) {
-        match self.changes.binary_search_by_key(&position, |(at, _)| *at) {
-            Ok(index) => self.changes[index].1 = bytes,
-            Err(index) => self.changes.insert(index, (position, bytes)),
-        }
+    /// Puts a term at a position, which is none of the key's.
+    pub fn set(&mut self, position: usize, term: Term<'_>, budget: &mut Budget) -> Result<(), Fail> {
+        self.out.clear();
+        codec::encode_element(term, &mut self.out, budget)?;
+        self.set_out(position);
+        Ok(())
     }
 
     /// Puts an integer at a position, which is none of the key's.
@@ -73,32 +82,40 @@ impl<'b> Edit<'b> {
         value: Integer,
         budget: &mut Budget,
     ) -> Result<(), Fail> {
-        let mut bytes = Vec::with_capacity(9);
+        self.out.clear();
         match &value {
-            Integer::Small(small) => put_int(&mut bytes, *small),
+            Integer::Small(small) => put_int(&mut self.out, *small),
             Integer::Large(..) => {
-                codec::encode_element(value.encode(env).ok_or_else(Fail::none)?, &mut bytes, budget)?;
+                codec::encode_element(value.encode(env).ok_or_else(Fail::none)?, &mut self.out, budget)?;
             }
         }
-        self.set(position, bytes);
+        self.set_out(position);
         self.counted.push((position, value));
         Ok(())
     }
 
+    fn set_out(&mut self, position: usize) {
+        let bytes = Element::from_slice(&self.out);
+        match self.changes.binary_search_by_key(&position, |(at, _)| *at) {
+            Ok(index) => self.changes[index].1 = bytes,
+            Err(index) => self.changes.insert(index, (position, bytes)),
+        }
+    }
+
     /// The bytes of the object with all changes.
-    pub fn finish(self, budget: &mut Budget) -> Result<Vec<u8>, Fail> {
-        let changes: Vec<(usize, &[u8])> = self
+    pub fn finish(mut self, budget: &mut Budget) -> Result<Vec<u8>, Fail> {
+        let changes: SmallVec<[(usize, &[u8]); 2]> = self
             .changes
             .iter()
             .map(|(at, bytes)| (*at, bytes.as_slice()))
             .collect();
-        let mut out = Vec::with_capacity(self.bytes.len() + 8);
-        replace(self.bytes, self.layout.keypos(), &changes, &mut out, budget).map_err(
-            |error| match error {
+        self.out.clear();
+        replace(self.bytes, self.layout.keypos(), &changes, &mut self.out, budget).map_err(|error| {
+            match error {
                 DecodeError::NoElement => Fail::none(),
                 error => error.into(),
-            },
-        )?;
-        Ok(out)
+            }
+        })?;
+        Ok(self.out)
     }
 }

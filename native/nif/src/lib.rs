@@ -21,5 +21,9 @@ mod schedule;
 mod storage;
 mod table;
 mod temporary;
+mod terms;
+
+#[cfg(feature = "testing")]
+mod codec_nif;
 
 rustler::init!("bets_nif");

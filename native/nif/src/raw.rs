@@ -6,7 +6,7 @@ use std::ptr;
 
 use rustler::sys::{
     ErlNifPid, ErlNifTerm, c_void, enif_get_list_cell, enif_get_tuple, enif_is_process_alive, enif_make_pid,
-    enif_make_resource, enif_make_tuple_from_array, enif_self,
+    enif_make_resource, enif_self,
 };
 use rustler::{Atom, Env, LocalPid, ResourceArc, Term};
 
@@ -34,17 +34,6 @@ pub fn tuple(term: Term<'_>) -> Option<&[Word]> {
             Ok(arity) if arity > 0 => Some(std::slice::from_raw_parts(elements, arity)),
             _ => Some(&[]),
         }
-    }
-}
-
-/// A tuple of these elements, which must belong to `env`.
-pub fn make_tuple<'a>(env: Env<'a>, elements: &[Word]) -> Term<'a> {
-    // SAFETY: the elements belong to the environment; a tuple has less than 2^24 of them.
-    unsafe {
-        Term::new(
-            env,
-            enif_make_tuple_from_array(env.as_c_arg(), elements.as_ptr(), elements.len() as u32),
-        )
     }
 }
 

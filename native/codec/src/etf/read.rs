@@ -259,9 +259,8 @@ fn step(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
         tag::SMALL_ATOM | tag::SMALL_ATOM_UTF8 => usize::from(reader.byte()?),
         tag::ATOM | tag::ATOM_UTF8 | tag::STRING => usize::from(short(reader)?),
         tag::BINARY => long(reader)?,
-        tag::BIT_BINARY => long(reader)?.saturating_add(1),
         tag::SMALL_BIG => usize::from(reader.byte()?) + 1,
-        tag::LARGE_BIG => long(reader)?.saturating_add(1),
+        tag::BIT_BINARY | tag::LARGE_BIG => long(reader)?.saturating_add(1),
         // Its length counts its own four bytes.
         tag::NEW_FUN => long(reader)?.saturating_sub(4),
         tag::SMALL_TUPLE => return Ok(usize::from(reader.byte()?)),
@@ -269,17 +268,13 @@ fn step(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
         tag::LIST => return Ok(long(reader)?.saturating_add(1)),
         tag::MAP => return Ok(long(reader)?.saturating_mul(2)),
         tag::EXPORT => return Ok(3),
-        tag::NEW_PID => {
+        tag::NEW_PID | tag::V4_PORT => {
             atom(reader)?;
             12
         }
         tag::NEW_PORT => {
             atom(reader)?;
             8
-        }
-        tag::V4_PORT => {
-            atom(reader)?;
-            12
         }
         tag::NEWER_REFERENCE => {
             let words = usize::from(short(reader)?);

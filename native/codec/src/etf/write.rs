@@ -5,26 +5,24 @@ use crate::source::FunHead;
 
 /// Appends an atom.
 pub fn put_atom(out: &mut Vec<u8>, text: &str) {
-    match u8::try_from(text.len()) {
-        Ok(len) => out.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len]),
-        Err(_) => {
-            // A length beyond 16 bits becomes one that the VM refuses, as it refuses the true one.
-            let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
-            out.push(tag::ATOM_UTF8);
-            out.extend_from_slice(&len.to_be_bytes());
-        }
+    if let Ok(len) = u8::try_from(text.len()) {
+        out.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len]);
+    } else {
+        // A length beyond 16 bits becomes one that the VM refuses, as it refuses the true one.
+        let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        out.push(tag::ATOM_UTF8);
+        out.extend_from_slice(&len.to_be_bytes());
     }
     out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends an integer by its magnitude, little-endian.
 pub fn put_big(out: &mut Vec<u8>, negative: bool, magnitude: &[u8]) {
-    match u8::try_from(magnitude.len()) {
-        Ok(len) => out.extend_from_slice(&[tag::SMALL_BIG, len]),
-        Err(_) => {
-            out.push(tag::LARGE_BIG);
-            out.extend_from_slice(&len(magnitude.len()));
-        }
+    if let Ok(len) = u8::try_from(magnitude.len()) {
+        out.extend_from_slice(&[tag::SMALL_BIG, len]);
+    } else {
+        out.push(tag::LARGE_BIG);
+        out.extend_from_slice(&len(magnitude.len()));
     }
     out.push(u8::from(negative));
     out.extend_from_slice(magnitude);
@@ -58,8 +56,8 @@ pub fn put_port(out: &mut Vec<u8>, (name, creation): (&str, u32), id: u64) {
 /// Appends a reference. It gets at least three words, and five if it has more: the VM's own have no other number.
 pub fn put_reference(out: &mut Vec<u8>, (name, creation): (&str, u32), words: &[u32]) {
     let count = match words.len() {
-        ..=3 => 3,
-        ..=5 => 5,
+        0..=3 => 3,
+        4..=5 => 5,
         more => more,
     };
     out.push(tag::NEWER_REFERENCE);

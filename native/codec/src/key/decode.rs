@@ -316,7 +316,7 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
                 free,
                 version,
             },
-            module: module,
+            module,
             left: free as usize,
         };
         self.parts(reader, free as usize, frame)

@@ -66,7 +66,7 @@ pub(super) fn put_big(out: &mut Vec<u8>, negative: bool, magnitude: &[u8]) {
 
 /// Whether a finite float has the value of an integer.
 pub(super) fn is_integral(value: f64) -> bool {
-    value.trunc() == value
+    value.fract().to_bits() << 1 == 0
 }
 
 /// Appends a finite float that is not zero.
@@ -78,20 +78,20 @@ pub(super) fn put_float(out: &mut Vec<u8>, value: f64, marked: bool) {
     let (exponent, fraction) = match (bits >> 52 & 0x7FF) as i32 {
         0 => {
             let zeros = mantissa.leading_zeros();
-            (63 - zeros as i32 + MIN_EXPONENT, (mantissa << zeros) << 1)
+            (63 - zeros.cast_signed() + MIN_EXPONENT, (mantissa << zeros) << 1)
         }
         biased => (biased - 1023, mantissa << 12),
     };
     if exponent < 0 {
         let flip = if negative { 0xFF } else { 0 };
         out.push(if negative { tag::NEG_FRACTION } else { tag::FRACTION });
-        let [high, low] = ((exponent - MIN_EXPONENT) as u16).to_be_bytes();
+        let [high, low] = ((exponent - MIN_EXPONENT).cast_unsigned() as u16).to_be_bytes();
         out.extend_from_slice(&[high ^ flip, low ^ flip]);
         put_fraction(out, flip, fraction, marked);
     } else if exponent < 64 {
-        put_short(out, negative, exponent as u8, fraction, marked);
+        put_short(out, negative, exponent.cast_unsigned() as u8, fraction, marked);
     } else {
-        let flip = put_long_head(out, negative, exponent as u32);
+        let flip = put_long_head(out, negative, exponent.cast_unsigned());
         put_fraction(out, flip, fraction, marked);
     }
 }
@@ -197,7 +197,7 @@ pub(super) fn number(reader: &mut Reader<'_>, first: u8, as_float: bool) -> Resu
     } else if marked || as_float || exponent < 64 {
         return Err(reader.damaged("a fraction that fits its number"));
     }
-    big(reader, negative, exponent as u64, groups, flip)
+    big(reader, negative, exponent.cast_unsigned(), groups, flip)
 }
 
 fn groups<'a>(reader: &mut Reader<'a>, flip: u8) -> Result<&'a [u8], DecodeError> {
@@ -234,11 +234,11 @@ fn float(reader: &Reader<'_>, negative: bool, exponent: i64, fraction: u64) -> R
         if exponent > 1023 || fraction << 52 != 0 {
             return Err(reader.damaged("a float"));
         }
-        ((exponent + 1023) as u64) << 52 | fraction >> 12
+        (exponent + 1023).cast_unsigned() << 52 | fraction >> 12
     } else {
         // Below the normal range the leading one stands in the mantissa.
         let mantissa = 1 << 63 | fraction >> 1;
-        let places = 63 - (exponent - i64::from(MIN_EXPONENT)) as u32;
+        let places = 63 - (exponent - i64::from(MIN_EXPONENT)).cast_unsigned() as u32;
         if fraction & 1 != 0 || mantissa.trailing_zeros() < places {
             return Err(reader.damaged("a float"));
         }

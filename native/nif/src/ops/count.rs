@@ -36,8 +36,14 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
                         None => start(table, default, &mut buffers.object, &mut budget)?
                             .ok_or_else(|| Fail::Badarg(atoms::badkey()))?,
                     };
-                    let mut edit = Edit::new(table.layout, bytes)?;
-                    let result = count_all(call.env, &mut edit, call.arg(2), table.keypos(), &mut budget)?;
+                    let mut counter = Counter {
+                        env: call.env,
+                        edit: Edit::new(table.layout, bytes)?,
+                        keypos: table.keypos() as i64,
+                        budget: &mut budget,
+                    };
+                    let result = counter.all(call.arg(2))?;
+                    let edit = counter.edit;
                     let unchanged = present && call.arg(2).is_empty_list();
                     let change = if unchanged {
                         Change::Keep
@@ -56,89 +62,75 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// Applies one operation or a list of them.
-fn count_all<'a>(
+/// The object whose integers are counted up and down.
+struct Counter<'a, 'b, 'c> {
     env: Env<'a>,
-    edit: &mut Edit<'_>,
-    ops: Term<'a>,
-    keypos: usize,
-    budget: &mut Budget,
-) -> Result<Term<'a>, Fail> {
-    if let Some(increment) = Integer::decode(ops) {
-        return add(env, edit, keypos as i64 + 1, keypos, &increment, None, budget);
-    }
-    if ops.is_tuple() {
-        return count(env, edit, ops, keypos, budget);
-    }
-    let mut results = Vec::new();
-    let mut rest = ops;
-    while let Some((op, tail)) = cell(rest) {
-        results.push(count(env, edit, op, keypos, budget)?);
-        rest = tail;
-    }
-    if rest.is_empty_list() {
-        Ok(results.encode(env))
-    } else {
-        Err(Fail::none())
-    }
+    edit: Edit<'b>,
+    keypos: i64,
+    budget: &'c mut Budget,
 }
 
-/// Applies `{Pos, Incr}` or `{Pos, Incr, Threshold, SetValue}`.
-fn count<'a>(
-    env: Env<'a>,
-    edit: &mut Edit<'_>,
-    op: Term<'a>,
-    keypos: usize,
-    budget: &mut Budget,
-) -> Result<Term<'a>, Fail> {
-    let integer = |word: Word| Integer::decode(element(env, word)).ok_or_else(Fail::none);
-    let (position, increment, limit) = match tuple(op) {
-        Some(&[position, increment]) => (position, increment, None),
-        Some(&[position, increment, threshold, set_value]) => (
-            position,
-            increment,
-            Some((integer(threshold)?, integer(set_value)?)),
-        ),
-        _ => return Err(Fail::none()),
-    };
-    let increment = integer(increment)?;
-    add(
-        env,
-        edit,
-        position_of(op, position)?,
-        keypos,
-        &increment,
-        limit,
-        budget,
-    )
-}
-
-fn add<'a>(
-    env: Env<'a>,
-    edit: &mut Edit<'_>,
-    position: i64,
-    keypos: usize,
-    increment: &Integer,
-    limit: Option<(Integer, Integer)>,
-    budget: &mut Budget,
-) -> Result<Term<'a>, Fail> {
-    if position == keypos as i64 {
-        return Err(Fail::Badarg(atoms::keypos()));
+impl<'a> Counter<'a, '_, '_> {
+    /// Applies one operation or a list of them.
+    fn all(&mut self, ops: Term<'a>) -> Outcome<'a> {
+        if let Some(increment) = Integer::decode(ops) {
+            return self.add(self.keypos + 1, &increment, None);
+        }
+        if ops.is_tuple() {
+            return self.one(ops);
+        }
+        let mut results = Vec::new();
+        let mut rest = ops;
+        while let Some((op, tail)) = cell(rest) {
+            results.push(self.one(op)?);
+            rest = tail;
+        }
+        if rest.is_empty_list() {
+            Ok(results.encode(self.env))
+        } else {
+            Err(Fail::none())
+        }
     }
-    let place = edit
-        .place(position)
-        .ok_or_else(|| Fail::Badarg(atoms::position()))?;
-    let sum = edit
-        .integer(env, place, budget)?
-        .ok_or_else(Fail::none)?
-        .plus(increment);
-    let result = match limit {
-        Some((threshold, set_value)) if beyond(&sum, increment, &threshold) => set_value,
-        _ => sum,
-    };
-    let term = result.encode(env).ok_or_else(Fail::none)?;
-    edit.set_integer(env, place, result, budget)?;
-    Ok(term)
+
+    /// Applies `{Pos, Incr}` or `{Pos, Incr, Threshold, SetValue}`.
+    fn one(&mut self, op: Term<'a>) -> Outcome<'a> {
+        let env = self.env;
+        let integer = |word: Word| Integer::decode(element(env, word)).ok_or_else(Fail::none);
+        match tuple(op) {
+            Some(&[position, increment]) => {
+                let increment = integer(increment)?;
+                self.add(position_of(op, position)?, &increment, None)
+            }
+            Some(&[position, increment, threshold, set_value]) => {
+                let limit = (integer(threshold)?, integer(set_value)?);
+                let increment = integer(increment)?;
+                self.add(position_of(op, position)?, &increment, Some(limit))
+            }
+            _ => Err(Fail::none()),
+        }
+    }
+
+    fn add(&mut self, position: i64, increment: &Integer, limit: Option<(Integer, Integer)>) -> Outcome<'a> {
+        if position == self.keypos {
+            return Err(Fail::Badarg(atoms::keypos()));
+        }
+        let place = self
+            .edit
+            .place(position)
+            .ok_or_else(|| Fail::Badarg(atoms::position()))?;
+        let old = self
+            .edit
+            .integer(self.env, place, self.budget)?
+            .ok_or_else(Fail::none)?;
+        let sum = old.plus(increment);
+        let result = match limit {
+            Some((threshold, set_value)) if beyond(&sum, increment, &threshold) => set_value,
+            _ => sum,
+        };
+        let term = result.encode(self.env).ok_or_else(Fail::none)?;
+        self.edit.set_integer(self.env, place, result, self.budget)?;
+        Ok(term)
+    }
 }
 
 /// An increment of 0 counts as upwards.

@@ -7,7 +7,7 @@ use super::{boolean, written};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
-use crate::codec::{self, Budget};
+use crate::codec::Budget;
 use crate::edit::Edit;
 use crate::error::Fail;
 use crate::raw::{Word, cell, element, tuple};
@@ -95,10 +95,7 @@ fn replace(edit: &mut Edit<'_>, spec: Term<'_>, keypos: usize, budget: &mut Budg
         return Err(Fail::Badarg(atoms::keypos()));
     }
     let place = edit.place(position).ok_or_else(Fail::none)?;
-    let mut bytes = Vec::new();
-    codec::encode_element(element(spec.get_env(), value), &mut bytes, budget)?;
-    edit.set(place, bytes);
-    Ok(())
+    edit.set(place, element(spec.get_env(), value), budget)
 }
 
 /// A position as `ets` reads it: any one-word integer.
