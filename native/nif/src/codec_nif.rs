@@ -29,7 +29,7 @@ fn key_encode<'a>(env: Env<'a>, term: Term<'a>, form: u8) -> NifResult<Term<'a>>
 /// `key_decode(Bytes) -> Term`.
 #[rustler::nif]
 fn key_decode<'a>(env: Env<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
-    terms::decode_key(env, &bytes, &mut Budget::unlimited()).map_err(|error| rustler::Error::Term(Box::new(error.to_string())))
+    terms::decode_key(env, &bytes, &mut Budget::unlimited()).map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
 }
 
 /// `object_encode(Tuple, Keypos) -> Bytes`.
@@ -37,7 +37,7 @@ fn key_decode<'a>(env: Env<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
 fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<Term<'a>> {
     let mut out = Vec::new();
     terms::encode_object(env, tuple, keypos, &mut out, &mut Budget::unlimited())
-        .map_err(|error| rustler::Error::Term(Box::new(error.to_string())))?;
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))?;
     Ok(binary(env, &out))
 }
 
@@ -45,7 +45,7 @@ fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<
 #[rustler::nif]
 fn object_decode<'a>(env: Env<'a>, key: Term<'a>, keypos: usize, bytes: Binary<'a>) -> NifResult<Term<'a>> {
     terms::decode_object(env, key, keypos, &bytes, &mut Budget::unlimited())
-        .map_err(|error| rustler::Error::Term(Box::new(error.to_string())))
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
 }
 
 fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
