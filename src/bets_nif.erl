@@ -36,6 +36,7 @@
     sync/1,
     take/2,
     test_panic/1,
+    test_watch/0,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -184,3 +185,6 @@ object_decode(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec test_panic(bets:table()) -> bets_errors:failure().
 test_panic(_) -> erlang:nif_error(not_loaded).
+
+-spec test_watch() -> tuple().
+test_watch() -> erlang:nif_error(not_loaded).

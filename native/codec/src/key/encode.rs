@@ -118,7 +118,8 @@ impl<'o, T: Copy> Encoder<'o, T> {
                 number::put_int(self.out, value);
             }
             View::Bits(data, last_bits) => {
-                bytes = data.len();
+                // Before the copy, which is all of the work.
+                budget.charge(data.len() / 64)?;
                 self.out.push(tag::BITS);
                 bits::put_bits(self.out, data, last_bits);
             }

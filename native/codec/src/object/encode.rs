@@ -57,7 +57,8 @@ fn terms<S: Source>(
         match source.view(term)? {
             View::Int(value) => put_int(out, value),
             View::Bits(data, last_bits) => {
-                bytes = data.len();
+                // Before the copy, which is all of the work.
+                budget.charge(data.len() / 64)?;
                 put_bits(out, data, last_bits);
             }
             View::Atom(text) => put_short(out, tag::SHORT_ATOM, 32, tag::ATOM, text.as_bytes()),
