@@ -29,6 +29,7 @@
     object_decode/3,
     object_encode/2,
     open/4,
+    relocate/4,
     rename/2,
     scan/3,
     set_options/2,
@@ -129,7 +130,10 @@ next_lookup(_, _) -> erlang:nif_error(not_loaded).
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
 
--spec rename(bets:table(), atom()) -> bets:table() | bets_errors:failure().
+-spec relocate(bets:table(), atom(), binary(), binary()) -> bets:table() | bets_errors:failure().
+relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple(), pos_integer()) ->
