@@ -2,7 +2,7 @@
 %% Goes through all objects of a table in steps that no scheduler feels.
 -module(bets_fold).
 
--export([fold/3, to_list/1]).
+-export([fold/3, step/2, to_list/1]).
 
 -define(OBJECTS_MAX, 100).
 
@@ -15,21 +15,21 @@ fold(Fun, Acc, Tab) ->
 steps(Fun, Acc, Tab, From, Limit) ->
     case bets_nif:scan(Tab, From, Limit) of
         {Objects, State, Version} ->
-            step(Fun, Acc, Tab, From, lists:reverse(Objects), State, Version, Limit);
+            visit(Fun, Acc, Tab, From, lists:reverse(Objects), State, Version, Limit);
         Failure ->
             Failure
     end.
 
-step(Fun, Acc, Tab, _From, [Object | Objects], State, Version, Limit) ->
+visit(Fun, Acc, Tab, _From, [Object | Objects], State, Version, Limit) ->
     Acc1 = Fun(Object, Acc),
     case bets_nif:version(Tab) of
-        Version -> step(Fun, Acc1, Tab, Object, Objects, State, Version, Limit);
+        Version -> visit(Fun, Acc1, Tab, Object, Objects, State, Version, Limit);
         Changed when is_integer(Changed) -> steps(Fun, Acc1, Tab, Object, 1);
         Failure -> Failure
     end;
-step(_Fun, Acc, _Tab, _From, [], done, _Version, _Limit) ->
+visit(_Fun, Acc, _Tab, _From, [], done, _Version, _Limit) ->
     {ok, Acc};
-step(Fun, Acc, Tab, From, [], more, _Version, Limit) ->
+visit(Fun, Acc, Tab, From, [], more, _Version, Limit) ->
     steps(Fun, Acc, Tab, From, min(2 * Limit, ?OBJECTS_MAX)).
 
 -spec to_list(bets:table()) -> {ok, [tuple()]} | bets_errors:failure().
@@ -42,4 +42,14 @@ to_list(Tab, From, Acc) ->
         {[], more, _} -> to_list(Tab, From, Acc);
         {Objects, done, _} -> {ok, lists:reverse(Objects ++ Acc)};
         Failure -> Failure
+    end.
+
+%% For lazy enumerables: the objects behind `From' and what to ask for next.
+-spec step(bets:table(), start | tuple()) -> {[tuple()], tuple() | start | done}.
+step(Tab, From) ->
+    case bets_nif:scan(Tab, From, ?OBJECTS_MAX) of
+        {Objects, done, _} -> {lists:reverse(Objects), done};
+        {[Last | _] = Objects, more, _} -> {lists:reverse(Objects), Last};
+        {[], more, _} -> {[], From};
+        Failure -> erlang:error(bets_errors:reason(Failure), [Tab, From], bets_errors:options(Failure))
     end.

@@ -18,12 +18,16 @@
     info/1,
     insert/2,
     insert_new/2,
+    key_decode/1,
+    key_encode/2,
     lookup/2,
     lookup_element/3,
     lookup_element/4,
     member/2,
     next/2,
     next_lookup/2,
+    object_decode/3,
+    object_encode/2,
     open/4,
     rename/2,
     scan/3,
@@ -144,9 +148,6 @@ sync(_) -> erlang:nif_error(not_loaded).
 -spec take(bets:table(), bets:key()) -> [tuple()] | durable([tuple()]) | bets_errors:failure().
 take(_, _) -> erlang:nif_error(not_loaded).
 
--spec test_panic(bets:table()) -> bets_errors:failure().
-test_panic(_) -> erlang:nif_error(not_loaded).
-
 -spec update_counter(bets:table(), bets:key(), term()) -> counted() | durable(counted()) | bets_errors:failure().
 update_counter(_, _, _) -> erlang:nif_error(not_loaded).
 
@@ -166,3 +167,20 @@ version(_) -> erlang:nif_error(not_loaded).
 
 -spec whereis(atom()) -> reference() | undefined | bets_errors:failure().
 whereis(_) -> erlang:nif_error(not_loaded).
+
+%% What follows is there for the tests: the library has it when it is built with the feature `testing'.
+
+-spec key_encode(term(), 1..4) -> {non_neg_integer(), binary()} | {error, string()}.
+key_encode(_, _) -> erlang:nif_error(not_loaded).
+
+-spec key_decode(binary()) -> term().
+key_decode(_) -> erlang:nif_error(not_loaded).
+
+-spec object_encode(tuple(), pos_integer()) -> binary().
+object_encode(_, _) -> erlang:nif_error(not_loaded).
+
+-spec object_decode(term(), pos_integer(), binary()) -> tuple().
+object_decode(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec test_panic(bets:table()) -> bets_errors:failure().
+test_panic(_) -> erlang:nif_error(not_loaded).

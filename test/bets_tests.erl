@@ -303,6 +303,69 @@ a_default_without_a_place_for_the_key_is_refused_test() ->
     ?assertEqual([], bets:tab2list(B)),
     drop(E, B).
 
+%% ---------------------------------------------------------------- terms
+
+any_term_is_a_key_and_an_element_test() ->
+    {E, B} = pair([], []),
+    Terms = odd_terms(),
+    Zip = lists:zip(Terms, lists:reverse(Terms)),
+    [Module:insert(T, {Key, Element, Key}) || {Key, Element} <- Zip, {Module, T} <- [{ets, E}, {bets, B}]],
+    ?assertEqual(ets:info(E, size), bets:info(B, size)),
+    [
+        begin
+            ?assertEqual(ets:lookup(E, Key), bets:lookup(B, Key)),
+            ?assert(bets:member(B, Key)),
+            ?assertEqual(ets:lookup_element(E, Key, 1), bets:lookup_element(B, Key, 1)),
+            ?assertEqual(ets:lookup_element(E, Key, 2), bets:lookup_element(B, Key, 2)),
+            ?assertEqual(ets:update_element(E, Key, {3, Element}), bets:update_element(B, Key, {3, Element})),
+            ?assertEqual(written(ets:lookup(E, Key)), written(bets:lookup(B, Key)))
+        end
+     || {Key, Element} <- Zip
+    ],
+    ?assertEqual(lists:sort(written(ets:tab2list(E))), lists:sort(written(bets:tab2list(B)))),
+    ?assertEqual(lists:sort(written(keys(ets, E))), lists:sort(written(keys(bets, B)))),
+    [
+        begin
+            ets:delete_object(E, Object),
+            bets:delete_object(B, Object),
+            ?assertEqual(ets:lookup(E, element(1, Object)), bets:lookup(B, element(1, Object)))
+        end
+     || {Key, _} <- Zip, Object <- [{Key, other, Key} | ets:lookup(E, Key)]
+    ],
+    ?assertEqual(ets:info(E, size), bets:info(B, size)),
+    drop(E, B).
+
+%% Tells 0.0 from -0.0, which compare as equal up to OTP 26.
+written(Objects) -> [io_lib:format("~w", [Object]) || Object <- Objects].
+
+the_form_of_a_key_is_that_of_the_last_insert_test() ->
+    {E, B} = pair([], []),
+    Zero = zero(),
+    [
+        begin
+            [Module:insert(T, {Key, N}) || {Module, T} <- [{ets, E}, {bets, B}]],
+            [Module:update_element(T, Other, {2, x}) || {Module, T} <- [{ets, E}, {bets, B}]],
+            ?assertEqual(written(lists:sort(ets:tab2list(E))), written(lists:sort(bets:tab2list(B)))),
+            ?assertEqual(written([ets:lookup_element(E, Key, 1)]), written([bets:lookup_element(B, Key, 1)])),
+            ?assertEqual(written(ets:lookup(E, Other)), written(bets:lookup(B, Other)))
+        end
+     || {Key, Other, N} <- [{Zero, -Zero, 1}, {-Zero, Zero, 2}, {Zero, -Zero, 3}, {{-Zero}, {Zero}, 4}, {{Zero}, {-Zero}, 5}]
+    ],
+    ?assertEqual(written(ets:take(E, Zero)), written(bets:take(B, Zero))),
+    drop(E, B).
+
+zero() -> binary_to_term(<<131, 70, 0:64>>).
+
+odd_terms() ->
+    Zero = zero(),
+    [
+        0, 1, -1, 1.0, 1.5, -Zero, 1 bsl 59, 1 bsl 63, 1 bsl 64, -(1 bsl 63), -(1 bsl 64), 1 bsl 2000, 1.0e300, 9007199254740993,
+        9007199254740992.0, '', a, true, 'ä', 'λ', list_to_atom(lists:duplicate(255, 16#10FFFF)), "", "text", [a | b], [[]], {}, {a},
+        {{}, []}, <<>>, <<0>>, <<"binary">>, <<1:1>>, <<5:13>>, binary:copy(<<"long">>, 1000), #{}, #{a => 1, 1 => a, 1.0 => b},
+        maps:from_list([{N, -N} || N <- lists:seq(1, 100)]), self(), make_ref(), hd(erlang:ports()), fun lists:map/2,
+        fun(X) -> {X, Zero} end, '_', '$1', lists:foldl(fun(_, Acc) -> [Acc] end, [], lists:seq(1, 1000))
+    ].
+
 %% ---------------------------------------------------------------- names
 
 named_tables_test() ->

@@ -38,7 +38,6 @@ first(Dir, Short) ->
 killer(Written, Enough) ->
     case counters:get(Written, 1) >= Enough of
         true ->
-            io:format("@kill~n"),
             os:cmd("kill -9 " ++ os:getpid());
         false ->
             timer:sleep(1),

@@ -8,6 +8,7 @@ use quick_cache::{
     OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
+use triomphe::ThinArc;
 
 use crate::keydir::Location;
 
@@ -19,7 +20,9 @@ const MAX_VALUE_LEN: usize = 1 << 20;
 const ENTRY_COST_BYTES: u64 = 96;
 
 type Key = (u64, Location);
-type Values = Cache<Key, Arc<Cached>, ByBytes>;
+/// A value and its table's account in one allocation.
+type Value = ThinArc<Account, u8>;
+type Values = Cache<Key, Value, ByBytes>;
 
 static VALUES: LazyLock<ArcSwap<Values>> =
     LazyLock::new(|| ArcSwap::from_pointee(build(DEFAULT_CAPACITY_BYTES)));
@@ -28,28 +31,33 @@ static NEXT_TABLE: AtomicU64 = AtomicU64::new(0);
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<Cached>> for ByBytes {
-    fn weight(&self, _: &Key, value: &Arc<Cached>) -> u64 {
-        value.cost()
+impl Weighter<Key, Value> for ByBytes {
+    fn weight(&self, _: &Key, value: &Value) -> u64 {
+        value.header.header.cost
     }
 }
 
-/// A value in the cache.
+/// Counts a value's bytes to its table for as long as the value is there.
 #[derive(Debug)]
-struct Cached {
-    bytes: Box<[u8]>,
+struct Account {
     held: Arc<AtomicU64>,
+    cost: u64,
 }
 
-impl Cached {
-    fn cost(&self) -> u64 {
-        self.bytes.len() as u64 + ENTRY_COST_BYTES
+impl Account {
+    fn new(held: &Arc<AtomicU64>, len: usize) -> Self {
+        let cost = len as u64 + ENTRY_COST_BYTES;
+        held.fetch_add(cost, Ordering::Relaxed);
+        Account {
+            held: Arc::clone(held),
+            cost,
+        }
     }
 }
 
-impl Drop for Cached {
+impl Drop for Account {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.cost(), Ordering::Relaxed);
+        self.held.fetch_sub(self.cost, Ordering::Relaxed);
     }
 }
 
@@ -97,18 +105,14 @@ impl TableCache {
         VALUES
             .load()
             .get(&(self.table, location))
-            .map(|cached| f(&cached.bytes))
+            .map(|cached| f(&cached.slice))
     }
 
     /// Keeps a value, perhaps.
     pub fn put(&self, location: Location, value: &[u8]) {
         if value.len() <= MAX_VALUE_LEN {
-            let cached = Cached {
-                bytes: value.into(),
-                held: Arc::clone(&self.held),
-            };
-            self.held.fetch_add(cached.cost(), Ordering::Relaxed);
-            VALUES.load().insert((self.table, location), Arc::new(cached));
+            let value = ThinArc::from_header_and_slice(Account::new(&self.held, value.len()), value);
+            VALUES.load().insert((self.table, location), value);
         }
     }
 

@@ -30,7 +30,11 @@ pub fn with_any<R>(term: Term<'_>, f: impl FnOnce(Option<&TableResource>) -> R) 
 }
 
 /// Runs `f` with the table that `term` names or identifies, if the caller has the right.
-pub fn with<R>(term: Term<'_>, need: Need, f: impl FnOnce(&TableResource) -> Result<R, Fail>) -> Result<R, Fail> {
+pub fn with<R>(
+    term: Term<'_>,
+    need: Need,
+    f: impl FnOnce(&TableResource) -> Result<R, Fail>,
+) -> Result<R, Fail> {
     let env = term.get_env();
     with_any(term, |table| match table {
         Some(table) => {
@@ -42,7 +46,7 @@ pub fn with<R>(term: Term<'_>, need: Need, f: impl FnOnce(&TableResource) -> Res
 }
 
 /// Like [`with`], but any process may, and a dead table or a name of none gives `None`.
-pub fn with_open<'a, R>(term: Term<'a>, f: impl FnOnce(&TableResource) -> R) -> Result<Option<R>, Fail> {
+pub fn with_open<R>(term: Term<'_>, f: impl FnOnce(&TableResource) -> R) -> Result<Option<R>, Fail> {
     let env = term.get_env();
     with_any(term, |table| match table {
         Some(table) => Ok(is_open(env, table).then(|| f(table))),

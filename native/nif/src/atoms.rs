@@ -57,5 +57,6 @@ rustler::atoms! {
     wait,
     create,
     existing,
+    unstorable,
     unsupported_type,
 }

@@ -1,56 +1,146 @@
 //! The one place where the NIF meets the codec of terms.
 
+use bets_codec::{DecodeError, EncodeError, key, object};
+use bets_engine::table::{Found, TableKind};
 use rustler::{Env, Term};
 
 use crate::error::Fail;
+use crate::terms;
 
-/// How many bytes of terms a call may still encode or decode.
-pub struct Budget {
-    left: usize,
-}
+pub use bets_codec::{Budget, Equality, Form};
 
-impl Budget {
-    /// A budget of so many bytes.
-    pub const fn new(bytes: usize) -> Self {
-        Budget { left: bytes }
-    }
-
-    /// No limit.
-    pub const fn unlimited() -> Self {
-        Budget { left: usize::MAX }
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<(), Fail> {
-        self.left = self.left.checked_sub(bytes).ok_or(Fail::OverBudget)?;
-        Ok(())
+impl From<EncodeError> for Fail {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::Budget => Fail::OverBudget,
+            EncodeError::Unreadable(what) | EncodeError::TooLarge(what) => Fail::Unstorable(what),
+            _ => Fail::Unstorable("unknown"),
+        }
     }
 }
 
-/// Appends a key's bytes to `out` and tells how many of them are compared.
-pub fn encode_key(key: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, Fail> {
-    encode_object(key, out, budget)
+impl From<DecodeError> for Fail {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Budget => Fail::OverBudget,
+            _ => Fail::Undecodable,
+        }
+    }
+}
+
+/// What makes a table's terms into bytes: which keys are equal, and where the key stands in an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    form: Form,
+    equality: Equality,
+    keypos: usize,
+}
+
+impl Layout {
+    /// Of a table with these properties.
+    pub fn new(kind: TableKind, equality: Equality, keypos: u32) -> Layout {
+        let form = match kind {
+            TableKind::OrderedSet => Form::Numeric(equality),
+            _ => Form::Exact(equality),
+        };
+        Layout {
+            form,
+            equality,
+            keypos: keypos as usize,
+        }
+    }
+
+    /// The key's position in an object, from 1.
+    pub fn keypos(&self) -> usize {
+        self.keypos
+    }
+
+    /// Appends a key's bytes to `out` and tells how many of them are compared.
+    pub fn encode_key(&self, key: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, Fail> {
+        Ok(terms::encode_key(key.get_env(), key, self.form, out, budget)?)
+    }
+
+    /// Appends the bytes of an object, which is a tuple that has a key, without its key.
+    pub fn encode_object(
+        &self,
+        object: Term<'_>,
+        out: &mut Vec<u8>,
+        budget: &mut Budget,
+    ) -> Result<(), Fail> {
+        Ok(terms::encode_object(
+            object.get_env(),
+            object,
+            self.keypos,
+            out,
+            budget,
+        )?)
+    }
+
+    /// The object that was found under the key `asked` for.
+    pub fn decode_object<'a>(
+        &self,
+        asked: Term<'a>,
+        found: Found<'_>,
+        budget: &mut Budget,
+    ) -> Result<Term<'a>, Fail> {
+        let key = self.stored_key(asked, found, budget)?;
+        self.decode(key, found.value, budget)
+    }
+
+    /// The stored form of a key that was found.
+    pub fn stored_key<'a>(
+        &self,
+        asked: Term<'a>,
+        found: Found<'_>,
+        budget: &mut Budget,
+    ) -> Result<Term<'a>, Fail> {
+        found
+            .key
+            .map_or(Ok(asked), |bytes| decode_key(asked.get_env(), bytes, budget))
+    }
+
+    /// The object of this key and these bytes.
+    pub fn decode<'a>(&self, key: Term<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
+        Ok(terms::decode_object(
+            key.get_env(),
+            key,
+            self.keypos,
+            bytes,
+            budget,
+        )?)
+    }
+
+    /// One element of an object, which is not its key. `badarg` if there is no such one.
+    pub fn decode_element<'a>(
+        &self,
+        env: Env<'a>,
+        bytes: &[u8],
+        position: usize,
+        budget: &mut Budget,
+    ) -> Result<Term<'a>, Fail> {
+        terms::decode_element(env, bytes, self.keypos, position, budget).map_err(|error| match error {
+            DecodeError::NoElement => Fail::none(),
+            error => error.into(),
+        })
+    }
+
+    /// Whether two objects of the same key are `=:=`.
+    pub fn same(&self, a: &[u8], b: &[u8], budget: &mut Budget) -> Result<bool, Fail> {
+        Ok(object::same(a, b, self.equality, budget)?)
+    }
 }
 
 /// How many bytes of a stored key are compared.
-pub fn compared(key: &[u8]) -> usize {
-    key.len()
-}
-
-/// Appends an object's bytes to `out` and tells how many there are.
-pub fn encode_object(object: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, Fail> {
-    let binary = object.to_binary();
-    budget.take(binary.len())?;
-    out.extend_from_slice(&binary);
-    Ok(binary.len())
+pub fn compared(bytes: &[u8], budget: &mut Budget) -> Result<usize, Fail> {
+    Ok(key::compared_len(bytes, budget)?)
 }
 
 /// The key that is stored as these bytes.
 pub fn decode_key<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
-    decode_object(env, bytes, budget)
+    Ok(terms::decode_key(env, bytes, budget)?)
 }
 
-/// The object that is stored as these bytes.
-pub fn decode_object<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
-    budget.take(bytes.len())?;
-    env.binary_to_term(bytes).map(|(term, _)| term).ok_or(Fail::Undecodable)
+/// Appends the bytes of an element of an object.
+pub fn encode_element(term: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<(), Fail> {
+    Ok(terms::encode_element(term.get_env(), term, out, budget)?)
 }

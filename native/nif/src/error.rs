@@ -25,6 +25,8 @@ pub enum Fail {
     Engine(Box<Error>),
     /// The stored bytes of an object passed their checksum but are no object.
     Undecodable,
+    /// The term cannot be stored, and why.
+    Unstorable(&'static str),
     /// Tables of this type cannot be used yet.
     UnsupportedType(TableKind),
     /// The directory that belongs to a name holds a table of another name.
@@ -45,7 +47,6 @@ impl From<Error> for Fail {
     }
 }
 
-
 impl Fail {
     /// `badarg` without a cause.
     pub fn none() -> Fail {
@@ -62,6 +63,7 @@ impl Fail {
         match self {
             Fail::Badarg(cause) => (atoms::badarg(), *cause).encode(env),
             Fail::Engine(error) => (atoms::bets(), reason(env, error)).encode(env),
+            Fail::Unstorable(why) => (atoms::bets(), (atoms::unstorable(), *why)).encode(env),
             Fail::Undecodable => (atoms::bets(), atoms::damaged_object()).encode(env),
             Fail::UnsupportedType(kind) => {
                 (atoms::bets(), (atoms::unsupported_type(), kind_atom(*kind))).encode(env)
@@ -112,7 +114,9 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::Mismatch { stored, asked, .. } => (atoms::keypos_mismatch(), *stored, *asked).encode(env),
         Error::ReadOnly { cause } => (atoms::read_only(), reason(env, cause)).encode(env),
         Error::SyncFailed { cause } => (atoms::sync_failed(), reason(env, cause)).encode(env),
-        Error::TooLarge { what, len, limit } => (atoms::too_large(), atom(env, what), *len, *limit).encode(env),
+        Error::TooLarge { what, len, limit } => {
+            (atoms::too_large(), atom(env, what), *len, *limit).encode(env)
+        }
         Error::TooManySegments => atoms::too_many_segments().to_term(env),
         Error::Closed => atoms::closed().to_term(env),
         _ => atoms::internal_error().to_term(env),

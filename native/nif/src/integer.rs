@@ -46,12 +46,11 @@ impl Integer {
             Large(negative, digits) => (*negative, digits),
         };
         let mut bytes = Vec::with_capacity(digits.len() + 7);
-        match u8::try_from(digits.len()) {
-            Ok(len) => bytes.extend([131, 110, len]),
-            Err(_) => {
-                bytes.extend([131, 111]);
-                bytes.extend(u32::try_from(digits.len()).ok()?.to_be_bytes());
-            }
+        if let Ok(len) = u8::try_from(digits.len()) {
+            bytes.extend([131, 110, len]);
+        } else {
+            bytes.extend([131, 111]);
+            bytes.extend(u32::try_from(digits.len()).ok()?.to_be_bytes());
         }
         bytes.push(u8::from(negative));
         bytes.extend(digits);
@@ -125,7 +124,9 @@ fn normal(negative: bool, digits: Vec<u8>) -> Integer {
 }
 
 fn magnitude(a: &[u8], b: &[u8]) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.iter().rev().cmp(b.iter().rev()))
+    a.len()
+        .cmp(&b.len())
+        .then_with(|| a.iter().rev().cmp(b.iter().rev()))
 }
 
 fn add(a: &[u8], b: &[u8]) -> Vec<u8> {

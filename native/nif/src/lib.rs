@@ -8,6 +8,7 @@ mod access;
 mod atoms;
 mod buffers;
 mod codec;
+mod edit;
 mod error;
 mod integer;
 mod ops;
@@ -20,5 +21,9 @@ mod schedule;
 mod storage;
 mod table;
 mod temporary;
+mod terms;
+
+#[cfg(feature = "testing")]
+mod codec_nif;
 
 rustler::init!("bets_nif");

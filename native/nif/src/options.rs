@@ -9,6 +9,7 @@ use crate::error::Fail;
 use crate::table::Protection;
 
 /// What a table was opened with, beyond what its directory stores.
+#[expect(clippy::struct_excessive_bools, reason = "they are options")]
 pub struct Options {
     /// The type that was asked for.
     pub kind: Option<TableKind>,
@@ -56,8 +57,8 @@ impl Options {
             return Err(Fail::none());
         };
         Ok(Options {
-            kind: optional(kind)?.map(kind_of).transpose()?,
-            keypos: optional(keypos)?.map(get).transpose()?,
+            kind: optional(kind).map(kind_of).transpose()?,
+            keypos: optional(keypos).map(get).transpose()?,
             protection: protection_of(get(protection)?)?,
             named: get(named)?,
             default_dir: get(default_dir)?,
@@ -80,16 +81,21 @@ fn get<'a, T: rustler::Decoder<'a>>(term: Term<'a>) -> Result<T, Fail> {
     term.decode().map_err(|_| Fail::none())
 }
 
-fn optional(term: Term<'_>) -> Result<Option<Term<'_>>, Fail> {
-    Ok((term != atoms::undefined().to_term(term.get_env())).then_some(term))
+fn optional(term: Term<'_>) -> Option<Term<'_>> {
+    (term != atoms::undefined().to_term(term.get_env())).then_some(term)
 }
 
 fn kind_of(term: Term<'_>) -> Result<TableKind, Fail> {
     let kind: Atom = get(term)?;
-    [TableKind::Set, TableKind::OrderedSet, TableKind::Bag, TableKind::DuplicateBag]
-        .into_iter()
-        .find(|k| kind_atom(*k) == kind)
-        .ok_or_else(Fail::none)
+    [
+        TableKind::Set,
+        TableKind::OrderedSet,
+        TableKind::Bag,
+        TableKind::DuplicateBag,
+    ]
+    .into_iter()
+    .find(|k| kind_atom(*k) == kind)
+    .ok_or_else(Fail::none)
 }
 
 /// A type's name in `ets`.
@@ -121,7 +127,9 @@ pub fn protection_atom(protection: Protection) -> Atom {
 
 fn sync_of(term: Term<'_>) -> Result<Sync, Fail> {
     if let Ok((word, milliseconds)) = term.decode::<(Atom, u64)>() {
-        return (word == atoms::interval()).then_some(Sync::Interval(milliseconds)).ok_or_else(Fail::none);
+        return (word == atoms::interval())
+            .then_some(Sync::Interval(milliseconds))
+            .ok_or_else(Fail::none);
     }
     let word: Atom = get(term)?;
     if word == atoms::always() {

@@ -8,8 +8,8 @@ use rustler::env::SavedTerm;
 use rustler::{Encoder, Env, LocalPid, OwnedEnv, ResourceArc, Term};
 
 use crate::atoms;
-use crate::reaper::{self, Job};
 use crate::raw::{is_alive, pid_word, word_pid};
+use crate::reaper::{self, Job};
 use crate::registry;
 use crate::table::TableResource;
 
@@ -55,20 +55,24 @@ pub fn orphaned(env: Option<Env<'_>>, table: &TableResource) {
             // Someone else saw to it while we waited for the lock.
             return;
         }
-        let heir = admin.heir.as_ref().map(Heir::raw).filter(|heir| *heir != dead && is_alive(env, *heir));
-        match heir.map(word_pid).and_then(|heir| Some((heir, arc.monitor(env, &heir)?))) {
-            Some((heir, monitor)) => {
-                arc.set_owner(heir);
-                admin.monitor = Some(monitor);
-                if let Some(inheritance) = &admin.heir {
-                    tell(env, &arc, heir, word_pid(dead), |env| inheritance.data(env));
-                }
-                None
+        let heir = admin
+            .heir
+            .as_ref()
+            .map(Heir::raw)
+            .filter(|heir| *heir != dead && is_alive(env, *heir));
+        if let Some((heir, monitor)) = heir
+            .map(word_pid)
+            .and_then(|heir| Some((heir, arc.monitor(env, &heir)?)))
+        {
+            arc.set_owner(heir);
+            admin.monitor = Some(monitor);
+            if let Some(inheritance) = &admin.heir {
+                tell(env, &arc, heir, word_pid(dead), |env| inheritance.data(env));
             }
-            None => {
-                admin.monitor = None;
-                arc.begin_closing()
-            }
+            None
+        } else {
+            admin.monitor = None;
+            arc.begin_closing()
         }
     };
     if let Some(was) = closes {

@@ -6,7 +6,7 @@ use std::ptr;
 
 use rustler::sys::{
     ErlNifPid, ErlNifTerm, c_void, enif_get_list_cell, enif_get_tuple, enif_is_process_alive, enif_make_pid,
-    enif_make_resource, enif_make_tuple_from_array, enif_self,
+    enif_make_resource, enif_self,
 };
 use rustler::{Atom, Env, LocalPid, ResourceArc, Term};
 
@@ -21,7 +21,13 @@ pub fn tuple(term: Term<'_>) -> Option<&[Word]> {
     let mut elements = ptr::null();
     // SAFETY: the VM writes both if it gives a value other than 0; the elements live as long as the term.
     unsafe {
-        if enif_get_tuple(term.get_env().as_c_arg(), term.as_c_arg(), &raw mut arity, &raw mut elements) == 0 {
+        if enif_get_tuple(
+            term.get_env().as_c_arg(),
+            term.as_c_arg(),
+            &raw mut arity,
+            &raw mut elements,
+        ) == 0
+        {
             return None;
         }
         match usize::try_from(arity) {
@@ -29,12 +35,6 @@ pub fn tuple(term: Term<'_>) -> Option<&[Word]> {
             _ => Some(&[]),
         }
     }
-}
-
-/// A tuple of these elements, which must belong to `env`.
-pub fn make_tuple<'a>(env: Env<'a>, elements: &[Word]) -> Term<'a> {
-    // SAFETY: the elements belong to the environment; a tuple has less than 2^24 of them.
-    unsafe { Term::new(env, enif_make_tuple_from_array(env.as_c_arg(), elements.as_ptr(), elements.len() as u32)) }
 }
 
 /// The element of a tuple of this environment as a term.
@@ -49,15 +49,27 @@ pub fn cell(list: Term<'_>) -> Option<(Term<'_>, Term<'_>)> {
     let (mut head, mut tail) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: the VM writes both if it gives a value other than 0, and both belong to the list's environment.
     unsafe {
-        (enif_get_list_cell(env.as_c_arg(), list.as_c_arg(), head.as_mut_ptr(), tail.as_mut_ptr()) != 0)
-            .then(|| (Term::new(env, head.assume_init()), Term::new(env, tail.assume_init())))
+        (enif_get_list_cell(
+            env.as_c_arg(),
+            list.as_c_arg(),
+            head.as_mut_ptr(),
+            tail.as_mut_ptr(),
+        ) != 0)
+            .then(|| {
+                (
+                    Term::new(env, head.assume_init()),
+                    Term::new(env, tail.assume_init()),
+                )
+            })
     }
 }
 
 /// The atom of this text, or `None` if it can be no atom.
 pub fn atom(env: Env<'_>, utf8: &[u8]) -> Option<Atom> {
     const ATOM_CHARS_MAX: usize = 255;
-    let text = std::str::from_utf8(utf8).ok().filter(|text| text.chars().count() <= ATOM_CHARS_MAX)?;
+    let text = std::str::from_utf8(utf8)
+        .ok()
+        .filter(|text| text.chars().count() <= ATOM_CHARS_MAX)?;
     // The VM's own functions take Latin-1 only, its external format any script.
     let mut bytes = vec![131, 118];
     bytes.extend(u16::try_from(text.len()).ok()?.to_be_bytes());

@@ -58,7 +58,11 @@ pub fn push(job: Job) {
         WORK.notify_one();
     } else if queue.threads < THREADS_MAX {
         // If the system has no thread to give, those that run do the job, or those that the next job starts.
-        if std::thread::Builder::new().name("bets_reaper".into()).spawn(work).is_ok() {
+        if std::thread::Builder::new()
+            .name("bets_reaper".into())
+            .spawn(work)
+            .is_ok()
+        {
             queue.threads += 1;
         }
     }
@@ -121,7 +125,13 @@ fn run(job: Job) {
 /// Closes a table that its caller took out of use, or destroys it, and forgets it.
 pub fn close(table: &TableResource, was: State, destroy: bool) -> bets_engine::Result<()> {
     let destroy = destroy || table.options.config.temporary;
-    let closed = catch_unwind(AssertUnwindSafe(|| if destroy { table.table.destroy() } else { table.table.close() }));
+    let closed = catch_unwind(AssertUnwindSafe(|| {
+        if destroy {
+            table.table.destroy()
+        } else {
+            table.table.close()
+        }
+    }));
     registry::forget(table);
     match closed {
         Ok(closed) => closed,

@@ -40,11 +40,17 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Default)]
 struct Tables {
-    by_id: HashMap<u64, ResourceArc<TableResource>>,
+    by_id: HashMap<u64, Entry>,
     /// Directories in use; `None` while the table is being opened.
     dirs: HashMap<PathBuf, Option<u64>>,
     /// Names that a table being opened will have.
     reserved: HashSet<usize>,
+}
+
+struct Entry {
+    table: ResourceArc<TableResource>,
+    /// The directory as it was claimed.
+    dir: PathBuf,
 }
 
 /// Spreads the words of atoms, which are small numbers shifted by the VM's tag bits.
@@ -63,7 +69,9 @@ impl Hasher for AtomHasher {
     }
 
     fn write_usize(&mut self, word: usize) {
-        self.0 = (self.0 ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        self.0 = (self.0 ^ word as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
     }
 }
 
@@ -86,12 +94,18 @@ pub fn by_name(name: Atom) -> Option<ResourceArc<TableResource>> {
 
 /// The table of this number.
 pub fn by_id(id: u64) -> Option<ResourceArc<TableResource>> {
-    TABLES.lock().by_id.get(&id).cloned()
+    TABLES.lock().by_id.get(&id).map(|entry| entry.table.clone())
 }
 
 /// All tables that take calls, in the order of their opening.
 pub fn all() -> Vec<ResourceArc<TableResource>> {
-    let mut all: Vec<_> = TABLES.lock().by_id.values().filter(|t| t.state() != State::Closing).cloned().collect();
+    let tables = TABLES.lock();
+    let open = tables
+        .by_id
+        .values()
+        .filter(|entry| entry.table.state() != State::Closing);
+    let mut all: Vec<_> = open.map(|entry| entry.table.clone()).collect();
+    drop(tables);
     all.sort_unstable_by_key(|t| t.id);
     all
 }
@@ -119,8 +133,15 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
             _ => match tables.dirs.get(dir) {
                 None => None,
                 Some(id) => {
-                    let taken = || Fail::Engine(Box::new(Error::AlreadyOpen { dir: dir.to_path_buf() }));
-                    match id.and_then(|id| tables.by_id.get(&id).cloned()) {
+                    let taken = || {
+                        Fail::Engine(Box::new(Error::AlreadyOpen {
+                            dir: dir.to_path_buf(),
+                        }))
+                    };
+                    match id
+                        .and_then(|id| tables.by_id.get(&id))
+                        .map(|entry| entry.table.clone())
+                    {
                         None => return Err(taken()),
                         Some(table) => Some((table, taken())),
                     }
@@ -155,8 +176,15 @@ impl Claim {
     pub fn publish(mut self, table: &ResourceArc<TableResource>) {
         let mut tables = TABLES.lock();
         self.published = true;
-        tables.dirs.insert(std::mem::take(&mut self.dir), Some(self.id));
-        tables.by_id.insert(self.id, table.clone());
+        let dir = std::mem::take(&mut self.dir);
+        tables.dirs.insert(dir.clone(), Some(self.id));
+        tables.by_id.insert(
+            self.id,
+            Entry {
+                table: table.clone(),
+                dir,
+            },
+        );
         if let Some(name) = self.name {
             tables.reserved.remove(&name);
             put_name(&tables, name, table);
@@ -212,7 +240,10 @@ pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> b
         owner::orphaned(Some(env), &rival);
     }
     let tables = TABLES.lock();
-    if tables.reserved.contains(&raw) || shard(raw).load().contains_key(&raw) || table.state() == State::Closing {
+    if tables.reserved.contains(&raw)
+        || shard(raw).load().contains_key(&raw)
+        || table.state() == State::Closing
+    {
         return false;
     }
     put_name(&tables, raw, table);
@@ -224,8 +255,9 @@ pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> b
 /// Forgets a table that was closed.
 pub fn forget(table: &TableResource) {
     let mut tables = TABLES.lock();
-    tables.by_id.remove(&table.id);
-    tables.dirs.retain(|_, id| *id != Some(table.id));
+    if let Some(entry) = tables.by_id.remove(&table.id) {
+        tables.dirs.remove(&entry.dir);
+    }
     CLOSED.notify_all();
 }
 

@@ -37,9 +37,6 @@ pub const DIRTY_CPU: u8 = 1;
 /// A dirty I/O scheduler: all is allowed.
 pub const DIRTY_IO: u8 = 2;
 
-/// Bytes of terms that a call may encode or decode on a normal scheduler: some 50 microseconds of work.
-const NORMAL_BUDGET: usize = 32 * 1024;
-
 /// One call of a NIF.
 pub struct Call<'a> {
     /// The calling process's environment.
@@ -62,7 +59,11 @@ impl<'a> Call<'a> {
 
     /// Whether the engine may wait in this call.
     pub fn wait(&self) -> Wait {
-        if self.on == DIRTY_IO { Wait::May } else { Wait::Never }
+        if self.on == DIRTY_IO {
+            Wait::May
+        } else {
+            Wait::Never
+        }
     }
 
     /// Whether this call runs on a normal scheduler.
@@ -73,7 +74,7 @@ impl<'a> Call<'a> {
     /// How much of terms this call may encode or decode.
     pub fn budget(&self) -> Budget {
         if self.on == NORMAL {
-            Budget::new(NORMAL_BUDGET)
+            Budget::normal()
         } else {
             Budget::unlimited()
         }
@@ -86,14 +87,14 @@ impl<'a> Call<'a> {
 /// Only the VM may call it, as a NIF.
 pub unsafe extern "C" fn entry<N: Nif, const ON: u8>(
     raw_env: *mut ErlNifEnv,
-    argc: i32,
-    argv: *const ErlNifTerm,
+    count: i32,
+    first: *const ErlNifTerm,
 ) -> ErlNifTerm {
     let lifetime = ();
     // SAFETY: the VM hands over a live process-bound environment, and this is the only `Env` made of it in this call.
     let env = unsafe { Env::new(&lifetime, raw_env) };
-    // SAFETY: the VM hands over `argc` terms that live as long as the call.
-    let args = unsafe { std::slice::from_raw_parts(argv, usize::try_from(argc).unwrap_or(0)) };
+    // SAFETY: the VM hands over `count` terms that live as long as the call.
+    let args = unsafe { std::slice::from_raw_parts(first, usize::try_from(count).unwrap_or(0)) };
     let call = Call { env, args, on: ON };
     let fail = match catch_unwind(AssertUnwindSafe(|| N::run(&call))) {
         Ok(Ok(term)) => return term.as_c_arg(),
@@ -109,7 +110,16 @@ pub unsafe extern "C" fn entry<N: Nif, const ON: u8>(
         other => return other.term(env).as_c_arg(),
     };
     // SAFETY: the environment and the arguments are those of this call, and `entry` has a NIF's signature.
-    unsafe { enif_schedule_nif(raw_env, N::NAME.as_ptr(), again.0 as i32, again.1, argc, argv) }
+    unsafe {
+        enif_schedule_nif(
+            raw_env,
+            N::NAME.as_ptr(),
+            again.0.cast_signed(),
+            again.1,
+            count,
+            first,
+        )
+    }
 }
 
 type RawNif = unsafe extern "C" fn(*mut ErlNifEnv, i32, *const ErlNifTerm) -> ErlNifTerm;
@@ -143,8 +153,8 @@ pub(crate) use nif;
 /// The VM's flags for a NIF that starts on this kind of scheduler.
 pub const fn flags(on: u8) -> u32 {
     match on {
-        DIRTY_CPU => ERL_NIF_DIRTY_JOB_CPU_BOUND as u32,
-        DIRTY_IO => ERL_NIF_DIRTY_JOB_IO_BOUND as u32,
+        DIRTY_CPU => ERL_NIF_DIRTY_JOB_CPU_BOUND,
+        DIRTY_IO => ERL_NIF_DIRTY_JOB_IO_BOUND,
         _ => 0,
     }
 }

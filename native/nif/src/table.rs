@@ -6,6 +6,7 @@ use bets_engine::table::Table;
 use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
 
+use crate::codec::{Equality, Layout};
 use crate::error::Fail;
 use crate::options::Options;
 use crate::owner::Heir;
@@ -52,8 +53,8 @@ pub struct TableResource {
     protection: AtomicU8,
     /// Whether a write is acknowledged only when it is durable.
     pub sync_always: bool,
-    /// The position of the key, from 1.
-    pub keypos: u32,
+    /// How its terms become bytes.
+    pub layout: Layout,
     owner: AtomicUsize,
     name: AtomicUsize,
     raw: AtomicUsize,
@@ -69,13 +70,21 @@ pub struct TableResource {
 
 impl TableResource {
     /// Makes the resource of a table that was just opened. It is not monitored or registered yet.
-    pub fn create(table: Table, id: u64, name: Atom, owner: LocalPid, options: Options) -> ResourceArc<Self> {
-        let keypos = table.meta().keypos;
+    pub fn create(
+        table: Table,
+        equality: Equality,
+        id: u64,
+        name: Atom,
+        owner: LocalPid,
+        options: Options,
+    ) -> ResourceArc<Self> {
+        let meta = table.meta();
+        let layout = Layout::new(meta.kind, equality, meta.keypos);
         let arc = ResourceArc::new(TableResource {
             state: AtomicU8::new(State::Open as u8),
             protection: AtomicU8::new(options.protection as u8),
             sync_always: options.config.sync == bets_engine::table::Sync::Always,
-            keypos,
+            layout,
             owner: AtomicUsize::new(pid_word(owner)),
             name: AtomicUsize::new(atom_word(name)),
             raw: AtomicUsize::new(0),
@@ -86,6 +95,11 @@ impl TableResource {
         });
         arc.raw.store(raw::address(&arc), Ordering::Release);
         arc
+    }
+
+    /// The position of the key in an object, from 1.
+    pub fn keypos(&self) -> usize {
+        self.layout.keypos()
     }
 
     /// Where it is in its life.

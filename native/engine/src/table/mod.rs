@@ -195,8 +195,9 @@ impl Inner {
         drop(lock);
         let keydir = self.keydir.swap(Arc::new(HashKeydir::new(0)));
         free(keydir);
-        if let Some(cache) = &self.cache {
-            cache.clear();
+        // No later table has this one's number in the cache, so its values only take room until then.
+        if let Some(inner) = self.itself.upgrade().filter(|inner| inner.cache.is_some()) {
+            background::run_once(move || inner.cache.iter().for_each(TableCache::clear));
         }
         finished
     }

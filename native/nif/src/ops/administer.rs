@@ -22,7 +22,7 @@ use crate::temporary;
 use super::open::decode_heir;
 
 /// The table of the call's first argument, for callers that may change it; a failed one only if `failed` allows.
-fn arc<'a>(call: &Call<'a>, failed: bool) -> Result<ResourceArc<TableResource>, Fail> {
+fn arc(call: &Call<'_>, failed: bool) -> Result<ResourceArc<TableResource>, Fail> {
     let id = match access::with(call.arg(0), Need::Write, |table| Ok(table.id)) {
         Err(Fail::TableFailed) if failed => access::with_any(call.arg(0), |table| table.map(|t| t.id)),
         other => Some(other?),
@@ -42,7 +42,7 @@ pub fn delete<'a>(call: &Call<'a>) -> Outcome<'a> {
     Ok(boolean(call.env, true))
 }
 
-fn retire<'a>(call: &Call<'a>, destroy: bool) -> Result<(), Fail> {
+fn retire(call: &Call<'_>, destroy: bool) -> Result<(), Fail> {
     let table = arc(call, true)?;
     let was = table.begin_closing().ok_or_else(Fail::id)?;
     registry::unname(&table);
@@ -54,6 +54,7 @@ fn retire<'a>(call: &Call<'a>, destroy: bool) -> Result<(), Fail> {
 }
 
 /// `close_all() -> ok`: closes every table and waits for those that are closing.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of all bodies")]
 pub fn close_all<'a>(call: &Call<'a>) -> Outcome<'a> {
     for table in registry::all() {
         if let Some(was) = table.begin_closing() {
@@ -78,7 +79,11 @@ pub fn sync<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn rename<'a>(call: &Call<'a>) -> Outcome<'a> {
     let table = arc(call, false)?;
     let name = Atom::from_term(call.arg(1)).map_err(|_| Fail::none())?;
-    if registry::rename(call.env, &table, name) { Ok(table.handle(call.env)) } else { Err(Fail::none()) }
+    if registry::rename(call.env, &table, name) {
+        Ok(table.handle(call.env))
+    } else {
+        Err(Fail::none())
+    }
 }
 
 /// `give_away(Tab, Pid, Gift) -> true`.
@@ -92,7 +97,8 @@ pub fn give_away<'a>(call: &Call<'a>) -> Outcome<'a> {
     if raw::pid_word(to) == caller {
         return Err(Fail::Badarg(atoms::owner()));
     }
-    if raw::is_alive(Some(call.env), raw::pid_word(to)) && owner::give_away(call.env, &table, to, call.arg(2)) {
+    if raw::is_alive(Some(call.env), raw::pid_word(to)) && owner::give_away(call.env, &table, to, call.arg(2))
+    {
         Ok(boolean(call.env, true))
     } else {
         Err(Fail::none())
@@ -128,7 +134,10 @@ enum Answer {
 
 /// `await_durable(Tab, Commit, Ref) -> ok | {bets, Reason} | wait`: after `wait` comes a message `{Ref, ok | {bets, Reason}}`.
 pub fn await_durable<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = call.arg(0).try_get_resource::<TableResource>().ok_or_else(Fail::none)?;
+    let table = call
+        .arg(0)
+        .try_get_resource::<TableResource>()
+        .ok_or_else(Fail::none)?;
     let commit: u64 = call.arg(1).decode().map_err(|_| Fail::none())?;
     let pid = call.env.pid();
     let env = OwnedEnv::new();

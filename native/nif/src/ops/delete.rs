@@ -1,13 +1,11 @@
 //! Removing objects.
 
-use bets_engine::Key;
 use bets_engine::table::Change;
 use rustler::Term;
 
 use super::{boolean, key_of, list_of_one, written};
 use crate::access::{self, Need};
 use crate::buffers;
-use crate::codec;
 use crate::error::Fail;
 use crate::schedule::{Call, Outcome};
 
@@ -15,10 +13,10 @@ use crate::schedule::{Call, Outcome};
 pub fn delete<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let commit = buffers::with(|buffers| {
-            let compared = codec::encode_key(call.arg(1), &mut buffers.key, &mut call.budget())?;
-            Ok::<_, Fail>(table.table.delete(Key::new(&buffers.key, compared), call.wait())?)
+            let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
+            Ok::<_, Fail>(table.table.delete(key, call.wait())?)
         })?;
-        written(call.env, table, commit, boolean(call.env, true))
+        Ok(written(call.env, table, commit, boolean(call.env, true)))
     })
 }
 
@@ -26,7 +24,7 @@ pub fn delete<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn delete_all_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let commit = table.table.clear(call.wait())?;
-        written(call.env, table, Some(commit), boolean(call.env, true))
+        Ok(written(call.env, table, Some(commit), boolean(call.env, true)))
     })
 }
 
@@ -34,35 +32,42 @@ pub fn delete_all_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn delete_object<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let object = call.arg(1);
-        let key = key_of(object, table.keypos)?;
+        let key = key_of(object, table.keypos())?;
         let commit = buffers::with(|buffers| {
-            let compared = codec::encode_key(key, &mut buffers.key, &mut call.budget())?;
-            let (commit, result) = table.table.update(Key::new(&buffers.key, compared), call.wait(), |found| {
-                match found.map(|found| codec::decode_object(call.env, found.value, &mut call.budget())) {
-                    Some(Ok(stored)) if stored == object => (Change::Delete, Ok(())),
+            let mut budget = call.budget();
+            table
+                .layout
+                .encode_object(object, &mut buffers.object, &mut budget)?;
+            let key = super::key(call, table, key, &mut buffers.key)?;
+            let (commit, result) = table.table.update(key, call.wait(), |found| {
+                let same = found.map(|found| table.layout.same(found.value, &buffers.object, &mut budget));
+                match same {
+                    Some(Ok(true)) => (Change::Delete, Ok(())),
+                    Some(Ok(false)) | None => (Change::Keep, Ok(())),
                     Some(Err(fail)) => (Change::Keep, Err(fail)),
-                    _ => (Change::Keep, Ok(())),
                 }
             })?;
             result.map(|()| commit)
         })?;
-        written(call.env, table, commit, boolean(call.env, true))
+        Ok(written(call.env, table, commit, boolean(call.env, true)))
     })
 }
 
 /// `take(Tab, Key) -> [Object]`.
 pub fn take<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
+        let asked = call.arg(1);
         let (commit, object) = buffers::with(|buffers| {
-            let compared = codec::encode_key(call.arg(1), &mut buffers.key, &mut call.budget())?;
-            Ok::<_, Fail>(table.table.update(Key::new(&buffers.key, compared), call.wait(), |found| {
-                match found.map(|found| codec::decode_object(call.env, found.value, &mut call.budget())) {
+            let key = super::key(call, table, asked, &mut buffers.key)?;
+            let mut budget = call.budget();
+            Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
+                match found.map(|found| table.layout.decode_object(asked, found, &mut budget)) {
                     Some(Ok(object)) => (Change::Delete, Ok(list_of_one(call.env, object))),
                     Some(Err(fail)) => (Change::Keep, Err(fail)),
                     None => (Change::Keep, Ok(Term::list_new_empty(call.env))),
                 }
             })?)
         })?;
-        written(call.env, table, commit, object?)
+        Ok(written(call.env, table, commit, object?))
     })
 }

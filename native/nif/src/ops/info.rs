@@ -31,7 +31,10 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
     };
     let items = [
         word("id", table.identifier(env)),
-        word("decentralized_counters", boolean(env, options.decentralized_counters)),
+        word(
+            "decentralized_counters",
+            boolean(env, options.decentralized_counters),
+        ),
         word("read_concurrency", boolean(env, options.read_concurrency)),
         word("write_concurrency", options.write_concurrency.to_term(env)),
         word("compressed", boolean(env, options.compressed)),
@@ -80,6 +83,7 @@ pub fn whereis<'a>(call: &Call<'a>) -> Outcome<'a> {
 }
 
 /// `all() -> [NameOrIdentifier]`.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of all bodies")]
 pub fn all<'a>(call: &Call<'a>) -> Outcome<'a> {
     let mut list = Term::list_new_empty(call.env);
     for table in registry::all() {

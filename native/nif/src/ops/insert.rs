@@ -6,7 +6,6 @@ use rustler::Term;
 use super::{boolean, key_of, written};
 use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
-use crate::codec;
 use crate::error::Fail;
 use crate::raw::cell;
 use crate::schedule::{Call, Outcome};
@@ -32,7 +31,7 @@ pub fn insert<'a>(call: &Call<'a>) -> Outcome<'a> {
                 many => Ok(Some(table.table.put_many(many, call.wait())?)),
             }
         })?;
-        written(call.env, table, commit, boolean(call.env, true))
+        Ok(written(call.env, table, commit, boolean(call.env, true)))
     })
 }
 
@@ -54,7 +53,7 @@ pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
             };
             Ok::<_, Fail>((commit, commit.is_some()))
         })?;
-        written(call.env, table, commit, boolean(call.env, done))
+        Ok(written(call.env, table, commit, boolean(call.env, done)))
     })
 }
 
@@ -65,9 +64,11 @@ fn encode<'a>(
     buffers: &mut Buffers,
 ) -> Result<usize, Fail> {
     let mut budget = call.budget();
-    let key = key_of(object, table.keypos)?;
-    let compared = codec::encode_key(key, &mut buffers.key, &mut budget)?;
-    codec::encode_object(object, &mut buffers.object, &mut budget)?;
+    let key = key_of(object, table.keypos())?;
+    let compared = table.layout.encode_key(key, &mut buffers.key, &mut budget)?;
+    table
+        .layout
+        .encode_object(object, &mut buffers.object, &mut budget)?;
     Ok(compared)
 }
 
@@ -88,13 +89,19 @@ fn encode_list<'a>(
         if call.is_normal() && places.len() >= NORMAL_OBJECTS {
             return Err(Fail::OverBudget);
         }
-        let key = key_of(object, table.keypos)?;
-        let compared = codec::encode_key(key, &mut buffers.key, &mut budget)?;
-        codec::encode_object(object, &mut buffers.object, &mut budget)?;
+        let key = key_of(object, table.keypos())?;
+        let compared = table.layout.encode_key(key, &mut buffers.key, &mut budget)?;
+        table
+            .layout
+            .encode_object(object, &mut buffers.object, &mut budget)?;
         places.push((buffers.key.len(), compared, buffers.object.len()));
         rest = tail;
     }
-    if rest.is_empty_list() { Ok(places) } else { Err(Fail::none()) }
+    if rest.is_empty_list() {
+        Ok(places)
+    } else {
+        Err(Fail::none())
+    }
 }
 
 fn pairs<'b>(places: &[Place], buffers: &'b Buffers) -> Vec<(Key<'b>, &'b [u8])> {

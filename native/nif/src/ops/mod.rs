@@ -10,13 +10,14 @@ mod open;
 mod traverse;
 mod update;
 
+use bets_engine::Key;
 use bets_engine::table::Commit;
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
 use crate::error::Fail;
 use crate::raw::{element, tuple};
-use crate::schedule::{Outcome, nif};
+use crate::schedule::{Call, nif};
 use crate::table::TableResource;
 
 nif! {
@@ -61,11 +62,22 @@ nif! {
 }
 
 /// The key of an object, or `badarg` if it is no tuple or too short to have one.
-fn key_of<'a>(object: Term<'a>, keypos: u32) -> Result<Term<'a>, Fail> {
+fn key_of(object: Term<'_>, keypos: usize) -> Result<Term<'_>, Fail> {
     tuple(object)
-        .and_then(|elements| elements.get(keypos as usize - 1))
+        .and_then(|elements| elements.get(keypos - 1))
         .map(|word| element(object.get_env(), *word))
         .ok_or_else(Fail::none)
+}
+
+/// The bytes of a key, written into `buffer`.
+fn key<'b>(
+    call: &Call<'_>,
+    table: &TableResource,
+    key: Term<'_>,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Key<'b>, Fail> {
+    let compared = table.layout.encode_key(key, buffer, &mut call.budget())?;
+    Ok(Key::new(buffer, compared))
 }
 
 /// A list of one.
@@ -74,13 +86,13 @@ fn list_of_one<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
 }
 
 /// The result of a write: with `{sync, always}` the face has to wait before it hands it on.
-fn written<'a>(env: Env<'a>, table: &TableResource, commit: Option<Commit>, result: Term<'a>) -> Outcome<'a> {
-    Ok(match commit {
+fn written<'a>(env: Env<'a>, table: &TableResource, commit: Option<Commit>, result: Term<'a>) -> Term<'a> {
+    match commit {
         Some(Commit(number)) if table.sync_always => {
             (atoms::durable(), table.identifier(env), number, result).encode(env)
         }
         _ => result,
-    })
+    }
 }
 
 /// `true` or `false`.

@@ -5,9 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bets_engine::table::{Meta, Open, Table, TableKind};
-use rustler::{Atom, Binary, Encoder, LocalPid, Term};
+use rustler::{Atom, Binary, Encoder, Env, LocalPid, Term};
 
 use crate::atoms;
+use crate::codec::Equality;
 use crate::error::Fail;
 use crate::options::Options;
 use crate::owner::{self, Heir};
@@ -17,9 +18,6 @@ use crate::schedule::{Call, Outcome};
 use crate::storage::storage;
 use crate::table::TableResource;
 use crate::temporary;
-
-/// Which equality of keys new tables get: `=:=`, with the forms of zero as they are written.
-const EQUALITY_EXACT: u8 = 0;
 
 /// `open({create | existing, Name, NameUtf8}, Dir, Options, Heir) -> {ok, NameOrIdentifier}`. `Dir` is a binary; for a
 /// temporary table it is the directory under which to make one. `Heir` is `none` or `{Pid, Data}`. The name of an existing
@@ -43,29 +41,25 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
         Open::OrCreate(Meta {
             kind: options.kind.unwrap_or(TableKind::Set),
             keypos: options.keypos.unwrap_or(1),
-            equality: EQUALITY_EXACT,
+            equality: equality_of_vm(env).as_u8(),
             name: name_utf8.as_slice().to_vec(),
         })
     };
     let table = Table::open(storage(), &dir, &how, options.config.clone())?;
     let meta = table.meta();
-    let refusal = if meta.kind != TableKind::Set {
-        Some(Fail::UnsupportedType(meta.kind))
-    } else if options.default_dir && meta.name != name_utf8.as_slice() {
-        Some(Fail::NameMismatch(dir))
-    } else {
-        None
+    let equality = match usable(&table, &options, &name_utf8) {
+        Ok(equality) => equality,
+        Err(refusal) => {
+            table.close()?;
+            return Err(refusal);
+        }
     };
-    if let Some(refusal) = refusal {
-        table.close()?;
-        return Err(refusal);
-    }
     let name = if mode == atoms::existing() && name == atoms::undefined() {
         raw::atom(env, &meta.name).unwrap_or(name)
     } else {
         name
     };
-    let arc = TableResource::create(table, claim.id, name, env.pid(), options);
+    let arc = TableResource::create(table, equality, claim.id, name, env.pid(), options);
     arc.admin.lock().heir = heir;
     claim.publish(&arc);
     let monitor = arc.monitor(Some(env), &env.pid());
@@ -76,6 +70,27 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
         owner::orphaned(Some(env), &arc);
     }
     Ok((atoms::ok(), arc.handle(env)).encode(env))
+}
+
+/// The equality of a table that was opened, if it can be used here.
+fn usable(table: &Table, options: &Options, name_utf8: &[u8]) -> Result<Equality, Fail> {
+    let meta = table.meta();
+    if meta.kind != TableKind::Set {
+        return Err(Fail::UnsupportedType(meta.kind));
+    }
+    if options.default_dir && meta.name != name_utf8 {
+        return Err(Fail::NameMismatch(table.dir().to_path_buf()));
+    }
+    Equality::from_u8(meta.equality).ok_or(Fail::Undecodable)
+}
+
+/// Whether `0.0` and `-0.0` are one key, which depends on the OTP release.
+fn equality_of_vm(env: Env<'_>) -> Equality {
+    if 0.0.encode(env) == (-0.0).encode(env) {
+        Equality::ZerosEqual
+    } else {
+        Equality::ZerosDistinct
+    }
 }
 
 /// `none` or `{Pid, Data}`.

@@ -9,13 +9,16 @@ use super::{key_of, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
-use crate::codec;
+use crate::codec::{self, Budget};
 use crate::error::Fail;
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
 /// A step of a scan reads not much more than this, in bytes.
 const SCAN_BYTES: usize = 64 * 1024;
+
+/// A step on a normal scheduler that met no object so many times goes on elsewhere.
+const EMPTY_TRIES: u32 = 16;
 
 /// What part of a time slice a step of a scan takes at most, in percent.
 const SCAN_PERCENT: i32 = 10;
@@ -37,7 +40,9 @@ pub fn next<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `first_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
 pub fn first_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| step_lookup(call, table, Cursor::default()))
+    access::with(call.arg(0), Need::Read, |table| {
+        step_lookup(call, table, Cursor::default())
+    })
 }
 
 /// `next_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
@@ -56,15 +61,16 @@ fn key_or_end<'a>(call: &Call<'a>, key: Option<Term<'a>>) -> Term<'a> {
 }
 
 /// The place behind the call's key, which must be there.
-fn behind_present<'a>(call: &Call<'a>, table: &TableResource) -> Result<Cursor, Fail> {
-    if contains(call, table, call.arg(1))? { behind(call, call.arg(1)) } else { Err(Fail::none()) }
+fn behind_present(call: &Call<'_>, table: &TableResource) -> Result<Cursor, Fail> {
+    if contains(call, table, call.arg(1))? {
+        behind(call, table, call.arg(1))
+    } else {
+        Err(Fail::none())
+    }
 }
 
-fn behind<'a>(call: &Call<'a>, key: Term<'a>) -> Result<Cursor, Fail> {
-    buffers::with(|buffers| {
-        let compared = codec::encode_key(key, &mut buffers.key, &mut call.budget())?;
-        Ok(Cursor::after(Key::new(&buffers.key, compared)))
-    })
+fn behind(call: &Call<'_>, table: &TableResource, key: Term<'_>) -> Result<Cursor, Fail> {
+    buffers::with(|buffers| Ok(Cursor::after(super::key(call, table, key, &mut buffers.key)?)))
 }
 
 fn step<'a>(call: &Call<'a>, table: &TableResource, cursor: &Cursor) -> Result<Option<Term<'a>>, Fail> {
@@ -85,7 +91,8 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
             return Ok(list_of_one(call.env, object).list_prepend(key));
         }
         // It was deleted between the two looks.
-        cursor = Cursor::after(Key::new(&bytes, codec::compared(&bytes)));
+        let compared = codec::compared(&bytes, &mut call.budget())?;
+        cursor = Cursor::after(Key::new(&bytes, compared));
     }
 }
 
@@ -93,31 +100,38 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
 /// gave, in the table's order but each step's last first.
 pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let mut cursor = match key_of(call.arg(1), table.keypos) {
-            Ok(key) => behind(call, key)?,
+        let mut cursor = match key_of(call.arg(1), table.keypos()) {
+            Ok(key) => behind(call, table, key)?,
             Err(_) => Cursor::default(),
         };
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let version = table.table.stats().seq;
-        let mut objects = Term::list_new_empty(call.env);
-        let mut failed = None;
-        let mut budget = call.budget();
-        let mut taken = 0_usize;
-        let more = table.table.scan(&mut cursor, limit, SCAN_BYTES, call.wait(), |_key, value| {
-            if failed.is_some() {
-                return;
+        let mut step = Step {
+            table,
+            objects: Term::list_new_empty(call.env),
+            taken: 0,
+            failed: None,
+            budget: call.budget(),
+        };
+        let mut tries = 0;
+        let more = loop {
+            let more = table
+                .table
+                .scan(&mut cursor, limit, SCAN_BYTES, call.wait(), |key, value| {
+                    step.take(key, value)
+                })?;
+            if !more || step.taken > 0 || step.failed.is_some() {
+                break more;
             }
-            match codec::decode_object(call.env, value, &mut budget) {
-                Ok(object) => {
-                    objects = objects.list_prepend(object);
-                    taken += 1;
-                }
-                Err(fail) => failed = Some(fail),
+            // Nothing but deleted keys so far.
+            tries += 1;
+            if call.is_normal() && tries == EMPTY_TRIES {
+                return Err(Fail::OverBudget);
             }
-        })?;
-        let more = match failed {
+        };
+        let more = match step.failed {
             // What was decoded so far is a step too; the next one begins where this one stopped.
-            Some(Fail::OverBudget) if taken > 0 => true,
+            Some(Fail::OverBudget) if step.taken > 0 => true,
             Some(fail) => return Err(fail),
             None => more,
         };
@@ -125,11 +139,38 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
             rustler::schedule::consume_timeslice(call.env, SCAN_PERCENT);
         }
         let state = if more { atoms::more() } else { atoms::done() };
-        Ok((objects, state, version).encode(call.env))
+        Ok((step.objects, state, version).encode(call.env))
     })
+}
+
+/// What a step of a scan has come to.
+struct Step<'a, 't> {
+    table: &'t TableResource,
+    objects: Term<'a>,
+    taken: usize,
+    failed: Option<Fail>,
+    budget: Budget,
+}
+
+impl Step<'_, '_> {
+    fn take(&mut self, key: &[u8], value: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        let key = codec::decode_key(self.objects.get_env(), key, &mut self.budget);
+        match key.and_then(|key| self.table.layout.decode(key, value, &mut self.budget)) {
+            Ok(object) => {
+                self.objects = self.objects.list_prepend(object);
+                self.taken += 1;
+            }
+            Err(fail) => self.failed = Some(fail),
+        }
+    }
 }
 
 /// `version(Tab) -> integer()`: changes with every write.
 pub fn version<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| Ok(table.table.stats().seq.encode(call.env)))
+    access::with(call.arg(0), Need::Read, |table| {
+        Ok(table.table.stats().seq.encode(call.env))
+    })
 }

@@ -33,13 +33,13 @@ impl<'a> WriteGuard<'a> {
         self.present(hash)?.get(hash, key)
     }
 
-    /// The stored key, suffix included, that is equal to this one.
+    /// Looks a key up; if it is there, its stored bytes, suffix included, replace what is in `stored`.
     pub fn stored_key(&mut self, hash: u64, key: Key<'_>, stored: &mut Vec<u8>) -> Option<Location> {
         let writer = self.present(hash)?;
-        let found = writer.stored_key(hash, key)?;
+        let (found, location) = writer.stored_key(hash, key)?;
         stored.clear();
         stored.extend_from_slice(found.bytes());
-        writer.get(hash, key).map(|hit| hit.location)
+        Some(location)
     }
 
     /// Whether a [`WriteGuard::put`] of this key under this guard cannot fail.

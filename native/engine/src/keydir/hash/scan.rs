@@ -1,9 +1,10 @@
 //! Traversal: in the order of (shard, hash, key bytes), which nothing that happens to the table changes.
 
 use super::shard::Shard;
-use super::{HashKeydir, SHARDS, h32_of, shard_of};
+use super::{HashKeydir, h32_of, shard_of};
 use crate::Key;
 use crate::keydir::{Busy, Location};
+use crate::sync::Ordering;
 
 /// One scan call stops soon after it has gathered so many bytes of keys.
 const BATCH_BYTES: usize = 1 << 20;
@@ -178,7 +179,5 @@ impl HashKeydir {
 }
 
 fn is_empty(shard: &Shard) -> bool {
-    shard.len.load(crate::sync::Ordering::Acquire) == 0
+    shard.len.load(Ordering::Acquire) == 0
 }
-
-const _: () = assert!(SHARDS == 256);

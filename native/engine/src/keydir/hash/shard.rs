@@ -228,3 +228,42 @@ impl<'g> View<'g> {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::HashKeydir;
+    use super::*;
+
+    fn with_entry() -> HashKeydir {
+        let keydir = HashKeydir::new(0);
+        keydir
+            .lock(0)
+            .put(0, Key::plain(b"a"), Location::from_bits(1))
+            .unwrap();
+        keydir
+    }
+
+    /// What a reader gets that is overtaken by a change right after it saw the shard.
+    fn overtaken<T>(
+        keydir: &HashKeydir,
+        f: impl FnOnce(&View<'_>) -> Result<T, Changed>,
+    ) -> Result<T, Changed> {
+        let guard = epoch::pin();
+        let shard = &keydir.shards[0];
+        let view = shard.view(&guard).unwrap();
+        keydir
+            .lock(0)
+            .put(1 << 24, Key::plain(b"b"), Location::from_bits(2))
+            .unwrap();
+        f(&view)
+    }
+
+    #[test]
+    fn nothing_counts_that_was_read_across_a_change() {
+        assert!(overtaken(&with_entry(), |view| view.get(0, Key::plain(b"a"))).is_err());
+        assert!(overtaken(&with_entry(), |view| view.get(9, Key::plain(b"x"))).is_err());
+        assert!(overtaken(&with_entry(), |view| view.candidate(0)).is_err());
+        assert!(overtaken(&with_entry(), |view| view.walk(9, None, 1, |_, _, _| true)).is_err());
+        assert!(overtaken(&with_entry(), |view| view.walk(0, None, 9, |_, _, _| true)).is_err());
+    }
+}

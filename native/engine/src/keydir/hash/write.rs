@@ -66,9 +66,9 @@ impl<'a> Writer<'a> {
         })
     }
 
-    pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<Key<'_>> {
+    pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
         let at = self.find(h32_of(hash), key.compared()).ok()?;
-        Some(self.key_at(at))
+        Some((self.key_at(at), Location::from_bits(self.slots()[at].location())))
     }
 
     pub(super) fn put(
