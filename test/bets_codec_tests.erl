@@ -7,13 +7,13 @@ properties_test_() ->
     [
         {atom_to_list(Property),
             {timeout, 600, fun() ->
-                ?assert(proper:quickcheck(prop_codec:Property(), [quiet, {numtests, tests()}]))
+                ?assert(proper:quickcheck(prop_codec:Property(), [{to_file, user}, {numtests, tests()}]))
             end}}
      || {Property, 0} <- prop_codec:module_info(exports), lists:prefix("prop_", atom_to_list(Property))
     ].
 
 tests() ->
-    list_to_integer(os:getenv("PROPER_TESTS", "1000")).
+    list_to_integer(os:getenv("PROPER_TESTS", "500")).
 
 deep_terms_return_test_() ->
     [

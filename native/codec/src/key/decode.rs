@@ -288,6 +288,10 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
         match number::number(reader, first, as_float)? {
             Number::Int(value) if float != Some(true) => self.builder.int(value),
             Number::Big(negative, magnitude) if float != Some(true) => self.builder.big(negative, &magnitude),
+            // The suffix names the floats that have the value of an integer, and only these.
+            Number::Float(value) if kind.is_some() && !number::is_integral(value) => {
+                Err(reader.damaged("a suffix that fits its key"))
+            }
             Number::Float(value) if float != Some(false) => self.builder.float(value),
             _ => Err(reader.damaged("a number of its kind")),
         }
