@@ -1,7 +1,7 @@
 %% @private
 -module(bets_nif).
 
--export([key_encode/2, key_decode/1, object_encode/2, object_decode/3]).
+-export([key_encode/2, key_decode/1, object_encode/2, object_decode/3, object_element/3, object_replace/4]).
 
 -on_load(load/0).
 
@@ -17,3 +17,5 @@ key_encode(_Term, _Form) -> erlang:nif_error(not_loaded).
 key_decode(_Bytes) -> erlang:nif_error(not_loaded).
 object_encode(_Tuple, _Keypos) -> erlang:nif_error(not_loaded).
 object_decode(_Key, _Keypos, _Bytes) -> erlang:nif_error(not_loaded).
+object_element(_Bytes, _Keypos, _Pos) -> erlang:nif_error(not_loaded).
+object_replace(_Bytes, _Keypos, _Pos, _Term) -> erlang:nif_error(not_loaded).

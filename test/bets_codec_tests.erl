@@ -85,3 +85,25 @@ local_identifiers_stay_local_test() ->
         to_the_alias -> ok
     after 1000 -> error(alias_lost)
     end.
+
+local_identifiers_stay_local_when_distribution_starts_test_() ->
+    {setup,
+        fun() ->
+            os:cmd("epmd -daemon"),
+            net_kernel:start(['bets_codec_test@localhost', shortnames])
+        end,
+        fun(_) -> net_kernel:stop() end, fun
+            ({ok, _}) ->
+                fun() ->
+                    Locals = [self(), make_ref() | erlang:ports()],
+                    Keys = [bets_nif:key_encode(Local, 1) || Local <- Locals],
+                    ?assertEqual('bets_codec_test@localhost', node()),
+                    ?assertEqual(Locals, [bets_nif:key_decode(Key) || {_, Key} <- Keys]),
+                    ok = net_kernel:stop(),
+                    ?assertEqual(nonode@nohost, node()),
+                    ?assertEqual(Locals, [bets_nif:key_decode(Key) || {_, Key} <- Keys]),
+                    ?assertEqual(Keys, [bets_nif:key_encode(Local, 1) || Local <- Locals])
+                end;
+            ({error, _}) ->
+                []
+        end}.

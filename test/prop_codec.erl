@@ -10,6 +10,7 @@
     prop_key_returns/0,
     prop_object_returns/0,
     prop_object_is_canonical/0,
+    prop_elements_are_read_and_replaced/0,
     prop_damage_is_an_error/0,
     compare/3,
     forms/0,
@@ -93,6 +94,27 @@ prop_object_is_canonical() ->
                     (A =:= B orelse BytesA =/= BytesB) andalso
                     BytesRebuilt =:= BytesA
             )
+        end
+    ).
+
+prop_elements_are_read_and_replaced() ->
+    ?FORALL(
+        {Elements, New, A, B},
+        {non_empty(resize(6, list(any_term()))), any_term(), non_neg_integer(), non_neg_integer()},
+        begin
+            Object = list_to_tuple(Elements),
+            Keypos = A rem tuple_size(Object) + 1,
+            Key = element(Keypos, Object),
+            Bytes = bets_nif:object_encode(Object, Keypos),
+            case B rem tuple_size(Object) + 1 of
+                Keypos ->
+                    decodes_or_fails(fun() -> bets_nif:object_element(Bytes, Keypos, Keypos) end);
+                Pos ->
+                    Changed = bets_nif:object_replace(Bytes, Keypos, Pos, New),
+                    same_form(element(Pos, Object), bets_nif:object_element(Bytes, Keypos, Pos)) andalso
+                        same_form(setelement(Pos, Object, New), bets_nif:object_decode(Key, Keypos, Changed)) andalso
+                        Changed =:= bets_nif:object_encode(setelement(Pos, Object, New), Keypos)
+            end
         end
     ).
 

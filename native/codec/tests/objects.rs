@@ -1,5 +1,7 @@
 //! Objects return as they were, are canonical, can be changed as bytes, and are never trusted.
 
+#![allow(clippy::unwrap_used, reason = "a failed check")]
+
 mod common;
 
 use bets_codec::{Budget, DecodeError, Equality, object};
@@ -104,7 +106,10 @@ proptest! {
 fn unique(pairs: Vec<(Term, Term)>) -> Term {
     let mut map: Vec<(Term, Term)> = Vec::new();
     for pair in pairs {
-        if map.iter().all(|present| present.0.cmp(&pair.0, Mode::MapKey).is_ne()) {
+        if map
+            .iter()
+            .all(|present| present.0.cmp(&pair.0, Mode::MapKey).is_ne())
+        {
             map.push(pair);
         }
     }
@@ -126,7 +131,12 @@ fn zeros_in_the_keys_of_maps_are_equal_too() {
         let pairs = vec![(key_of(a, "a"), Term::Int(1)), (key_of(b, "b"), Term::Int(2))];
         encode_object(&[key(), Term::Map(pairs)], 1)
     };
-    let same = object::same(&map(0.0, -0.0), &map(-0.0, 0.0), Equality::ZerosEqual, &mut Budget::unlimited());
+    let same = object::same(
+        &map(0.0, -0.0),
+        &map(-0.0, 0.0),
+        Equality::ZerosEqual,
+        &mut Budget::unlimited(),
+    );
     assert_eq!(same, Ok(true));
 }
 
@@ -143,6 +153,9 @@ fn counts_beyond_the_bytes_are_refused_before_anything_is_made() {
 fn a_budget_stops_the_work() {
     let long = vec![key(), Term::List(vec![Term::Int(1); 20_000], Box::new(Term::Nil))];
     let bytes = encode_object(&long, 1);
-    assert_eq!(object::element(&bytes, 1, 2, &mut Budget::normal()), Err(DecodeError::Budget));
+    assert_eq!(
+        object::element(&bytes, 1, 2, &mut Budget::normal()),
+        Err(DecodeError::Budget)
+    );
     assert!(object::element(&bytes, 1, 2, &mut Budget::unlimited()).is_ok());
 }

@@ -1,7 +1,7 @@
 //! The codec as functions of Erlang, for its tests against the VM.
 
-use bets_codec::{Budget, Equality, Form};
-use rustler::{Binary, Encoder, Env, NifResult, NewBinary, Term};
+use bets_codec::{Budget, Equality, Form, object};
+use rustler::{Binary, Encoder, Env, NewBinary, NifResult, Term};
 
 use crate::terms;
 
@@ -29,7 +29,8 @@ fn key_encode<'a>(env: Env<'a>, term: Term<'a>, form: u8) -> NifResult<Term<'a>>
 /// `key_decode(Bytes) -> Term`.
 #[rustler::nif]
 fn key_decode<'a>(env: Env<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
-    terms::decode_key(env, &bytes, &mut Budget::unlimited()).map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
+    terms::decode_key(env, &bytes, &mut Budget::unlimited())
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
 }
 
 /// `object_encode(Tuple, Keypos) -> Bytes`.
@@ -46,6 +47,36 @@ fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<
 fn object_decode<'a>(env: Env<'a>, key: Term<'a>, keypos: usize, bytes: Binary<'a>) -> NifResult<Term<'a>> {
     terms::decode_object(env, key, keypos, &bytes, &mut Budget::unlimited())
         .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
+}
+
+/// `object_element(Bytes, Keypos, Pos) -> Term`.
+#[rustler::nif]
+fn object_element<'a>(env: Env<'a>, bytes: Binary<'a>, keypos: usize, pos: usize) -> NifResult<Term<'a>> {
+    terms::decode_element(env, &bytes, keypos, pos, &mut Budget::unlimited())
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
+}
+
+/// `object_replace(Bytes, Keypos, Pos, Term) -> Bytes`.
+#[rustler::nif]
+fn object_replace<'a>(
+    env: Env<'a>,
+    bytes: Binary<'a>,
+    keypos: usize,
+    pos: usize,
+    term: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let (mut element, mut out) = (Vec::new(), Vec::new());
+    terms::encode_element(env, term, &mut element, &mut Budget::unlimited())
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))?;
+    object::replace(
+        &bytes,
+        keypos,
+        &[(pos, &element)],
+        &mut out,
+        &mut Budget::unlimited(),
+    )
+    .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))?;
+    Ok(binary(env, &out))
 }
 
 fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {

@@ -1,10 +1,17 @@
 //! Terms as an enum, with their order, and what the codec needs to read and make them.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::pedantic,
+    clippy::unwrap_used,
+    reason = "a model, written for brevity"
+)]
 
 use std::cmp::Ordering;
 
 use bets_codec::source::FunVersion;
-use bets_codec::{Budget, Builder, Creator, DecodeError, EncodeError, Form, FunHead, Source, View, key, object};
+use bets_codec::{
+    Budget, Builder, Creator, DecodeError, EncodeError, Form, FunHead, Source, View, key, object,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -158,7 +165,11 @@ fn sorted(pairs: &[(Term, Term)]) -> Vec<&(Term, Term)> {
 }
 
 fn bits(bytes: &[u8], last_bits: u8) -> impl Iterator<Item = u8> {
-    let count = if bytes.is_empty() { 0 } else { bytes.len() * 8 - 8 + usize::from(last_bits) };
+    let count = if bytes.is_empty() {
+        0
+    } else {
+        bytes.len() * 8 - 8 + usize::from(last_bits)
+    };
     (0..count).map(|bit| bytes[bit / 8] >> (7 - bit % 8) & 1)
 }
 
@@ -171,7 +182,11 @@ fn exact(number: &Term) -> (bool, Vec<u8>) {
             let bits = value.to_bits();
             let (biased, low) = (bits >> 52 & 0x7FF, bits & ((1 << 52) - 1));
             let mantissa = if biased == 0 { low } else { low | 1 << 52 };
-            (*value < 0.0, mantissa.to_le_bytes().to_vec(), biased.saturating_sub(1) as usize)
+            (
+                *value < 0.0,
+                mantissa.to_le_bytes().to_vec(),
+                biased.saturating_sub(1) as usize,
+            )
         }
         _ => unreachable!("no number"),
     };
@@ -195,7 +210,11 @@ fn number(a: &Term, b: &Term, mode: Mode) -> Ordering {
         return is_float(a).cmp(&is_float(b));
     }
     let ((a_negative, x), (b_negative, y)) = (exact(a), exact(b));
-    let magnitude = || x.len().cmp(&y.len()).then_with(|| x.iter().rev().cmp(y.iter().rev()));
+    let magnitude = || {
+        x.len()
+            .cmp(&y.len())
+            .then_with(|| x.iter().rev().cmp(y.iter().rev()))
+    };
     let by_value = match (a_negative, b_negative) {
         (false, true) => Ordering::Greater,
         (true, false) => Ordering::Less,
@@ -269,11 +288,17 @@ impl<'t> Source for Terms<'t> {
         Ok(())
     }
 
-    fn pairs(&mut self, At(term, _): At<'t>, mut each: impl FnMut(At<'t>, At<'t>)) -> Result<(), EncodeError> {
+    fn pairs(
+        &mut self,
+        At(term, _): At<'t>,
+        mut each: impl FnMut(At<'t>, At<'t>),
+    ) -> Result<(), EncodeError> {
         let Map(pairs) = term else {
             return Err(EncodeError::Unreadable("no map"));
         };
-        pairs.iter().for_each(|(key, value)| each(At(key, 0), At(value, 0)));
+        pairs
+            .iter()
+            .for_each(|(key, value)| each(At(key, 0), At(value, 0)));
         Ok(())
     }
 }
@@ -334,7 +359,13 @@ impl Builder for Stack {
     fn fun(&mut self, head: &FunHead<'_>) -> Result<(), DecodeError> {
         let free = self.take(head.free as usize);
         let module = head.module.to_owned();
-        self.push(Fun(module, head.old_index, head.old_uniq, head.version.uniq, free))
+        self.push(Fun(
+            module,
+            head.old_index,
+            head.old_uniq,
+            head.version.uniq,
+            free,
+        ))
     }
     fn tuple(&mut self, arity: usize) -> Result<(), DecodeError> {
         let elements = self.take(arity);
@@ -364,7 +395,14 @@ impl Builder for Stack {
 /// A term's key and the length of its compared part.
 pub fn encode_key(term: &Term, form: Form) -> (Vec<u8>, usize) {
     let mut out = Vec::new();
-    let compared = key::encode(&mut Terms::default(), At(term, 0), form, &mut out, &mut Budget::unlimited()).unwrap();
+    let compared = key::encode(
+        &mut Terms::default(),
+        At(term, 0),
+        form,
+        &mut out,
+        &mut Budget::unlimited(),
+    )
+    .unwrap();
     (out, compared)
 }
 
@@ -380,21 +418,40 @@ pub fn decode_key(bytes: &[u8]) -> Result<Term, DecodeError> {
 pub fn encode_object(elements: &[Term], keypos: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let tuple = Tuple(elements.to_vec());
-    object::encode(&mut Terms::default(), At(&tuple, 0), keypos, &mut out, &mut Budget::unlimited()).unwrap();
+    object::encode(
+        &mut Terms::default(),
+        At(&tuple, 0),
+        keypos,
+        &mut out,
+        &mut Budget::unlimited(),
+    )
+    .unwrap();
     out
 }
 
 /// One element's bytes.
 pub fn encode_element(term: &Term) -> Vec<u8> {
     let mut out = Vec::new();
-    object::encode_element(&mut Terms::default(), At(term, 0), &mut out, &mut Budget::unlimited()).unwrap();
+    object::encode_element(
+        &mut Terms::default(),
+        At(term, 0),
+        &mut out,
+        &mut Budget::unlimited(),
+    )
+    .unwrap();
     out
 }
 
 /// The tuple of an object whose key is the atom `key`.
 pub fn decode_object(bytes: &[u8], keypos: usize) -> Result<Term, DecodeError> {
     let mut stack = Stack::default();
-    object::decode(bytes, keypos, &mut stack, |stack| stack.atom("key"), &mut Budget::unlimited())?;
+    object::decode(
+        bytes,
+        keypos,
+        &mut stack,
+        |stack| stack.atom("key"),
+        &mut Budget::unlimited(),
+    )?;
     assert_eq!(stack.0.len(), 1);
     Ok(stack.0.remove(0))
 }
@@ -404,11 +461,26 @@ pub fn term() -> impl Strategy<Value = Term> {
     leaf().prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..10).prop_map(Tuple),
-            (prop::collection::vec(inner.clone(), 1..6), prop_oneof![4 => Just(Nil), 1 => leaf()])
+            (
+                prop::collection::vec(inner.clone(), 1..6),
+                prop_oneof![4 => Just(Nil), 1 => leaf()]
+            )
                 .prop_map(|(elements, tail)| List(elements, Box::new(tail))),
             prop::collection::vec((inner.clone(), inner.clone()), 0..6).prop_map(distinct),
-            (prop_oneof![Just("m"), Just("n")], 0..3i64, -2..2i64, any::<[u8; 16]>(), prop::collection::vec(inner, 0..3))
-                .prop_map(|(module, index, uniq, md5, free)| Fun(module.into(), index, uniq, md5, free)),
+            (
+                prop_oneof![Just("m"), Just("n")],
+                0..3i64,
+                -2..2i64,
+                any::<[u8; 16]>(),
+                prop::collection::vec(inner, 0..3)
+            )
+                .prop_map(|(module, index, uniq, md5, free)| Fun(
+                    module.into(),
+                    index,
+                    uniq,
+                    md5,
+                    free
+                )),
         ]
     })
 }
@@ -417,7 +489,10 @@ pub fn term() -> impl Strategy<Value = Term> {
 fn distinct(pairs: Vec<(Term, Term)>) -> Term {
     let mut map: Vec<(Term, Term)> = Vec::new();
     for (key, value) in pairs {
-        if map.iter().all(|(present, _)| present.cmp(&key, Mode::MapKey).is_ne()) {
+        if map
+            .iter()
+            .all(|(present, _)| present.cmp(&key, Mode::MapKey).is_ne())
+        {
             map.push((key, value));
         }
     }
@@ -427,7 +502,10 @@ fn distinct(pairs: Vec<(Term, Term)>) -> Term {
 fn made() -> impl Strategy<Value = Made> {
     prop_oneof![
         (0..3u64).prop_map(Made::Local),
-        (prop_oneof![Just("a@b"), Just("a@bc"), Just("\u{0}\u{1}")], 0..3u32)
+        (
+            prop_oneof![Just("a@b"), Just("a@bc"), Just("\u{0}\u{1}")],
+            0..3u32
+        )
             .prop_map(|(name, creation)| Made::Node(name.into(), creation)),
     ]
 }
@@ -471,14 +549,19 @@ pub fn number_term() -> impl Strategy<Value = Term> {
             let value = (1i64 << power).wrapping_add(off);
             Int(if neg { value.wrapping_neg() } else { value })
         }),
-        (-1074..1024i32, any::<bool>()).prop_map(|(power, neg)| float(if neg { -1.0 } else { 1.0 } * 2f64.powi(power))),
+        (-1074..1024i32, any::<bool>())
+            .prop_map(|(power, neg)| float(if neg { -1.0 } else { 1.0 } * 2f64.powi(power))),
         (64..1100usize, any::<bool>(), any::<bool>()).prop_map(|(power, neg, odd)| {
             let mut magnitude = vec![0; power / 8 + 1];
             magnitude[0] = u8::from(odd);
             magnitude[power / 8] |= 1 << (power % 8);
             Big(neg, magnitude)
         }),
-        (prop::collection::vec(any::<u8>(), 8..20), 1..=255u8, any::<bool>())
+        (
+            prop::collection::vec(any::<u8>(), 8..20),
+            1..=255u8,
+            any::<bool>()
+        )
             .prop_map(|(low, high, neg)| Big(neg, [low, vec![high]].concat())),
     ]
 }
