@@ -39,7 +39,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if self.on != NORMAL {
-            let counter = if self.on == DIRTY_CPU { &DIRTY_CPU_CALLS } else { &DIRTY_IO_CALLS };
+            let counter = if self.on == DIRTY_CPU {
+                &DIRTY_CPU_CALLS
+            } else {
+                &DIRTY_IO_CALLS
+            };
             counter.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -54,19 +58,32 @@ impl Drop for Watch {
 
 /// Processor time of this thread in nanoseconds, and its voluntary context switches.
 fn thread_state() -> (u64, u64) {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the pointer is to a timespec of our own.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     // SAFETY: an rusage is plain numbers, for which zeros are valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to an rusage of our own.
     unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
-    (time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64, usage.ru_nvcsw as u64)
+    (
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64,
+        usage.ru_nvcsw as u64,
+    )
 }
 
 /// `test_watch() -> {NormalCalls, DirtyCpuCalls, DirtyIoCalls, LongestNs, LongCalls, VoluntarySwitches}` since it was last called.
 pub fn test_watch<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let all = [&NORMAL_CALLS, &DIRTY_CPU_CALLS, &DIRTY_IO_CALLS, &LONGEST_NS, &LONG_CALLS, &SWITCHES];
+    let all = [
+        &NORMAL_CALLS,
+        &DIRTY_CPU_CALLS,
+        &DIRTY_IO_CALLS,
+        &LONGEST_NS,
+        &LONG_CALLS,
+        &SWITCHES,
+    ];
     let [normal, cpu, io, longest, long, switches] = all.map(|counter| counter.swap(0, Ordering::Relaxed));
     let term: Term<'a> = (normal, cpu, io, longest, long, switches).encode(call.env);
     Ok(term)
