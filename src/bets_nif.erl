@@ -27,7 +27,9 @@
     next/2,
     next_lookup/2,
     object_decode/3,
+    object_element/3,
     object_encode/2,
+    object_replace/4,
     open/4,
     relocate/4,
     rename/2,
@@ -37,6 +39,7 @@
     sync/1,
     take/2,
     test_panic/1,
+    test_watch/0,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -180,6 +183,12 @@ key_encode(_, _) -> erlang:nif_error(not_loaded).
 -spec key_decode(binary()) -> term().
 key_decode(_) -> erlang:nif_error(not_loaded).
 
+-spec object_element(binary(), pos_integer(), pos_integer()) -> term().
+object_element(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec object_replace(binary(), pos_integer(), pos_integer(), term()) -> binary().
+object_replace(_, _, _, _) -> erlang:nif_error(not_loaded).
+
 -spec object_encode(tuple(), pos_integer()) -> binary().
 object_encode(_, _) -> erlang:nif_error(not_loaded).
 
@@ -188,3 +197,6 @@ object_decode(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec test_panic(bets:table()) -> bets_errors:failure().
 test_panic(_) -> erlang:nif_error(not_loaded).
+
+-spec test_watch() -> tuple().
+test_watch() -> erlang:nif_error(not_loaded).

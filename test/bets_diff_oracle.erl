@@ -33,6 +33,9 @@ emulate(lookup_element, Tab, [Key, Pos, Default]) ->
     end;
 emulate(update_element, Tab, [Key, Spec, Default]) ->
     case ets:member(Tab, Key) of
+        true when not is_tuple(Default) ->
+            _ = ets:update_element(Tab, Key, []),
+            unsure();
         true ->
             ets:update_element(Tab, Key, Spec);
         false ->

@@ -60,6 +60,7 @@ nif! {
 #[cfg(feature = "testing")]
 nif! {
     test_panic/1 on NORMAL => administer::test_panic;
+    test_watch/0 on NORMAL => crate::watch::test_watch;
 }
 
 /// The key of an object, or `badarg` if it is no tuple or too short to have one.
