@@ -577,16 +577,18 @@ prev_lookup(Tab, Key) ->
 
 %% @doc Gives a table another name. Gives that name for a named table, the identifier for another, whose name is only seen in {@link info/1}.
 %%
-%% Constant time.
+%% The directory of a named table that was created without `dir' moves with the name, and stands at one of the two places after a
+%% crash; readers and writers go on meanwhile. Waits for the disk then. Any other directory stays. Constant time.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not write to it, or a table has the name already.
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or a table has the name already;
+%% `{bets, {not_a_table, Path, Why}}' if a closed table has its directory where this one's is to be.
 %% ```
 %% 1> bets:new(old, [named_table]), bets:rename(old, new).
 %% new
 %% '''
 -spec rename(table(), Name :: atom()) -> table().
 rename(Tab, Name) ->
-    ?RESULT(bets_nif:rename(Tab, Name), [Tab, Name]).
+    ?RESULT(bets_opener:rename(Tab, Name), [Tab, Name]).
 
 %% @doc Changes the heir or the protection of a table of the caller's.
 %%

@@ -27,8 +27,11 @@
     next/2,
     next_lookup/2,
     object_decode/3,
+    object_element/3,
     object_encode/2,
+    object_replace/4,
     open/4,
+    relocate/4,
     rename/2,
     scan/3,
     set_options/2,
@@ -36,6 +39,7 @@
     sync/1,
     take/2,
     test_panic/1,
+    test_watch/0,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -128,7 +132,10 @@ next_lookup(_, _) -> erlang:nif_error(not_loaded).
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
 
--spec rename(bets:table(), atom()) -> bets:table() | bets_errors:failure().
+-spec relocate(bets:table(), atom(), binary(), binary()) -> bets:table() | bets_errors:failure().
+relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple(), pos_integer()) ->
@@ -176,6 +183,12 @@ key_encode(_, _) -> erlang:nif_error(not_loaded).
 -spec key_decode(binary()) -> term().
 key_decode(_) -> erlang:nif_error(not_loaded).
 
+-spec object_element(binary(), pos_integer(), pos_integer()) -> term().
+object_element(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec object_replace(binary(), pos_integer(), pos_integer(), term()) -> binary().
+object_replace(_, _, _, _) -> erlang:nif_error(not_loaded).
+
 -spec object_encode(tuple(), pos_integer()) -> binary().
 object_encode(_, _) -> erlang:nif_error(not_loaded).
 
@@ -184,3 +197,6 @@ object_decode(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec test_panic(bets:table()) -> bets_errors:failure().
 test_panic(_) -> erlang:nif_error(not_loaded).
+
+-spec test_watch() -> tuple().
+test_watch() -> erlang:nif_error(not_loaded).

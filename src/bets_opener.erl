@@ -2,7 +2,7 @@
 %% Opens and creates tables: from options to a call of the NIF library.
 -module(bets_opener).
 
--export([new/2, open/2, set/2]).
+-export([new/2, open/2, rename/2, set/2]).
 
 -spec new(term(), term()) -> {ok, bets:table()} | bets_errors:failure().
 new(Name, Options) when is_atom(Name) ->
@@ -33,6 +33,15 @@ open(Dir, Options) ->
 call(Mode, #{name := Name, dir := Dir, heir := Heir} = Options) ->
     ok = bets_app:ensure_started(),
     bets_nif:open({Mode, Name, atom_to_binary(Name, utf8)}, Dir, bets_options:for_nif(Options), Heir).
+
+-spec rename(bets:table(), term()) -> bets:table() | bets_errors:failure().
+rename(Tab, Name) ->
+    case bets_nif:rename(Tab, Name) of
+        {move, Identifier} ->
+            bets_nif:relocate(Identifier, Name, atom_to_binary(Name, utf8), bets_dir:of_name(Name));
+        Result ->
+            Result
+    end.
 
 %% setopts/2: the table is looked at before the options, and all options before one is set.
 -spec set(bets:table(), term()) -> true | bets_errors:failure().

@@ -7,13 +7,13 @@ properties_test_() ->
     [
         {atom_to_list(Property),
             {timeout, 600, fun() ->
-                ?assert(proper:quickcheck(prop_codec:Property(), [quiet, {numtests, tests()}]))
+                ?assert(proper:quickcheck(prop_codec:Property(), [{to_file, user}, {numtests, tests()}]))
             end}}
      || {Property, 0} <- prop_codec:module_info(exports), lists:prefix("prop_", atom_to_list(Property))
     ].
 
 tests() ->
-    list_to_integer(os:getenv("PROPER_TESTS", "1000")).
+    list_to_integer(os:getenv("PROPER_TESTS", "500")).
 
 deep_terms_return_test_() ->
     [
@@ -85,3 +85,25 @@ local_identifiers_stay_local_test() ->
         to_the_alias -> ok
     after 1000 -> error(alias_lost)
     end.
+
+local_identifiers_stay_local_when_distribution_starts_test_() ->
+    {setup,
+        fun() ->
+            os:cmd("epmd -daemon"),
+            net_kernel:start(['bets_codec_test@localhost', shortnames])
+        end,
+        fun(_) -> net_kernel:stop() end, fun
+            ({ok, _}) ->
+                fun() ->
+                    Locals = [self(), make_ref() | erlang:ports()],
+                    Keys = [bets_nif:key_encode(Local, 1) || Local <- Locals],
+                    ?assertEqual('bets_codec_test@localhost', node()),
+                    ?assertEqual(Locals, [bets_nif:key_decode(Key) || {_, Key} <- Keys]),
+                    ok = net_kernel:stop(),
+                    ?assertEqual(nonode@nohost, node()),
+                    ?assertEqual(Locals, [bets_nif:key_decode(Key) || {_, Key} <- Keys]),
+                    ?assertEqual(Keys, [bets_nif:key_encode(Local, 1) || Local <- Locals])
+                end;
+            ({error, _}) ->
+                []
+        end}.

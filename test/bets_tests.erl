@@ -386,6 +386,35 @@ named_tables_test() ->
         ?assertEqual(undefined, bets:info(Tid))
     end).
 
+the_directory_moves_with_the_name_test() ->
+    in_dir(fun(_) ->
+        before = bets:new(before, [named_table]),
+        bets:insert(before, {a, 1}),
+        Old = bets:info(before, dir),
+        'after' = bets:rename(before, 'after'),
+        New = bets:info('after', dir),
+        ?assertEqual({binary_to_list(bets_dir:of_name('after')), false, true}, {New, filelib:is_dir(Old), filelib:is_dir(New)}),
+        bets:insert('after', {b, 2}),
+        %% The old name is free, for a table of its own.
+        before = bets:new(before, [named_table]),
+        ?assertEqual([], bets:tab2list(before)),
+        ?assertEqual(ok, bets:close(before)),
+        ?assertError({bets, {not_a_table, _, _}}, bets:rename('after', before)),
+        ?assertEqual(ok, bets:close('after')),
+        'after' = bets:new('after', [named_table]),
+        ?assertEqual([{a, 1}, {b, 2}], lists:sort(bets:tab2list('after'))),
+        bets:delete('after')
+    end).
+
+an_explicit_directory_stays_when_the_name_changes_test() ->
+    in_dir(fun(Dir) ->
+        named = bets:new(named, [named_table, {dir, Dir}]),
+        other = bets:rename(named, other),
+        ?assertEqual(Dir, bets:info(other, dir)),
+        ?assertEqual({error, already_open}, bets:open(Dir)),
+        bets:close(other)
+    end).
+
 renaming_an_unnamed_table_changes_its_info_only_test() ->
     {E, B} = pair([], []),
     ?assertEqual(E, ets:rename(E, other)),
@@ -441,7 +470,7 @@ a_dead_owner_has_no_table_test() ->
             ?assertEqual(undefined, bets:info(Tid)),
             ?assertMatch({error, badarg, id, _}, outcome(fun bets:member/2, [Tid, a], bets)),
             %% Opening the same directory waits until it is closed.
-            {ok, Again} = reopen(temp_dir("owned"), [named_table, {name, owned}]),
+            {ok, Again} = bets:open(temp_dir("owned"), [named_table, {name, owned}]),
             bets:delete(Again),
             process_flag(trap_exit, false)
         end
@@ -905,13 +934,6 @@ dead_process() ->
     {Pid, Ref} = spawn_monitor(fun() -> ok end),
     receive {'DOWN', Ref, process, Pid, _} -> Pid end.
 
-%% Until the real engine stores something, a closed table cannot be opened again.
-reopen(Dir, Options) ->
-    case bets:open(Dir, Options) of
-        {error, {no_table, _}} -> {ok, bets:new(reopened, [{dir, Dir}])};
-        Other -> Other
-    end.
-
 wait_until(Fun) -> wait_until(Fun, 200).
 wait_until(Fun, 0) -> ?assert(Fun());
 wait_until(Fun, N) ->
@@ -927,16 +949,20 @@ other_vm(Module, Function, Args) ->
     Call = base64:encode(term_to_binary({Module, Function, Args})),
     Eval =
         "{M, F, A} = binary_to_term(base64:decode(<<\"" ++ binary_to_list(Call) ++ "\">>)),"
-        "io:format(\"~s~n\", [base64:encode(term_to_binary(apply(M, F, A)))]),"
+        "io:format(\"result ~s~n\", [base64:encode(term_to_binary(apply(M, F, A)))]),"
         "receive after infinity -> ok end.",
     Port = open_port({spawn_executable, Erl}, [{args, ["-noinput" | Paths] ++ ["-eval", Eval]}, {line, 1000000}, exit_status]),
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
-    Result =
-        receive
-            {Port, {data, {eol, Line}}} -> binary_to_term(base64:decode(Line));
-            {Port, {exit_status, Status}} -> {exit_status, Status}
-        after 30000 -> timeout
-        end,
+    Result = result_of(Port),
     os:cmd("kill -9 " ++ integer_to_list(OsPid)),
     receive {Port, {exit_status, _}} -> ok after 5000 -> ok end,
     Result.
+
+%% Other lines are reports.
+result_of(Port) ->
+    receive
+        {Port, {data, {eol, "result " ++ Line}}} -> binary_to_term(base64:decode(Line));
+        {Port, {data, _}} -> result_of(Port);
+        {Port, {exit_status, Status}} -> {exit_status, Status}
+    after 30000 -> timeout
+    end.

@@ -10,6 +10,7 @@
     prop_key_returns/0,
     prop_object_returns/0,
     prop_object_is_canonical/0,
+    prop_elements_are_read_and_replaced/0,
     prop_damage_is_an_error/0,
     compare/3,
     forms/0,
@@ -71,7 +72,7 @@ prop_key_returns() ->
 prop_object_returns() ->
     ?FORALL(
         {Before, Key, After},
-        {list(any_term()), any_term(), list(any_term())},
+        {resize(6, list(any_term())), any_term(), resize(6, list(any_term()))},
         begin
             Object = list_to_tuple(Before ++ [Key | After]),
             Keypos = length(Before) + 1,
@@ -93,6 +94,27 @@ prop_object_is_canonical() ->
                     (A =:= B orelse BytesA =/= BytesB) andalso
                     BytesRebuilt =:= BytesA
             )
+        end
+    ).
+
+prop_elements_are_read_and_replaced() ->
+    ?FORALL(
+        {Elements, New, A, B},
+        {non_empty(resize(6, list(any_term()))), any_term(), non_neg_integer(), non_neg_integer()},
+        begin
+            Object = list_to_tuple(Elements),
+            Keypos = A rem tuple_size(Object) + 1,
+            Key = element(Keypos, Object),
+            Bytes = bets_nif:object_encode(Object, Keypos),
+            case B rem tuple_size(Object) + 1 of
+                Keypos ->
+                    decodes_or_fails(fun() -> bets_nif:object_element(Bytes, Keypos, Keypos) end);
+                Pos ->
+                    Changed = bets_nif:object_replace(Bytes, Keypos, Pos, New),
+                    same_form(element(Pos, Object), bets_nif:object_element(Bytes, Keypos, Pos)) andalso
+                        same_form(setelement(Pos, Object, New), bets_nif:object_decode(Key, Keypos, Changed)) andalso
+                        Changed =:= bets_nif:object_encode(setelement(Pos, Object, New), Keypos)
+            end
         end
     ).
 
@@ -186,9 +208,12 @@ sorted_keys(Map) ->
     lists:sort(fun(A, B) -> compare(map_key, A, B) =/= greater end, maps:keys(Map)).
 
 rank(N) when is_integer(N) -> 0;
-rank(N) ->
-    <<Sign:1, _:63>> = <<N/float>>,
-    1 - 2 * Sign.
+rank(F) ->
+    <<Sign:1, _:63>> = <<F/float>>,
+    case F == 0 andalso zeros_equal() of
+        true -> 1;
+        false -> 1 - 2 * Sign
+    end.
 
 %%% Form: what `=:=` does not see.
 
@@ -231,6 +256,8 @@ pair() ->
         ?LET(T, any_term(), {T, near(T)}),
         {any_number(), any_number()},
         {bits(), bits()},
+        {identifier(), identifier()},
+        {any_fun(), any_fun()},
         ?LET(T, any_atom(), {T, near(T)})
     ]).
 
@@ -276,16 +303,18 @@ any_term() ->
 any_term(0) ->
     leaf();
 any_term(Size) ->
-    Less = Size div 3,
+    Less = Size div 4,
+    Part = ?LAZY(any_term(Less)),
+    Parts = resize(Less + 2, list(Part)),
     frequency([
         {6, leaf()},
-        {2, ?LET(L, list(any_term(Less)), list_to_tuple(L))},
-        {2, list(any_term(Less))},
-        {1, ?LET({L, T}, {non_empty(list(any_term(Less))), leaf()}, lists:foldr(fun(H, A) -> [H | A] end, T, L))},
-        {2, ?LET(L, list({any_term(Less), any_term(Less)}), maps:from_list(L))},
-        {1, ?LET({F, L}, {any_term(Less), range(0, 100)}, maps:from_list([{{I, F}, F} || I <- lists:seq(1, L)]))},
+        {2, ?LET(L, Parts, list_to_tuple(L))},
+        {2, Parts},
+        {1, ?LET({L, T}, {non_empty(Parts), leaf()}, lists:foldr(fun(H, A) -> [H | A] end, T, L))},
+        {2, ?LET(L, resize(Less + 2, list({Part, Part})), maps:from_list(L))},
+        {1, ?LET({F, L}, {leaf(), range(0, 100)}, maps:from_list([{{I, F}, F} || I <- lists:seq(1, L)]))},
         {1, ?LET(L, range(0, 100), maps:from_list([{numbered(I), I} || I <- lists:seq(1, L)]))},
-        {1, ?LET(T, any_term(Less), fun_over(T))}
+        {1, ?LET(T, Part, fun_over(T))}
     ]).
 
 numbered(I) when I rem 3 =:= 0 -> float(I);
@@ -300,7 +329,14 @@ leaf() ->
         {1, []},
         {1, {}},
         {1, identifier()},
-        {1, oneof([fun lists:map/2, fun lists:map/3, fun erlang:self/0, fun local/1])}
+        {1, any_fun()}
+    ]).
+
+any_fun() ->
+    oneof([
+        oneof([fun lists:map/2, fun lists:map/3, fun lists:nth/2, fun erlang:self/0, fun local/1]),
+        ?LET(T, any_atom(), fun_over(T)),
+        ?LET(T, {any_atom(), any_atom()}, fun_over(T))
     ]).
 
 local(X) -> X.

@@ -68,12 +68,12 @@ impl Incarnations {
         Creator::Node { name, creation }
     }
 
-    /// The name and creation to give to the VM for a creator.
-    pub fn name<'a>(&self, creator: Creator<'a>, home: &'a Home) -> (&'a str, u32) {
+    /// The name and creation to give to the VM for a creator that is not this VM; `None` if it is.
+    pub fn foreign_name<'a>(&self, creator: Creator<'a>) -> Option<(&'a str, u32)> {
         match creator {
-            Creator::Local(marker) if marker == self.own => (&home.name, home.creation),
-            Creator::Local(marker) => (NO_NODE, self.creation_of(marker)),
-            Creator::Node { name, creation } => (name, creation),
+            Creator::Local(marker) if marker == self.own => None,
+            Creator::Local(marker) => Some((NO_NODE, self.creation_of(marker))),
+            Creator::Node { name, creation } => Some((name, creation)),
         }
     }
 
@@ -107,10 +107,17 @@ mod tests {
             creation: 0,
         };
         // Two markers that fold to one creation, and one that folds to zero.
-        for marker in [0x0000_0001_0000_0002, 0x0000_0002_0000_0001, 0x0000_0005_0000_0005] {
-            let (name, creation) = incarnations.name(Creator::Local(marker), &home);
+        for marker in [
+            0x0000_0001_0000_0002,
+            0x0000_0002_0000_0001,
+            0x0000_0005_0000_0005,
+        ] {
+            let (name, creation) = incarnations.foreign_name(Creator::Local(marker)).unwrap();
             assert_ne!(creation, 0);
-            assert_eq!(incarnations.creator(name, creation, &home), Creator::Local(marker));
+            assert_eq!(
+                incarnations.creator(name, creation, &home),
+                Creator::Local(marker)
+            );
         }
     }
 
@@ -127,8 +134,14 @@ mod tests {
         };
         assert_eq!(incarnations.creator(NO_NODE, 0, &before), Creator::Local(7));
         assert_eq!(incarnations.creator("a@b", 9, &after), Creator::Local(7));
-        assert_eq!(incarnations.name(Creator::Local(7), &after), ("a@b", 9));
-        assert!(matches!(incarnations.creator("a@b", 8, &after), Creator::Node { .. }));
-        assert!(matches!(incarnations.creator(NO_NODE, 5, &before), Creator::Node { .. }));
+        assert_eq!(incarnations.foreign_name(Creator::Local(7)), None);
+        assert!(matches!(
+            incarnations.creator("a@b", 8, &after),
+            Creator::Node { .. }
+        ));
+        assert!(matches!(
+            incarnations.creator(NO_NODE, 5, &before),
+            Creator::Node { .. }
+        ));
     }
 }

@@ -120,7 +120,12 @@ mod tests {
             assert_eq!(reader.varint().unwrap(), value);
             assert!(reader.is_empty());
         }
-        for bad in [&[0x80, 0x00][..], &[0x80], &[0xFF; 11], &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2]] {
+        for bad in [
+            &[0x80, 0x00][..],
+            &[0x80],
+            &[0xFF; 11],
+            &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2],
+        ] {
             assert!(Reader::new(bad).varint().is_err());
         }
     }

@@ -107,5 +107,9 @@ pub trait Source {
     fn elements(&mut self, term: Self::Term, each: impl FnMut(Self::Term)) -> Result<(), EncodeError>;
 
     /// Hands out the keys and values of a map, in any order. The term is the one that was viewed last.
-    fn pairs(&mut self, term: Self::Term, each: impl FnMut(Self::Term, Self::Term)) -> Result<(), EncodeError>;
+    fn pairs(
+        &mut self,
+        term: Self::Term,
+        each: impl FnMut(Self::Term, Self::Term),
+    ) -> Result<(), EncodeError>;
 }

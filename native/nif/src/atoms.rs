@@ -28,6 +28,7 @@ rustler::atoms! {
     locked,
     missing,
     more,
+    r#move = "move",
     name_mismatch,
     newer_version,
     no_table,

@@ -83,20 +83,8 @@ impl Layout {
         found: Found<'_>,
         budget: &mut Budget,
     ) -> Result<Term<'a>, Fail> {
-        let key = self.stored_key(asked, found, budget)?;
+        let key = stored_key(asked, found, budget)?;
         self.decode(key, found.value, budget)
-    }
-
-    /// The stored form of a key that was found.
-    pub fn stored_key<'a>(
-        &self,
-        asked: Term<'a>,
-        found: Found<'_>,
-        budget: &mut Budget,
-    ) -> Result<Term<'a>, Fail> {
-        found
-            .key
-            .map_or(Ok(asked), |bytes| decode_key(asked.get_env(), bytes, budget))
     }
 
     /// The object of this key and these bytes.
@@ -143,4 +131,12 @@ pub fn decode_key<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result
 /// Appends the bytes of an element of an object.
 pub fn encode_element(term: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<(), Fail> {
     Ok(terms::encode_element(term.get_env(), term, out, budget)?)
+}
+
+/// The stored form of the key `asked` for, which was found.
+pub fn stored_key<'a>(asked: Term<'a>, found: Found<'_>, budget: &mut Budget) -> Result<Term<'a>, Fail> {
+    match found.key {
+        Some(bytes) => decode_key(asked.get_env(), bytes, budget),
+        None => Ok(asked),
+    }
 }

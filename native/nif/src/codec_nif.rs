@@ -1,6 +1,6 @@
 //! The codec as functions of Erlang, for its tests against the VM.
 
-use bets_codec::{Budget, Equality, Form};
+use bets_codec::{Budget, Equality, Form, object};
 use rustler::{Binary, Encoder, Env, NewBinary, NifResult, Term};
 
 use crate::terms;
@@ -30,7 +30,7 @@ fn key_encode<'a>(env: Env<'a>, term: Term<'a>, form: u8) -> NifResult<Term<'a>>
 #[rustler::nif]
 fn key_decode<'a>(env: Env<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
     terms::decode_key(env, &bytes, &mut Budget::unlimited())
-        .map_err(|error| rustler::Error::Term(Box::new(error.to_string())))
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
 }
 
 /// `object_encode(Tuple, Keypos) -> Bytes`.
@@ -38,7 +38,7 @@ fn key_decode<'a>(env: Env<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
 fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<Term<'a>> {
     let mut out = Vec::new();
     terms::encode_object(env, tuple, keypos, &mut out, &mut Budget::unlimited())
-        .map_err(|error| rustler::Error::Term(Box::new(error.to_string())))?;
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))?;
     Ok(binary(env, &out))
 }
 
@@ -46,7 +46,37 @@ fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<
 #[rustler::nif]
 fn object_decode<'a>(env: Env<'a>, key: Term<'a>, keypos: usize, bytes: Binary<'a>) -> NifResult<Term<'a>> {
     terms::decode_object(env, key, keypos, &bytes, &mut Budget::unlimited())
-        .map_err(|error| rustler::Error::Term(Box::new(error.to_string())))
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
+}
+
+/// `object_element(Bytes, Keypos, Pos) -> Term`.
+#[rustler::nif]
+fn object_element<'a>(env: Env<'a>, bytes: Binary<'a>, keypos: usize, pos: usize) -> NifResult<Term<'a>> {
+    terms::decode_element(env, &bytes, keypos, pos, &mut Budget::unlimited())
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
+}
+
+/// `object_replace(Bytes, Keypos, Pos, Term) -> Bytes`.
+#[rustler::nif]
+fn object_replace<'a>(
+    env: Env<'a>,
+    bytes: Binary<'a>,
+    keypos: usize,
+    pos: usize,
+    term: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let (mut element, mut out) = (Vec::new(), Vec::new());
+    terms::encode_element(env, term, &mut element, &mut Budget::unlimited())
+        .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))?;
+    object::replace(
+        &bytes,
+        keypos,
+        &[(pos, &element)],
+        &mut out,
+        &mut Budget::unlimited(),
+    )
+    .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))?;
+    Ok(binary(env, &out))
 }
 
 fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {

@@ -40,11 +40,9 @@ impl<'b> Edit<'b> {
         })
     }
 
-    /// The place of an element's position among the object's, or `None` if it has no such one.
-    pub fn place(&self, position: i64) -> Option<usize> {
-        usize::try_from(position)
-            .ok()
-            .filter(|position| (1..=self.arity).contains(position))
+    /// Whether the object has an element at this position.
+    pub fn has(&self, position: usize) -> bool {
+        (1..=self.arity).contains(&position)
     }
 
     /// The integer at a position, which is none of the key's; `None` if another term stands there.

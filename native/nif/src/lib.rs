@@ -25,5 +25,7 @@ mod terms;
 
 #[cfg(feature = "testing")]
 mod codec_nif;
+#[cfg(feature = "testing")]
+mod watch;
 
 rustler::init!("bets_nif");

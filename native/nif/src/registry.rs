@@ -226,30 +226,56 @@ pub fn unname(table: &TableResource) {
     }
 }
 
-/// Gives a table another name. `false` if a table has it, be it the same one.
-pub fn rename(env: Env<'_>, table: &ResourceArc<TableResource>, name: Atom) -> bool {
-    if !table.options.named {
-        table.set_name(name);
-        return true;
-    }
-    let raw = atom_word(name);
+/// A name taken for a named table that is to be renamed; given back if it is dropped before [`Renaming::finish`].
+pub struct Renaming<'t> {
+    table: &'t ResourceArc<TableResource>,
+    name: Atom,
+}
+
+/// Takes a name for a table. `None` if a table has it, be it the same one.
+pub fn begin_renaming<'t>(
+    env: Env<'_>,
+    table: &'t ResourceArc<TableResource>,
+    name: Atom,
+) -> Option<Renaming<'t>> {
     if let Some(rival) = by_name(name) {
-        if rival.state() == State::Closing || is_alive(Some(env), rival.owner_raw()) {
-            return false;
+        if rival.state() != State::Closing && is_alive(Some(env), rival.owner_raw()) {
+            return None;
         }
         owner::orphaned(Some(env), &rival);
     }
-    let tables = TABLES.lock();
-    if tables.reserved.contains(&raw)
-        || shard(raw).load().contains_key(&raw)
-        || table.state() == State::Closing
-    {
-        return false;
+    let raw = atom_word(name);
+    let mut tables = TABLES.lock();
+    let free = !tables.reserved.contains(&raw) && !shard(raw).load().contains_key(&raw);
+    (free && tables.reserved.insert(raw)).then_some(Renaming { table, name })
+}
+
+impl Renaming<'_> {
+    /// Makes the name the table's, and `dir` its directory if it moved. `false` if the table was closed meanwhile.
+    pub fn finish(self, dir: Option<PathBuf>) -> bool {
+        let mut tables = TABLES.lock();
+        if let Some(dir) = dir
+            && let Some(entry) = tables.by_id.get_mut(&self.table.id)
+        {
+            let old = std::mem::replace(&mut entry.dir, dir.clone());
+            tables.dirs.remove(&old);
+            tables.dirs.insert(dir, Some(self.table.id));
+        }
+        // Whoever closes a table takes its name away after the state has changed, under the same lock.
+        let open = self.table.state() != State::Closing;
+        if open {
+            put_name(&tables, atom_word(self.name), self.table);
+            remove_name(&tables, atom_word(self.table.name()), self.table);
+            self.table.set_name(self.name);
+        }
+        open
     }
-    put_name(&tables, raw, table);
-    remove_name(&tables, atom_word(table.name()), table);
-    table.set_name(name);
-    true
+}
+
+impl Drop for Renaming<'_> {
+    fn drop(&mut self) {
+        TABLES.lock().reserved.remove(&atom_word(self.name));
+    }
 }
 
 /// Forgets a table that was closed.
@@ -274,7 +300,12 @@ pub fn fail_closed(call: &Call<'_>) {
     // The same terms made the body panic: no second panic may cross the boundary.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         if call.arity() > 0 {
-            crate::access::with_any(call.arg(0), |table| table.map(TableResource::fail));
+            crate::access::with_any(call.arg(0), |table| {
+                if let Some(table) = table {
+                    table.fail();
+                    table.table.fail();
+                }
+            });
         }
     }));
 }

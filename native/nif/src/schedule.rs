@@ -90,6 +90,8 @@ pub unsafe extern "C" fn entry<N: Nif, const ON: u8>(
     count: i32,
     first: *const ErlNifTerm,
 ) -> ErlNifTerm {
+    #[cfg(feature = "testing")]
+    let _watch = crate::watch::Watch::start(ON);
     let lifetime = ();
     // SAFETY: the VM hands over a live process-bound environment, and this is the only `Env` made of it in this call.
     let env = unsafe { Env::new(&lifetime, raw_env) };

@@ -13,7 +13,9 @@
 //! An end sorts before every byte, and so does a run of zeros before its end; a longer run sorts before a shorter one that
 //! another byte follows. A run is always written whole, so a bitstring has one encoding.
 
-use std::borrow::Cow;
+use std::ops::Deref;
+
+use smallvec::SmallVec;
 
 use crate::error::DecodeError;
 use crate::read::Reader;
@@ -85,18 +87,34 @@ fn low_byte(bytes: &[u8]) -> usize {
         .map_or(bytes.len(), |place| at + place)
 }
 
+/// Bytes as they stand in the key, or unescaped.
+pub(super) enum Bytes<'a> {
+    Plain(&'a [u8]),
+    Unescaped(SmallVec<[u8; 64]>),
+}
+
+impl Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Plain(bytes) => bytes,
+            Bytes::Unescaped(bytes) => bytes,
+        }
+    }
+}
+
 /// Reads a bitstring: its bytes, and how many bits of the last one count.
 #[inline]
-pub(super) fn bits<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, [u8]>, u8), DecodeError> {
+pub(super) fn bits<'a>(reader: &mut Reader<'a>) -> Result<(Bytes<'a>, u8), DecodeError> {
     let plain = reader.take(low_byte(reader.rest()))?;
     if reader.peek() == Some(END) {
         reader.byte()?;
-        return Ok((Cow::Borrowed(plain), 8));
+        return Ok((Bytes::Plain(plain), 8));
     }
-    let mut bytes = Vec::with_capacity(plain.len() + 16);
-    bytes.extend_from_slice(plain);
+    let mut bytes = SmallVec::from_slice(plain);
     let last_bits = escaped(reader, &mut bytes)?;
-    Ok((Cow::Owned(bytes), last_bits))
+    Ok((Bytes::Unescaped(bytes), last_bits))
 }
 
 /// What must follow a run of zeros.
@@ -108,7 +126,7 @@ enum Next {
     Byte,
 }
 
-fn escaped(reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Result<u8, DecodeError> {
+fn escaped(reader: &mut Reader<'_>, bytes: &mut SmallVec<[u8; 64]>) -> Result<u8, DecodeError> {
     let mut next = Next::Any;
     loop {
         let plain = reader.take(low_byte(reader.rest()))?;
@@ -127,7 +145,11 @@ fn escaped(reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Result<u8, DecodeErr
             if !matches!(next, Next::Any | Next::End) {
                 return Err(reader.damaged("what the run of zeros announced"));
             }
-            return if first == END { Ok(8) } else { last_bits(reader, bytes) };
+            return if first == END {
+                Ok(8)
+            } else {
+                last_bits(reader, bytes)
+            };
         }
         let was = std::mem::replace(&mut next, Next::Any);
         let is_byte = matches!(first, ONE | TWO);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::number::{self, Number};
 use super::suffix::{Kind, Suffix};
 use super::{bits, creator, size, tag, text};
@@ -70,18 +72,34 @@ enum Reading<'b, 's> {
 
 /// A compound term whose parts are being read.
 enum Frame<'k> {
-    Tuple { arity: usize, left: usize },
-    Fun { head: FunHead<'k>, module: Cow<'k, str>, left: usize },
-    List { len: usize, tail: bool },
-    Keys { pairs: usize, left: usize, outer_in_map_key: bool },
-    Values { pairs: usize, left: usize },
+    Tuple {
+        arity: usize,
+        left: usize,
+    },
+    Fun {
+        fun: Box<(FunHead<'k>, Cow<'k, str>)>,
+        left: usize,
+    },
+    List {
+        len: usize,
+        tail: bool,
+    },
+    Keys {
+        pairs: usize,
+        left: usize,
+        outer_in_map_key: bool,
+    },
+    Values {
+        pairs: usize,
+        left: usize,
+    },
 }
 
 struct Decoder<'b, 's, 'k, B> {
     builder: &'b mut B,
     reading: Reading<'b, 's>,
     in_map_key: bool,
-    frames: Vec<Frame<'k>>,
+    frames: SmallVec<[Frame<'k>; 6]>,
 }
 
 fn compared<B: Builder>(
@@ -95,7 +113,7 @@ fn compared<B: Builder>(
         builder,
         reading,
         in_map_key: false,
-        frames: Vec::new(),
+        frames: SmallVec::new(),
     };
     loop {
         let before = reader.at();
@@ -205,9 +223,9 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
             Frame::Tuple { arity, .. } => self.builder.tuple(arity),
             Frame::List { len, .. } => self.builder.list(len),
             Frame::Keys { pairs, .. } | Frame::Values { pairs, .. } => self.builder.map(pairs),
-            Frame::Fun { head, module, .. } => self.builder.fun(&FunHead {
-                module: &module,
-                ..head
+            Frame::Fun { fun, .. } => self.builder.fun(&FunHead {
+                module: &fun.1,
+                ..fun.0
             }),
         }
     }
@@ -275,10 +293,14 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
         };
         let zero = match first {
             tag::NEG_ZERO if float != Some(false) && kind.is_none() => Some(-0.0),
-            tag::FLOAT_ZERO if float.is_none() && kind != Some(Kind::Float) => Some(if negative_zero { -0.0 } else { 0.0 }),
+            tag::FLOAT_ZERO if float.is_none() && kind != Some(Kind::Float) => {
+                Some(if negative_zero { -0.0 } else { 0.0 })
+            }
             tag::ZERO if as_float => Some(if negative_zero { -0.0 } else { 0.0 }),
             tag::ZERO => return self.builder.int(0),
-            tag::NEG_BIG..=tag::BIG if negative_zero => return Err(reader.damaged("a suffix that fits its key")),
+            tag::NEG_BIG..=tag::BIG if negative_zero => {
+                return Err(reader.damaged("a suffix that fits its key"));
+            }
             tag::NEG_BIG..=tag::NEG_FRACTION | tag::FRACTION..=tag::BIG => None,
             _ => return Err(reader.damaged("a number")),
         };
@@ -288,6 +310,10 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
         match number::number(reader, first, as_float)? {
             Number::Int(value) if float != Some(true) => self.builder.int(value),
             Number::Big(negative, magnitude) if float != Some(true) => self.builder.big(negative, &magnitude),
+            // The suffix names the floats that have the value of an integer, and only these.
+            Number::Float(value) if kind.is_some() && !number::is_integral(value) => {
+                Err(reader.damaged("a suffix that fits its key"))
+            }
             Number::Float(value) if float != Some(false) => self.builder.float(value),
             _ => Err(reader.damaged("a number of its kind")),
         }
@@ -308,15 +334,15 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
             (Some(Kind::Fun(version)), Reading::WithSuffix(_)) => version,
             _ => return Err(reader.damaged("a suffix that fits its key").into()),
         };
+        let head = FunHead {
+            module: "",
+            old_index,
+            old_uniq,
+            free,
+            version,
+        };
         let frame = Frame::Fun {
-            head: FunHead {
-                module: "",
-                old_index,
-                old_uniq,
-                free,
-                version,
-            },
-            module,
+            fun: Box::new((head, module)),
             left: free as usize,
         };
         self.parts(reader, free as usize, frame)

@@ -76,6 +76,7 @@ struct Encoder<'o, T> {
 }
 
 impl<'o, T: Copy> Encoder<'o, T> {
+    #[inline]
     fn new(out: &'o mut Vec<u8>, form: Form) -> Self {
         Encoder {
             out,
@@ -118,7 +119,8 @@ impl<'o, T: Copy> Encoder<'o, T> {
                 number::put_int(self.out, value);
             }
             View::Bits(data, last_bits) => {
-                bytes = data.len();
+                // Before the copy, which is all of the work.
+                budget.charge(data.len() / 64)?;
                 self.out.push(tag::BITS);
                 bits::put_bits(self.out, data, last_bits);
             }
@@ -165,10 +167,14 @@ impl<'o, T: Copy> Encoder<'o, T> {
                 self.out.extend_from_slice(&id.to_be_bytes());
             }
             View::Reference(creator, words) => {
-                let len = words.iter().rposition(|&word| word != 0).map_or(0, |last| last + 1);
+                let len = words
+                    .iter()
+                    .rposition(|&word| word != 0)
+                    .map_or(0, |last| last + 1);
                 self.out.push(tag::REFERENCE);
                 self.creator(creator);
-                self.out.push(u8::try_from(len).map_err(|_| EncodeError::TooLarge("a reference"))?);
+                self.out
+                    .push(u8::try_from(len).map_err(|_| EncodeError::TooLarge("a reference"))?);
                 for word in words[..len].iter().rev() {
                     self.out.extend_from_slice(&word.to_be_bytes());
                 }
@@ -259,7 +265,12 @@ impl<'o, T: Copy> Encoder<'o, T> {
         }
     }
 
-    fn begin_map<S: Source<Term = T>>(&mut self, source: &mut S, term: T, size: usize) -> Result<(), EncodeError> {
+    fn begin_map<S: Source<Term = T>>(
+        &mut self,
+        source: &mut S,
+        term: T,
+        size: usize,
+    ) -> Result<(), EncodeError> {
         self.out.push(tag::MAP);
         put_size(self.out, size as u64);
         let mut pairs = Vec::with_capacity(size);

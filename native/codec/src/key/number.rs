@@ -30,7 +30,10 @@ pub(super) fn put_int(out: &mut Vec<u8>, value: i64) {
 
 /// Appends an integer by its magnitude, little-endian.
 pub(super) fn put_big(out: &mut Vec<u8>, negative: bool, magnitude: &[u8]) {
-    let len = magnitude.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let len = magnitude
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
     let magnitude = &magnitude[..len];
     if len <= 8 {
         let mut bytes = [0; 8];
@@ -84,7 +87,11 @@ pub(super) fn put_float(out: &mut Vec<u8>, value: f64, marked: bool) {
     };
     if exponent < 0 {
         let flip = if negative { 0xFF } else { 0 };
-        out.push(if negative { tag::NEG_FRACTION } else { tag::FRACTION });
+        out.push(if negative {
+            tag::NEG_FRACTION
+        } else {
+            tag::FRACTION
+        });
         let [high, low] = ((exponent - MIN_EXPONENT).cast_unsigned() as u16).to_be_bytes();
         out.extend_from_slice(&[high ^ flip, low ^ flip]);
         put_fraction(out, flip, fraction, marked);
@@ -97,7 +104,11 @@ pub(super) fn put_float(out: &mut Vec<u8>, value: f64, marked: bool) {
 }
 
 fn put_long_head(out: &mut Vec<u8>, negative: bool, exponent: u32) -> u8 {
-    let (tag, flip) = if negative { (tag::NEG_BIG, 0xFF) } else { (tag::BIG, 0) };
+    let (tag, flip) = if negative {
+        (tag::NEG_BIG, 0xFF)
+    } else {
+        (tag::BIG, 0)
+    };
     out.push(tag);
     out.extend_from_slice(&exponent.to_be_bytes().map(|byte| byte ^ flip));
     flip
@@ -191,7 +202,12 @@ pub(super) fn number(reader: &mut Reader<'_>, first: u8, as_float: bool) -> Resu
             return float(reader, negative, exponent, fraction).map(Number::Float);
         }
         if exponent < 64 {
-            let magnitude = 1 << exponent | if exponent == 0 { 0 } else { fraction >> (64 - exponent) };
+            let magnitude = 1 << exponent
+                | if exponent == 0 {
+                    0
+                } else {
+                    fraction >> (64 - exponent)
+                };
             return Ok(int(negative, magnitude));
         }
     } else if marked || as_float || exponent < 64 {

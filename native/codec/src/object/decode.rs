@@ -1,5 +1,7 @@
 //! From the bytes of an object to terms.
 
+use smallvec::SmallVec;
+
 use super::edit::{self, element};
 use super::{creator, tag};
 use crate::budget::Budget;
@@ -18,7 +20,7 @@ pub fn decode<B: Builder>(
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
     let arity = edit::head(&mut reader, keypos)?;
-    let mut frames = Vec::new();
+    let mut frames = SmallVec::new();
     for _ in 1..keypos {
         term(&mut reader, builder, &mut frames, budget)?;
     }
@@ -41,22 +43,42 @@ pub fn decode_element<B: Builder>(
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
     let range = element(bytes, keypos, pos, budget)?;
-    term(&mut Reader::new(&bytes[range]), builder, &mut Vec::new(), budget)
+    term(
+        &mut Reader::new(&bytes[range]),
+        builder,
+        &mut SmallVec::new(),
+        budget,
+    )
 }
 
 /// A compound term whose parts are being read.
 enum Frame<'a> {
-    Tuple { arity: usize, left: usize },
+    Tuple {
+        arity: usize,
+        left: usize,
+    },
     /// The tail is one of what is left; a proper list's is not stored.
-    List { len: usize, left: usize, proper: bool },
-    Map { pairs: usize, left: usize },
-    Fun { head: FunHead<'a>, left: usize },
+    List {
+        len: usize,
+        left: usize,
+        proper: bool,
+    },
+    Map {
+        pairs: usize,
+        left: usize,
+    },
+    Fun {
+        head: Box<FunHead<'a>>,
+        left: usize,
+    },
 }
+
+type Frames<'a> = SmallVec<[Frame<'a>; 6]>;
 
 fn term<'a, B: Builder>(
     reader: &mut Reader<'a>,
     builder: &mut B,
-    frames: &mut Vec<Frame<'a>>,
+    frames: &mut Frames<'a>,
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
     loop {
@@ -81,7 +103,7 @@ fn term<'a, B: Builder>(
 
 /// Builds what the term just read completes. Says whether no compound term is open any more.
 #[inline]
-fn finish<B: Builder>(builder: &mut B, frames: &mut Vec<Frame<'_>>) -> Result<bool, DecodeError> {
+fn finish<B: Builder>(builder: &mut B, frames: &mut Frames<'_>) -> Result<bool, DecodeError> {
     while let Some(frame) = frames.last_mut() {
         let (Frame::Tuple { left, .. }
         | Frame::List { left, .. }
@@ -201,7 +223,9 @@ fn rare<'a, B: Builder>(
             let len = reader.count(1)?;
             let bytes = reader.take(len)?;
             match bytes.last() {
-                Some(last) if matches!(last_bits, 1..8) && last << last_bits == 0 => builder.bits(bytes, last_bits)?,
+                Some(last) if matches!(last_bits, 1..8) && last << last_bits == 0 => {
+                    builder.bits(bytes, last_bits)?;
+                }
                 _ => return Err(reader.damaged("the bits of the last byte")),
             }
         }
@@ -241,13 +265,13 @@ fn rare<'a, B: Builder>(
             let old_uniq = edit::whole_int(reader)?;
             let left = reader.count(1)?;
             let free = u32::try_from(left).map_err(|_| reader.damaged("the size of an environment"))?;
-            let head = FunHead {
+            let head = Box::new(FunHead {
                 module,
                 old_index,
                 old_uniq,
                 free,
                 version,
-            };
+            });
             return Ok(Some((left, Frame::Fun { head, left })));
         }
         _ => return Err(reader.damaged("the tag of a term")),

@@ -14,7 +14,12 @@ pub fn arity(bytes: &[u8]) -> Result<usize, DecodeError> {
 
 /// The bytes of the element at `pos` (from 1). The key's element has none: [`DecodeError::NoElement`], as beyond the arity.
 /// Costs time linear in what stands before it and in it.
-pub fn element(bytes: &[u8], keypos: usize, pos: usize, budget: &mut Budget) -> Result<Range<usize>, DecodeError> {
+pub fn element(
+    bytes: &[u8],
+    keypos: usize,
+    pos: usize,
+    budget: &mut Budget,
+) -> Result<Range<usize>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let arity = head(&mut reader, keypos)?;
     if pos == 0 || pos == keypos || pos > arity {
@@ -67,7 +72,7 @@ pub fn as_int(element: &[u8]) -> Option<i64> {
 #[inline]
 pub fn put_int(out: &mut Vec<u8>, value: i64) {
     if (0..64).contains(&value) {
-        out.push(value as u8);
+        out.push(value.cast_unsigned() as u8);
     } else if let Ok(value) = i8::try_from(value) {
         out.push(tag::INT_1);
         out.extend_from_slice(&value.to_le_bytes());
@@ -99,7 +104,11 @@ pub(super) fn int(reader: &mut Reader<'_>, first: u8) -> Result<i64, DecodeError
         ..tag::SHORT_BINARY => return Ok(i64::from(first)),
         tag::INT_1 => {
             let value = i64::from(i8::from_le_bytes(reader.array()?));
-            if (0..64).contains(&value) { None } else { Some(value) }
+            if (0..64).contains(&value) {
+                None
+            } else {
+                Some(value)
+            }
         }
         tag::INT_2 => {
             let value = i16::from_le_bytes(reader.array()?);
@@ -201,4 +210,3 @@ fn pass_creator(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         _ => Err(reader.damaged("a creator")),
     }
 }
-

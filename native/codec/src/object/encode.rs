@@ -33,7 +33,7 @@ pub fn encode<S: Source>(
     source.elements(tuple, |element| todo.push(element))?;
     todo.remove(keypos - 1);
     todo.reverse();
-    terms(source, todo, out, budget)
+    terms(source, &mut todo, out, budget)
 }
 
 /// Appends one element, as [`replace`](super::replace) takes it.
@@ -43,12 +43,12 @@ pub fn encode_element<S: Source>(
     out: &mut Vec<u8>,
     budget: &mut Budget,
 ) -> Result<(), EncodeError> {
-    terms(source, Todo::from_slice(&[term]), out, budget)
+    terms(source, &mut Todo::from_slice(&[term]), out, budget)
 }
 
 fn terms<S: Source>(
     source: &mut S,
-    mut todo: Todo<S::Term>,
+    todo: &mut Todo<S::Term>,
     out: &mut Vec<u8>,
     budget: &mut Budget,
 ) -> Result<(), EncodeError> {
@@ -57,7 +57,8 @@ fn terms<S: Source>(
         match source.view(term)? {
             View::Int(value) => put_int(out, value),
             View::Bits(data, last_bits) => {
-                bytes = data.len();
+                // Before the copy, which is all of the work.
+                budget.charge(data.len() / 64)?;
                 put_bits(out, data, last_bits);
             }
             View::Atom(text) => put_short(out, tag::SHORT_ATOM, 32, tag::ATOM, text.as_bytes()),
@@ -69,15 +70,15 @@ fn terms<S: Source>(
                     out.push(tag::TUPLE);
                     put_varint(out, arity as u64);
                 }
-                push_elements(source, term, &mut todo)?;
+                push_elements(source, term, todo)?;
             }
             View::Nil => out.push(tag::NIL),
-            View::Cons(..) => list(source, term, &mut todo, out, budget)?,
+            View::Cons(..) => list(source, term, todo, out, budget)?,
             View::Map(size) => {
                 budget.charge_term(size * 64)?;
                 out.push(tag::MAP);
                 put_varint(out, size as u64);
-                map(source, term, size, &mut todo, budget)?;
+                map(source, term, size, todo, budget)?;
             }
             View::Float(value) => {
                 out.push(tag::FLOAT);
@@ -99,7 +100,10 @@ fn terms<S: Source>(
                 out.extend_from_slice(&id.to_le_bytes());
             }
             View::Reference(creator, words) => {
-                let len = words.iter().rposition(|&word| word != 0).map_or(0, |last| last + 1);
+                let len = words
+                    .iter()
+                    .rposition(|&word| word != 0)
+                    .map_or(0, |last| last + 1);
                 out.push(tag::REFERENCE);
                 put_creator(out, creator);
                 out.push(u8::try_from(len).map_err(|_| EncodeError::TooLarge("a reference"))?);
@@ -119,7 +123,7 @@ fn terms<S: Source>(
             }
             View::Fun(head) => {
                 put_fun(out, &head);
-                push_elements(source, term, &mut todo)?;
+                push_elements(source, term, todo)?;
             }
         }
         budget.charge_term(bytes)?;
@@ -127,7 +131,11 @@ fn terms<S: Source>(
     Ok(())
 }
 
-fn push_elements<S: Source>(source: &mut S, term: S::Term, todo: &mut Todo<S::Term>) -> Result<(), EncodeError> {
+fn push_elements<S: Source>(
+    source: &mut S,
+    term: S::Term,
+    todo: &mut Todo<S::Term>,
+) -> Result<(), EncodeError> {
     let first = todo.len();
     source.elements(term, |element| todo.push(element))?;
     todo[first..].reverse();
@@ -185,7 +193,7 @@ fn map<S: Source>(
     source.pairs(map, |key, value| pairs.push((key, value)))?;
     let mut order: SmallVec<[usize; 8]> = (0..pairs.len()).collect();
     if pairs.len() > 1 {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(size * 16);
         let mut ends: SmallVec<[usize; 8]> = SmallVec::with_capacity(size);
         for (key, _) in &pairs {
             encode_map_key(source, *key, &mut bytes, budget)?;
@@ -225,7 +233,10 @@ fn put_bits(out: &mut Vec<u8>, bytes: &[u8], last_bits: u8) {
 }
 
 fn put_big(out: &mut Vec<u8>, negative: bool, magnitude: &[u8]) {
-    let len = magnitude.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let len = magnitude
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
     if len <= 8 {
         let mut bytes = [0; 8];
         bytes[..len].copy_from_slice(&magnitude[..len]);

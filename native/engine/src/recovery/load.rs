@@ -40,9 +40,7 @@ impl Opening<'_> {
     pub(super) fn open_segment(&self, segment: &Segment) -> Result<(Arc<dyn File>, u64)> {
         let path = &segment.path();
         let file = self.storage.open(path, false).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing {
-                path: path.to_path_buf(),
-            },
+            std::io::ErrorKind::NotFound => Error::Missing { path: path.clone() },
             _ => Error::io("open", path, e),
         })?;
         let len = file.len().map_err(|e| Error::io("read", path, e))?;
@@ -51,12 +49,12 @@ impl Opening<'_> {
             .map_err(|e| Error::io("read", path, e))?;
         check_header(&header, segment.id, self.manifest.table).map_err(|bad| match bad {
             BadHeader::Newer(version) => Error::NewerVersion {
-                path: path.to_path_buf(),
+                path: path.clone(),
                 version,
                 supported: crate::format::VERSION,
             },
             BadHeader::Wrong(what) => Error::Damaged {
-                path: path.to_path_buf(),
+                path: path.clone(),
                 offset: 0,
                 what,
             },

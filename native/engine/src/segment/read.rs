@@ -39,6 +39,9 @@ pub fn read_put<'b>(
     if len < MIN_LEN {
         return Err(damaged("the record is too short"));
     }
+    if wait == Wait::Never && len > MAX_NOWAIT_LEN {
+        return Err(Error::WouldBlock);
+    }
     buf.resize(len, 0);
     read(handle, segment, offset, wait, buf)?;
     let frame = Frame::parse(buf).map_err(|bad| damaged(explain(bad)))?;
@@ -74,7 +77,6 @@ fn frame_len(
 
 fn read(handle: &Handle, segment: &Segment, offset: u32, wait: Wait, buf: &mut [u8]) -> Result<()> {
     let done = match wait {
-        Wait::Never if buf.len() > MAX_NOWAIT_LEN => return Err(Error::WouldBlock),
         Wait::Never => handle.0.read_at_nowait(buf, u64::from(offset)),
         Wait::May => handle.0.read_at(buf, u64::from(offset)),
     };

@@ -134,6 +134,11 @@ impl Table {
         *self.inner.lock.lock() = None;
     }
 
+    /// The highest sequence number given. Never touches the disk.
+    pub fn seq(&self) -> u64 {
+        self.inner.log.last_seq()
+    }
+
     /// Number of objects. Never touches the disk.
     pub fn len(&self) -> u64 {
         self.inner.keydir.load().len()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bets_engine::table::Commit;
 use parking_lot::Mutex;
-use rustler::{Atom, Encoder, LocalPid, OwnedEnv, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, LocalPid, OwnedEnv, ResourceArc, Term};
 
 use super::boolean;
 use crate::access::{self, Need};
@@ -19,7 +19,7 @@ use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 use crate::temporary;
 
-use super::open::decode_heir;
+use super::open::{decode_heir, path};
 
 /// The table of the call's first argument, for callers that may change it; a failed one only if `failed` allows.
 fn arc(call: &Call<'_>, failed: bool) -> Result<ResourceArc<TableResource>, Fail> {
@@ -75,14 +75,37 @@ pub fn sync<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `rename(Tab, Name) -> NameOrIdentifier`.
+/// `rename(Tab, Name) -> NameOrIdentifier | {move, Identifier}`: the latter if the directory has to move too, by [`relocate`].
 pub fn rename<'a>(call: &Call<'a>) -> Outcome<'a> {
     let table = arc(call, false)?;
     let name = Atom::from_term(call.arg(1)).map_err(|_| Fail::none())?;
-    if registry::rename(call.env, &table, name) {
-        Ok(table.handle(call.env))
+    if !table.options.named {
+        table.set_name(name);
+        return Ok(table.identifier(call.env));
+    }
+    let renaming = registry::begin_renaming(call.env, &table, name).ok_or_else(Fail::none)?;
+    if table.options.default_dir {
+        return Ok((atoms::r#move(), table.identifier(call.env)).encode(call.env));
+    }
+    if renaming.finish(None) {
+        Ok(name.to_term(call.env))
     } else {
-        Err(Fail::none())
+        Err(Fail::id())
+    }
+}
+
+/// `relocate(Tab, Name, NameUtf8, Dir) -> Name`: renames a table and moves its directory.
+pub fn relocate<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let table = arc(call, false)?;
+    let name = Atom::from_term(call.arg(1)).map_err(|_| Fail::none())?;
+    let name_utf8: Binary<'_> = call.arg(2).decode().map_err(|_| Fail::none())?;
+    let dir = path(call.arg(3))?;
+    let renaming = registry::begin_renaming(call.env, &table, name).ok_or_else(Fail::none)?;
+    table.table.rename(&dir, name_utf8.as_slice())?;
+    if renaming.finish(Some(dir)) {
+        Ok(name.to_term(call.env))
+    } else {
+        Err(Fail::id())
     }
 }
 

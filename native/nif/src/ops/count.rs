@@ -39,7 +39,7 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
                     let mut counter = Counter {
                         env: call.env,
                         edit: Edit::new(table.layout, bytes)?,
-                        keypos: table.keypos() as i64,
+                        keypos: table.keypos(),
                         budget: &mut budget,
                     };
                     let result = counter.all(call.arg(2))?;
@@ -66,7 +66,7 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
 struct Counter<'a, 'b, 'c> {
     env: Env<'a>,
     edit: Edit<'b>,
-    keypos: i64,
+    keypos: usize,
     budget: &'c mut Budget,
 }
 
@@ -110,17 +110,21 @@ impl<'a> Counter<'a, '_, '_> {
         }
     }
 
-    fn add(&mut self, position: i64, increment: &Integer, limit: Option<(Integer, Integer)>) -> Outcome<'a> {
+    fn add(
+        &mut self,
+        position: usize,
+        increment: &Integer,
+        limit: Option<(Integer, Integer)>,
+    ) -> Outcome<'a> {
         if position == self.keypos {
             return Err(Fail::Badarg(atoms::keypos()));
         }
-        let place = self
-            .edit
-            .place(position)
-            .ok_or_else(|| Fail::Badarg(atoms::position()))?;
+        if !self.edit.has(position) {
+            return Err(Fail::Badarg(atoms::position()));
+        }
         let old = self
             .edit
-            .integer(self.env, place, self.budget)?
+            .integer(self.env, position, self.budget)?
             .ok_or_else(Fail::none)?;
         let sum = old.plus(increment);
         let result = match limit {
@@ -128,7 +132,7 @@ impl<'a> Counter<'a, '_, '_> {
             _ => sum,
         };
         let term = result.encode(self.env).ok_or_else(Fail::none)?;
-        self.edit.set_integer(self.env, place, result, self.budget)?;
+        self.edit.set_integer(self.env, position, result, self.budget)?;
         Ok(term)
     }
 }

@@ -6,6 +6,7 @@ use super::{boolean, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
+use crate::codec::stored_key;
 use crate::error::Fail;
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
@@ -63,7 +64,7 @@ pub fn lookup_element<'a>(call: &Call<'a>) -> Outcome<'a> {
                 .get(key, call.wait(), |found| {
                     let mut budget = call.budget();
                     if position == table.keypos() {
-                        table.layout.stored_key(call.arg(1), found, &mut budget)
+                        stored_key(call.arg(1), found, &mut budget)
                     } else {
                         table
                             .layout

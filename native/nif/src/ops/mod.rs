@@ -48,6 +48,7 @@ nif! {
     give_away/3 on NORMAL => administer::give_away;
     set_options/2 on NORMAL => administer::set_options;
     await_durable/3 on NORMAL => administer::await_durable;
+    relocate/4 on DIRTY_IO => administer::relocate;
     open/4 on DIRTY_IO => open::open;
     close/1 on DIRTY_IO => administer::close;
     delete/1 on DIRTY_IO => administer::delete;
@@ -59,6 +60,7 @@ nif! {
 #[cfg(feature = "testing")]
 nif! {
     test_panic/1 on NORMAL => administer::test_panic;
+    test_watch/0 on NORMAL => crate::watch::test_watch;
 }
 
 /// The key of an object, or `badarg` if it is no tuple or too short to have one.

@@ -72,14 +72,21 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
     Ok((atoms::ok(), arc.handle(env)).encode(env))
 }
 
+/// What `bets_dir` writes before a hash, and nowhere else.
+const HASH_MARK: &str = "==";
+
 /// The equality of a table that was opened, if it can be used here.
 fn usable(table: &Table, options: &Options, name_utf8: &[u8]) -> Result<Equality, Fail> {
     let meta = table.meta();
     if meta.kind != TableKind::Set {
         return Err(Fail::UnsupportedType(meta.kind));
     }
-    if options.default_dir && meta.name != name_utf8 {
-        return Err(Fail::NameMismatch(table.dir().to_path_buf()));
+    // A directory with a hash in its name might be another name's. Any other one is the name's for sure, and may have an older
+    // name stored if a renaming was cut short by a crash.
+    let dir = table.dir();
+    let hashed = options.default_dir && dir.to_string_lossy().contains(HASH_MARK);
+    if hashed && meta.name != name_utf8 {
+        return Err(Fail::NameMismatch(dir));
     }
     Equality::from_u8(meta.equality).ok_or(Fail::Undecodable)
 }
@@ -104,7 +111,8 @@ pub fn decode_heir(term: Term<'_>) -> Result<Option<Heir>, Fail> {
     }
 }
 
-fn path(term: Term<'_>) -> Result<PathBuf, Fail> {
+/// A path from its bytes.
+pub fn path(term: Term<'_>) -> Result<PathBuf, Fail> {
     let bytes: Binary<'_> = term.decode().map_err(|_| Fail::none())?;
     Ok(Path::new(OsStr::from_bytes(bytes.as_slice())).to_path_buf())
 }

@@ -105,7 +105,7 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
             Err(_) => Cursor::default(),
         };
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
-        let version = table.table.stats().seq;
+        let version = table.table.seq();
         let mut step = Step {
             table,
             objects: Term::list_new_empty(call.env),
@@ -171,6 +171,6 @@ impl Step<'_, '_> {
 /// `version(Tab) -> integer()`: changes with every write.
 pub fn version<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        Ok(table.table.stats().seq.encode(call.env))
+        Ok(table.table.seq().encode(call.env))
     })
 }

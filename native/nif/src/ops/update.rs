@@ -91,18 +91,21 @@ fn replace(edit: &mut Edit<'_>, spec: Term<'_>, keypos: usize, budget: &mut Budg
         return Err(Fail::none());
     };
     let position = position_of(spec, position)?;
-    if position == keypos as i64 {
+    if position == keypos {
         return Err(Fail::Badarg(atoms::keypos()));
     }
-    let place = edit.place(position).ok_or_else(Fail::none)?;
-    edit.set(place, element(spec.get_env(), value), budget)
+    if !edit.has(position) {
+        return Err(Fail::none());
+    }
+    edit.set(position, element(spec.get_env(), value), budget)
 }
 
-/// A position as `ets` reads it: any one-word integer.
-pub fn position_of(tuple: Term<'_>, word: Word) -> Result<i64, Fail> {
+/// A position as `ets` reads it: any one-word integer. One that no element has, because it is not positive, is given as 0.
+pub fn position_of(tuple: Term<'_>, word: Word) -> Result<usize, Fail> {
     element(tuple.get_env(), word)
         .decode::<i64>()
         .ok()
         .filter(|position| (-POSITION_MAX - 1..=POSITION_MAX).contains(position))
+        .map(|position| usize::try_from(position).unwrap_or(0))
         .ok_or_else(Fail::none)
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 
 use bets_codec::etf::{self, Leaf};
 use bets_codec::{DecodeError, EncodeError};
@@ -12,36 +13,53 @@ use rustler::sys::{
 
 use super::external::{self, External};
 
-/// Appends an atom's text to `text`.
-pub(super) fn push_text(env: *mut ErlNifEnv, atom: ErlNifTerm, text: &mut String) -> Result<(), EncodeError> {
-    // 255 characters of Latin-1 and the zero that the VM puts behind them.
-    let mut latin1 = [0u8; 256];
-    // SAFETY: the VM writes at most as many bytes as it is told, and says how many.
-    let written = unsafe {
-        enif_get_atom(
-            env,
-            atom,
-            latin1.as_mut_ptr().cast::<c_char>(),
-            latin1.len() as u32,
-            ErlNifCharEncoding::ERL_NIF_LATIN1,
-        )
-    };
-    if let Some(len) = usize::try_from(written)
-        .ok()
-        .and_then(|written| written.checked_sub(1))
-    {
-        match str::from_utf8(&latin1[..len]) {
-            Ok(ascii) if ascii.is_ascii() => text.push_str(ascii),
-            _ => text.extend(latin1[..len].iter().map(|&byte| char::from(byte))),
+/// Room for the text of an atom: 255 characters of Latin-1 and the zero that the VM puts behind them.
+pub(super) struct Text {
+    latin1: [MaybeUninit<u8>; 256],
+    wide: String,
+}
+
+impl Text {
+    #[inline]
+    pub(super) const fn new() -> Self {
+        Text {
+            latin1: [MaybeUninit::uninit(); 256],
+            wide: String::new(),
         }
-        return Ok(());
     }
-    match etf::leaf(External::of(env, atom)?.bytes())? {
-        Leaf::Atom(wide) => {
-            text.push_str(&wide);
-            Ok(())
+
+    /// An atom's text.
+    #[inline]
+    pub(super) fn of(&mut self, env: *mut ErlNifEnv, atom: ErlNifTerm) -> Result<&str, EncodeError> {
+        // SAFETY: the VM writes at most as many bytes as it is told, and says how many.
+        let written = unsafe {
+            let room = self.latin1.as_mut_ptr().cast::<c_char>();
+            enif_get_atom(env, atom, room, 256, ErlNifCharEncoding::ERL_NIF_LATIN1)
+        };
+        if written > 0 {
+            // SAFETY: the VM wrote that many bytes, a zero among them that is not of the text.
+            let latin1 = unsafe {
+                std::slice::from_raw_parts(
+                    self.latin1.as_ptr().cast::<u8>(),
+                    written.unsigned_abs() as usize - 1,
+                )
+            };
+            if latin1.is_ascii() {
+                // SAFETY: ASCII is UTF-8.
+                return Ok(unsafe { str::from_utf8_unchecked(latin1) });
+            }
+            self.wide.clear();
+            self.wide.extend(latin1.iter().map(|&byte| char::from(byte)));
+            return Ok(&self.wide);
         }
-        _ => Err(EncodeError::Unreadable("an atom without a text")),
+        match etf::leaf(External::of(env, atom)?.bytes())? {
+            Leaf::Atom(wide) => {
+                self.wide.clear();
+                self.wide.push_str(&wide);
+                Ok(&self.wide)
+            }
+            _ => Err(EncodeError::Unreadable("an atom without a text")),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Terms of the VM, made.
 #![expect(unsafe_code, reason = "the VM's C interface")]
 
-use bets_codec::incarnation::Home;
 use bets_codec::{Builder, Creator, DecodeError, FunHead, etf};
 use rustler::sys::{
     ErlNifEnv, ErlNifTerm, enif_make_double, enif_make_list_cell, enif_make_list_from_array, enif_make_long,
@@ -26,6 +25,7 @@ pub(super) struct BeamBuilder<'a> {
 }
 
 impl<'a> BeamBuilder<'a> {
+    #[inline]
     pub(super) fn new(env: Env<'a>, limited: bool) -> Self {
         BeamBuilder {
             env,
@@ -36,13 +36,12 @@ impl<'a> BeamBuilder<'a> {
     }
 
     /// Pushes a term that was made elsewhere.
-    pub(super) fn push(&mut self, term: Term<'a>) -> Result<(), DecodeError> {
+    pub(super) fn push(&mut self, term: Term<'a>) {
         self.stack.push(term.as_c_arg());
-        Ok(())
     }
 
     /// The term that was made.
-    pub(super) fn finish(mut self) -> Result<Term<'a>, DecodeError> {
+    pub(super) fn finish(&mut self) -> Result<Term<'a>, DecodeError> {
         let term = self.pop()?;
         // SAFETY: everything on the stack belongs to the environment.
         Ok(unsafe { Term::new(self.env, term) })
@@ -71,13 +70,20 @@ impl<'a> BeamBuilder<'a> {
         creator: Creator<'_>,
         put: impl FnOnce(&mut Vec<u8>, (&str, u32)),
     ) -> Result<(), DecodeError> {
-        let home = self.home()?;
-        let made = incarnations().name(creator, &home);
-        self.external(|bytes| put(bytes, made))
+        if let Some(made) = incarnations().foreign_name(creator) {
+            return self.external(|bytes| put(bytes, made));
+        }
+        let bytes = self.at_home(|bytes, made| put(bytes, made))?;
+        self.stack.push(external::make(self.raw, &bytes)?);
+        Ok(())
     }
 
-    fn home(&self) -> Result<Home, DecodeError> {
-        external::home(self.raw).map_err(|_| DecodeError::Unmakeable("the node's own name is not known"))
+    /// An external format that names this VM.
+    fn at_home(&self, put: impl FnOnce(&mut Vec<u8>, (&str, u32))) -> Result<Vec<u8>, DecodeError> {
+        let mut bytes = vec![etf::VERSION];
+        external::with_home(self.raw, |home| put(&mut bytes, (&home.name, home.creation)))
+            .map_err(|_| DecodeError::Unmakeable("the node's own name is not known"))?;
+        Ok(bytes)
     }
 }
 
@@ -161,8 +167,9 @@ impl Builder for BeamBuilder<'_> {
             free.push(external.bytes()[1..].to_vec());
         }
         self.stack.truncate(start);
-        let home = self.home()?;
-        self.external(|bytes| etf::put_fun(bytes, (&home.name, home.creation), head, &free))
+        let bytes = self.at_home(|bytes, made| etf::put_fun(bytes, made, head, &free))?;
+        self.stack.push(external::make(self.raw, &bytes)?);
+        Ok(())
     }
 
     #[inline]

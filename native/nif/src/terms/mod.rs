@@ -70,7 +70,11 @@ pub fn decode_object<'a>(
     budget: &mut Budget,
 ) -> Result<Term<'a>, DecodeError> {
     let mut builder = BeamBuilder::new(env, budget.is_limited());
-    object::decode(bytes, keypos, &mut builder, |builder| builder.push(key), budget)?;
+    let push_key = |builder: &mut BeamBuilder<'a>| {
+        builder.push(key);
+        Ok(())
+    };
+    object::decode(bytes, keypos, &mut builder, push_key, budget)?;
     builder.finish()
 }
 

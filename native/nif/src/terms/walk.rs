@@ -11,8 +11,8 @@ use rustler::Env;
 use rustler::sys::{
     ErlNifEnv, ErlNifMapIteratorEntry, ErlNifTerm, ErlNifTermType, c_int, enif_compare, enif_get_double,
     enif_get_list_cell, enif_get_local_pid, enif_get_local_port, enif_get_long, enif_get_map_size,
-    enif_get_tuple, enif_get_ulong, enif_inspect_binary, enif_map_iterator_create, enif_map_iterator_destroy,
-    enif_map_iterator_get_pair, enif_map_iterator_next, enif_term_type,
+    enif_get_tuple, enif_get_ulong, enif_inspect_binary, enif_make_double, enif_map_iterator_create,
+    enif_map_iterator_destroy, enif_map_iterator_get_pair, enif_map_iterator_next, enif_term_type,
 };
 
 use super::external::{self, External};
@@ -24,6 +24,7 @@ pub(super) struct BeamSource<'a> {
     /// Whether the caller must not be held up.
     limited: bool,
     /// What the last view borrows.
+    atom: atoms::Text,
     text: String,
     more_text: String,
     words: Vec<u32>,
@@ -35,10 +36,12 @@ pub(super) struct BeamSource<'a> {
 }
 
 impl<'a> BeamSource<'a> {
+    #[inline]
     pub(super) fn new(env: Env<'a>, limited: bool) -> Self {
         BeamSource {
             env: env.as_c_arg(),
             limited,
+            atom: atoms::Text::new(),
             text: String::new(),
             more_text: String::new(),
             words: Vec::new(),
@@ -64,26 +67,20 @@ impl<'a> BeamSource<'a> {
                 });
             }
         }
-        if self.limited && self.is_huge(term)? {
+        if self.limited && self.is_huge(term) {
             return Err(EncodeError::Budget);
         }
         self.external(term)
     }
 
-    /// Whether an integer has more than 64 bytes.
-    fn is_huge(&self, term: ErlNifTerm) -> Result<bool, EncodeError> {
-        for negative in [false, true] {
-            let mut bound = vec![etf::VERSION];
-            etf::put_big(&mut bound, negative, &[0xFF; 64]);
-            let bound =
-                external::make(self.env, &bound).map_err(|_| EncodeError::Unreadable("an integer"))?;
-            // SAFETY: both are terms of this environment.
-            let order = unsafe { enif_compare(term, bound) };
-            if if negative { order < 0 } else { order > 0 } {
-                return Ok(true);
-            }
+    /// Whether an integer has more than about a thousand bits.
+    fn is_huge(&self, term: ErlNifTerm) -> bool {
+        const BOUND: f64 = 1.0e300;
+        // SAFETY: all are terms of this environment.
+        unsafe {
+            enif_compare(term, enif_make_double(self.env, BOUND)) > 0
+                || enif_compare(term, enif_make_double(self.env, -BOUND)) < 0
         }
-        Ok(false)
     }
 
     fn bitstring(&mut self, term: ErlNifTerm) -> Result<View<'_, ErlNifTerm>, EncodeError> {
@@ -151,8 +148,8 @@ impl<'a> BeamSource<'a> {
                 let Made { name, creation } = made;
                 set(&mut self.text, &name);
                 self.words = words;
-                let home = external::home(env)?;
-                let creator = incarnations().creator(&self.text, creation, &home);
+                let creator =
+                    external::with_home(env, |home| incarnations().creator(&self.text, creation, home))?;
                 Ok(View::Reference(creator, &self.words))
             }
             Leaf::Export {
@@ -227,11 +224,7 @@ impl Source for BeamSource<'_> {
         match unsafe { enif_term_type(self.env, term) } {
             Type::ERL_NIF_TERM_TYPE_BITSTRING => self.bitstring(term),
             Type::ERL_NIF_TERM_TYPE_INTEGER => self.integer(term),
-            Type::ERL_NIF_TERM_TYPE_ATOM => {
-                self.text.clear();
-                atoms::push_text(self.env, term, &mut self.text)?;
-                Ok(View::Atom(&self.text))
-            }
+            Type::ERL_NIF_TERM_TYPE_ATOM => Ok(View::Atom(self.atom.of(self.env, term)?)),
             Type::ERL_NIF_TERM_TYPE_TUPLE => Ok(View::Tuple(self.tuple(term).len())),
             Type::ERL_NIF_TERM_TYPE_LIST => {
                 let (mut head, mut tail) = (term, term);
@@ -255,20 +248,18 @@ impl Source for BeamSource<'_> {
             | Type::ERL_NIF_TERM_TYPE_PORT
             | Type::ERL_NIF_TERM_TYPE_REFERENCE => self.external(term),
             Type::ERL_NIF_TERM_TYPE_FUN => self.unbounded(term),
-            _ => Err(EncodeError::Unreadable("a term of a type not known here")),
+            Type::ERL_NIF_TERM_TYPE__MISSING_DEFAULT_CASE__READ_THE_MANUAL => {
+                Err(EncodeError::Unreadable("a term of a type not known here"))
+            }
         }
     }
 
     #[inline]
     fn elements(&mut self, term: ErlNifTerm, mut each: impl FnMut(ErlNifTerm)) -> Result<(), EncodeError> {
-        // SAFETY: the term belongs to the environment.
-        if matches!(
-            unsafe { enif_term_type(self.env, term) },
-            ErlNifTermType::ERL_NIF_TERM_TYPE_FUN
-        ) {
-            self.free.drain(..).for_each(each);
-        } else {
+        if self.free.is_empty() {
             self.tuple(term).iter().for_each(|&element| each(element));
+        } else {
+            self.free.drain(..).for_each(each);
         }
         Ok(())
     }

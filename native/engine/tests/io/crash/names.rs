@@ -130,8 +130,8 @@ fn a_rename_between_directories_is_whole_and_durable_with_either() {
         let point = sim.crash_point(sim.ops());
         for plan in point.plans(SEEDS) {
             let image = point.image(&plan);
-            let id = |path| image.stat(Path::new(path)).unwrap().map(|stat| stat.id);
-            let moved = sim.stat(Path::new("/b/f")).unwrap().map(|stat| stat.id);
+            let id = |path| image.stat(Path::new(path)).unwrap().map(|stat| stat.id.1);
+            let moved = sim.stat(Path::new("/b/f")).unwrap().map(|stat| stat.id.1);
             let (old, new) = (id("/a/f") == moved, id("/b/f") == moved);
             assert!(old != new, "{synced:?} {plan:?}");
             assert!(new || synced.is_none(), "{synced:?} {plan:?}");

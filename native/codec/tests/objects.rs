@@ -1,0 +1,161 @@
+//! Objects return as they were, are canonical, can be changed as bytes, and are never trusted.
+
+#![allow(clippy::unwrap_used, reason = "a failed check")]
+
+mod common;
+
+use bets_codec::{Budget, DecodeError, Equality, object};
+use common::{Mode, Stack, Term, decode_object, encode_element, encode_object, term};
+use proptest::prelude::*;
+
+fn key() -> Term {
+    Term::Atom("key".into())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn objects_return_as_they_were(before in prop::collection::vec(term(), 0..3), after in prop::collection::vec(term(), 0..3)) {
+        let keypos = before.len() + 1;
+        let elements = [before, vec![key()], after].concat();
+        let bytes = encode_object(&elements, keypos);
+        let back = decode_object(&bytes, keypos).unwrap();
+        prop_assert!(back.is(&Term::Tuple(elements.clone())), "{:?} {:?}", elements, back);
+        prop_assert_eq!(object::arity(&bytes), Ok(elements.len()));
+        for (place, element) in elements.iter().enumerate() {
+            let mut stack = Stack::default();
+            let read = object::decode_element(&bytes, keypos, place + 1, &mut stack, &mut Budget::unlimited());
+            if place + 1 == keypos {
+                prop_assert_eq!(read, Err(DecodeError::NoElement));
+            } else {
+                prop_assert!(stack.0[0].is(element));
+            }
+        }
+    }
+
+    #[test]
+    fn equal_terms_have_equal_bytes(a in term(), b in term()) {
+        let (bytes_a, bytes_b) = (encode_object(&[key(), a.clone()], 1), encode_object(&[key(), b.clone()], 1));
+        let equal = a.cmp(&b, Mode::Exact).is_eq();
+        let same = object::same(&bytes_a, &bytes_b, Equality::ZerosEqual, &mut Budget::unlimited()).unwrap();
+        prop_assert_eq!(same, equal, "{:?} {:?}", a, b);
+        prop_assert_eq!(bytes_a == bytes_b, a.is(&b));
+    }
+
+    #[test]
+    fn the_order_of_a_maps_pairs_leaves_no_trace(pairs in prop::collection::vec((term(), term()), 2..5)) {
+        if let Term::Map(mut pairs) = unique(pairs) {
+            let bytes = encode_element(&Term::Map(pairs.clone()));
+            pairs.reverse();
+            prop_assert_eq!(encode_element(&Term::Map(pairs)), bytes);
+        }
+    }
+
+    #[test]
+    fn elements_are_replaced(elements in prop::collection::vec(term(), 1..6), keypos in any::<prop::sample::Index>(), new in term(), change in any::<[bool; 6]>()) {
+        let keypos = keypos.index(elements.len()) + 1;
+        let bytes = encode_object(&elements, keypos);
+        let mut expected = elements;
+        expected[keypos - 1] = key();
+        let element = encode_element(&new);
+        let mut changes = Vec::new();
+        for pos in 1..=expected.len() {
+            if pos != keypos && change[pos - 1] {
+                expected[pos - 1] = new.clone();
+                changes.push((pos, element.as_slice()));
+            }
+        }
+        let mut out = Vec::new();
+        object::replace(&bytes, keypos, &changes, &mut out, &mut Budget::unlimited()).unwrap();
+        prop_assert!(decode_object(&out, keypos).unwrap().is(&Term::Tuple(expected)));
+    }
+
+    #[test]
+    fn damaged_objects_never_panic(terms in prop::collection::vec(term(), 1..3), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let whole = encode_object(&[vec![key()], terms].concat(), 1);
+        let mut bytes = whole.clone();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        if cut {
+            prop_assert!(decode_object(&bytes, 1).is_err());
+        }
+        let _ = decode_object(&bytes, 1);
+        let _ = object::element(&bytes, 1, 2, &mut Budget::unlimited());
+        let _ = object::same(&bytes, &whole, Equality::ZerosEqual, &mut Budget::unlimited());
+        let mut out = Vec::new();
+        let _ = object::replace(&bytes, 1, &[(2, &[0])], &mut out, &mut Budget::unlimited());
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), keypos in 0..4usize) {
+        let _ = decode_object(&bytes, keypos);
+        let _ = object::element(&bytes, keypos, 2, &mut Budget::unlimited());
+        let _ = object::as_int(&bytes);
+    }
+
+    #[test]
+    fn integers_are_read_as_bytes(value in prop_oneof![-200..200i64, any::<i64>(), any::<i32>().prop_map(i64::from)]) {
+        let mut bytes = Vec::new();
+        object::put_int(&mut bytes, value);
+        prop_assert_eq!(object::as_int(&bytes), Some(value));
+        prop_assert_eq!(encode_element(&Term::Int(value)), bytes);
+    }
+}
+
+fn unique(pairs: Vec<(Term, Term)>) -> Term {
+    let mut map: Vec<(Term, Term)> = Vec::new();
+    for pair in pairs {
+        if map
+            .iter()
+            .all(|present| present.0.cmp(&pair.0, Mode::MapKey).is_ne())
+        {
+            map.push(pair);
+        }
+    }
+    Term::Map(map)
+}
+
+#[test]
+fn the_sign_of_zero_counts_as_the_table_says() {
+    let object = |zero: f64| encode_object(&[key(), Term::Tuple(vec![Term::Int(1), Term::Float(zero)])], 1);
+    let same = |equality| object::same(&object(0.0), &object(-0.0), equality, &mut Budget::unlimited());
+    assert_eq!(same(Equality::ZerosEqual), Ok(true));
+    assert_eq!(same(Equality::ZerosDistinct), Ok(false));
+}
+
+#[test]
+fn zeros_in_the_keys_of_maps_are_equal_too() {
+    let map = |a: f64, b: f64| {
+        let key_of = |zero, text: &str| Term::Tuple(vec![Term::Float(zero), Term::Atom(text.into())]);
+        let pairs = vec![(key_of(a, "a"), Term::Int(1)), (key_of(b, "b"), Term::Int(2))];
+        encode_object(&[key(), Term::Map(pairs)], 1)
+    };
+    let same = object::same(
+        &map(0.0, -0.0),
+        &map(-0.0, 0.0),
+        Equality::ZerosEqual,
+        &mut Budget::unlimited(),
+    );
+    assert_eq!(same, Ok(true));
+}
+
+#[test]
+fn counts_beyond_the_bytes_are_refused_before_anything_is_made() {
+    for head in [0xCA, 0xCC, 0xCD, 0xCE] {
+        let bytes = [2, head, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F];
+        assert!(decode_object(&bytes, 1).is_err());
+        assert!(object::element(&bytes, 1, 2, &mut Budget::unlimited()).is_err());
+    }
+}
+
+#[test]
+fn a_budget_stops_the_work() {
+    let long = vec![key(), Term::List(vec![Term::Int(1); 20_000], Box::new(Term::Nil))];
+    let bytes = encode_object(&long, 1);
+    assert_eq!(
+        object::element(&bytes, 1, 2, &mut Budget::normal()),
+        Err(DecodeError::Budget)
+    );
+    assert!(object::element(&bytes, 1, 2, &mut Budget::unlimited()).is_ok());
+}

@@ -1,0 +1,100 @@
+%% No call on a normal scheduler works for 1 ms or waits. The test build measures each: processor time of the thread, and
+%% voluntary context switches.
+-module(bets_watch_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(OBJECTS, 20000).
+
+schedulers_test_() ->
+    {setup, fun start/0, fun stop/1, fun(Table) ->
+        [
+            {"many processes, every kind of call", {timeout, 120, fun() -> mixed(Table) end}},
+            {"a list of 100,000 objects", {timeout, 60, fun() -> long_list(Table) end}},
+            {"large and deep objects", {timeout, 60, fun() -> large(Table) end}},
+            {"clearing a table", {timeout, 60, fun() -> clear(Table) end}},
+            {"warm reads without the value cache", {timeout, 60, fun warm/0}}
+        ]
+    end}.
+
+start() ->
+    Dir = filename:join(["/tmp", "bets_watch_" ++ os:getpid()]),
+    Table = bets:new(watch, [set, public, {dir, Dir}, {max_file_size, 8 bsl 20}]),
+    [bets:insert(Table, {N, N, <<0:800>>}) || N <- lists:seq(1, ?OBJECTS)],
+    Table.
+
+stop(Table) -> bets:delete(Table).
+
+mixed(Table) ->
+    _ = bets_nif:test_watch(),
+    Until = erlang:monotonic_time(millisecond) + 4000,
+    in_parallel(20, fun() -> work(Table, Until) end),
+    {Calls, _, Io, LongestNs, Long, Switches} = bets_nif:test_watch(),
+    ?debugFmt("~b calls, longest ~b us, ~b switches, ~b went to dirty I/O", [Calls, LongestNs div 1000, Switches, Io]),
+    ?assertEqual(0, Long),
+    %% The kernel may put a thread to sleep on a page that it is just writing out: rare, and no lock of ours.
+    ?assert(Switches * 10000 =< Calls),
+    ?assert(Io * 20 < Calls).
+
+work(Table, Until) ->
+    Key = rand:uniform(?OBJECTS),
+    case rand:uniform(8) of
+        1 -> bets:insert(Table, {Key, Key, <<1:800>>});
+        2 -> bets:lookup(Table, Key);
+        3 -> bets:update_counter(Table, Key, {2, 1}, {Key, 0, <<>>});
+        4 -> bets:member(Table, Key);
+        5 -> bets:insert(Table, [{rand:uniform(?OBJECTS), 0, <<2:800>>} || _ <- lists:seq(1, 50)]);
+        6 -> bets:update_element(Table, Key, {3, <<3:800>>});
+        7 -> bets:delete(Table, {extra, Key});
+        8 -> rand:uniform(500) > 1 orelse bets:foldl(fun(_, N) -> N + 1 end, 0, Table)
+    end,
+    case erlang:monotonic_time(millisecond) < Until of
+        true -> work(Table, Until);
+        false -> ok
+    end.
+
+long_list(Table) ->
+    List = [{{list, N}, N, <<4:800>>} || N <- lists:seq(1, 100000)],
+    no_long_call(fun() -> bets:insert(Table, List) end),
+    no_long_call(fun() -> false = bets:insert_new(Table, List) end),
+    no_long_call(fun() -> 100000 = length([x || {{list, _}, _, _} <- bets:tab2list(Table)]) end).
+
+large(Table) ->
+    Deep = lists:foldl(fun(_, T) -> {T} end, [], lists:seq(1, 100000)),
+    Wide = lists:seq(1, 300000),
+    Binary = binary:copy(<<"x">>, 20000000),
+    [
+        no_long_call(fun() ->
+            bets:insert(Table, {Key, Value, x}),
+            [{Key, Value, x}] = bets:lookup(Table, Key),
+            Value = bets:lookup_element(Table, Key, 2),
+            true = bets:update_element(Table, Key, {3, y}),
+            [{Key, Value, y}] = bets:take(Table, Key)
+        end)
+     || {Key, Value} <- [{deep, Deep}, {wide, Wide}, {binary, Binary}, {{Wide}, 1}, {Binary, 1}]
+    ].
+
+clear(Table) ->
+    no_long_call(fun() -> bets:delete_all_objects(Table) end).
+
+no_long_call(Fun) ->
+    _ = bets_nif:test_watch(),
+    Fun(),
+    {_, _, _, LongestNs, Long, _} = bets_nif:test_watch(),
+    ?assertEqual({0, LongestNs}, {Long, LongestNs}).
+
+%% What is in the page cache is read where the caller runs.
+warm() ->
+    Dir = filename:join(["/tmp", "bets_warm_" ++ os:getpid()]),
+    Table = bets:new(warm, [set, public, {dir, Dir}, {cache, false}]),
+    [bets:insert(Table, {N, <<0:8000>>}) || N <- lists:seq(1, 1000)],
+    _ = bets_nif:test_watch(),
+    [[{N, _}] = bets:lookup(Table, N) || N <- lists:seq(1, 1000)],
+    {_, _, Io, _, Long, _} = bets_nif:test_watch(),
+    bets:delete(Table),
+    ?assertEqual(0, Long),
+    ?assert(Io < 50).
+
+in_parallel(N, Fun) ->
+    Workers = [spawn_monitor(Fun) || _ <- lists:seq(1, N)],
+    [receive {'DOWN', Ref, process, Pid, Reason} -> ?assertEqual(normal, Reason) end || {Pid, Ref} <- Workers].
