@@ -60,7 +60,8 @@ scratch_dir() ->
 format({ok, #{ms := Ms, seed := Seed} = Counts}) ->
     [Sequences, Values, Raised, Reopens, Kills, Vms] = [maps:get(K, Counts, 0) || K <- [sequences, value, raised, reopened, kills, vms_killed]],
     Ops = maps:get(ops, Counts, 0),
-    io_lib:format("no difference: ~w sequences, ~w operations (~w answers, ~w exceptions compared), ~w reopens (~.1f %), "
+    %% A VM that is killed takes its counts of answers with it; what each last one compared is what can be told.
+    io_lib:format("no difference: ~w sequences, ~w operations (at least ~w values and ~w exceptions compared), ~w reopens (~.1f %), "
                   "~w kills of a sequence (~.1f %) by ~w kills of a VM; ~.1f s, ~w sequences/s; seed ~w~n",
                   [Sequences, Ops, Values, Raised, Reopens, percent(Reopens, Ops), Kills, percent(Kills, Ops), Vms, Ms / 1000,
                    Sequences * 1000 div max(1, Ms), Seed]);

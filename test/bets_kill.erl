@@ -17,12 +17,13 @@
 %%   kills   how many (200)                      seed    integer (random)
 %%   sync    always, none or {interval, Ms} ({interval, 1000})
 %%   dir     where the table stands (/tmp)       max_file_size  of a segment, in bytes (65,536)
+%%   keep    whether the directory of a violation stays (true)
 %%   progress  whether to print as it goes (false)
-%% Returns counts, or the first violation; the directory is kept then.
+%% Returns counts, or the first violation.
 -spec run(map()) -> {ok, map()} | {failed, map()}.
 run(Options) ->
     Opts = maps:merge(#{module => bets, mutant => none, kills => 200, seed => erlang:phash2(make_ref(), 1 bsl 30),
-                        sync => {interval, 1000}, dir => "/tmp", max_file_size => 65536, progress => false}, Options),
+                        sync => {interval, 1000}, dir => "/tmp", max_file_size => 65536, keep => true, progress => false}, Options),
     #{seed := Seed} = Opts,
     rand:seed(exsss, Seed),
     Dir = filename:join(maps:get(dir, Opts), "bets_kill_" ++ os:getpid() ++ "_" ++ integer_to_list(erlang:unique_integer([positive]))),
@@ -35,6 +36,7 @@ run(Options) ->
             Acked = lists:sum([Next - 1 || {_, Next} <- bets_kill_check:writers(State)]),
             {ok, Done#{acked => Acked, seed => Seed, sync => maps:get(sync, Opts), ms => erlang:monotonic_time(millisecond) - Started}};
         {failed, Kill, Violation} ->
+            maps:get(keep, Opts) orelse file:del_dir_r(Dir),
             {failed, #{seed => Seed, kill => Kill, violation => Violation, dir => Dir, sync => maps:get(sync, Opts)}}
     end.
 
