@@ -18,7 +18,7 @@
 
 -type options() :: #{module => module(), mutant => atom(), sequences => pos_integer(), seed => integer(),
                      only => pos_integer(), dir => file:name_all(), vms => pos_integer(), min_ops => pos_integer(),
-                     max_ops => pos_integer(), max_keys => pos_integer(), kills => boolean(), progress => boolean()}.
+                     max_ops => pos_integer(), max_keys => pos_integer(), kills => boolean(), shrink => boolean(), progress => boolean()}.
 
 %% Runs the test. Options, with their defaults:
 %%   module     the table module (bets)          mutant    fault of bets_diff_ref (none)
@@ -27,7 +27,8 @@
 %%   dir        where tables stand (/dev/shm, else /tmp: to survive SIGKILL takes no disk)
 %%   vms        child VMs at a time (2)          max_keys  keys a sequence (20)
 %%   min_ops, max_ops   operations a sequence (50, 80)
-%%   kills      whether VMs are killed (true)    progress  whether to print as it goes (false)
+%%   kills      whether VMs are killed (true)    shrink    whether to shrink a failure (true)
+%%   progress   whether to print as it goes (false)
 %% Returns counts, or the first failure: its number, what differed, and the shrunk sequence as text.
 -spec run(options()) -> {ok, map()} | {failed, map()}.
 run(Options) ->
@@ -38,7 +39,7 @@ run(Options) ->
     try
         case run_batches(Opts#{dir := Dir}, batches(Opts)) of
             {ok, Counts} -> {ok, Counts#{seed => maps:get(seed, Opts), ms => erlang:monotonic_time(millisecond) - Started}};
-            {failed, Failure} -> {failed, shrink(Opts#{dir := Dir}, Failure#{seed => maps:get(seed, Opts)})}
+            {failed, Failure} -> {failed, shrink(Opts, Failure#{seed => maps:get(seed, Opts)})}
         end
     after
         file:del_dir_r(Dir)
@@ -46,7 +47,7 @@ run(Options) ->
 
 defaults() ->
     #{module => bets, mutant => none, sequences => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30), dir => scratch_dir(),
-      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, kills => true, progress => false}.
+      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, kills => true, shrink => true, progress => false}.
 
 scratch_dir() ->
     case filelib:is_dir("/dev/shm") of
@@ -59,7 +60,8 @@ scratch_dir() ->
 format({ok, #{ms := Ms, seed := Seed} = Counts}) ->
     [Sequences, Values, Raised, Reopens, Kills, Vms] = [maps:get(K, Counts, 0) || K <- [sequences, value, raised, reopened, kills, vms_killed]],
     Ops = maps:get(ops, Counts, 0),
-    io_lib:format("no difference: ~w sequences, ~w operations (~w answers, ~w exceptions compared), ~w reopens (~.1f %), "
+    %% A VM that is killed takes its counts of answers with it; what each last one compared is what can be told.
+    io_lib:format("no difference: ~w sequences, ~w operations (at least ~w values and ~w exceptions compared), ~w reopens (~.1f %), "
                   "~w kills of a sequence (~.1f %) by ~w kills of a VM; ~.1f s, ~w sequences/s; seed ~w~n",
                   [Sequences, Ops, Values, Raised, Reopens, percent(Reopens, Ops), Kills, percent(Kills, Ops), Vms, Ms / 1000,
                    Sequences * 1000 div max(1, Ms), Seed]);
@@ -187,6 +189,8 @@ spec(Batch, Number, KillsAt) ->
 
 %% Shrinking: PropEr takes operations out of the failing sequence as long as it still fails. An operation is
 %% known by its number, so that terms that are local to a VM need not travel.
+shrink(#{shrink := false}, #{spec := Spec} = Failure) ->
+    Failure#{sequence => show(Spec, all), reproduced => false};
 shrink(_Opts, #{spec := Spec0, text := Text} = Failure) ->
     put(last_text, Text),
     {Spec, Length} = with_length(Spec0),

@@ -45,7 +45,9 @@ delete(Tab) ->
     Log =:= none orelse file:delete(Log),
     true.
 
-sync(_Tab) -> ok.
+sync(Tab) ->
+    _ = ets:member(inner(Tab), sync),
+    ok.
 
 all() -> [outer(Tab) || Tab <- ets:all(), ets:member(?TABLES, identifier(Tab))].
 

@@ -9,7 +9,7 @@
 %% says little that a history does not, but some hundred thousand times a second.
 -module(bets_lin).
 
--export([run/1, watch/1, format/1]).
+-export([run/1, watch/1, format/1, op/0]).
 
 -include_lib("proper/include/proper.hrl").
 
@@ -85,6 +85,8 @@ parallel() ->
     ?LET(Processes, range(2, 4),
          {?LET(N, range(0, 3), vector(N, object())), vector(Processes, ?LET(N, range(2, 12 div Processes + 2), vector(N, op())))}).
 
+%% An operation of the parallel test.
+-spec op() -> proper_types:type().
 op() ->
     Key = key(),
     Object = object(),
