@@ -3,6 +3,7 @@
     unsafe_code,
     reason = "an allocation of a size known at run time, shared with readers that hold no count"
 )]
+#![allow(clippy::cast_ptr_alignment, reason = "the allocation is aligned as an entry")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
