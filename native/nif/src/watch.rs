@@ -75,6 +75,7 @@ fn thread_state() -> (u64, u64) {
 }
 
 /// `test_watch() -> {NormalCalls, DirtyCpuCalls, DirtyIoCalls, LongestNs, LongCalls, VoluntarySwitches}` since it was last called.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of all bodies")]
 pub fn test_watch<'a>(call: &Call<'a>) -> Outcome<'a> {
     let all = [
         &NORMAL_CALLS,
