@@ -18,6 +18,11 @@
 %% When a function that writes returns, the change survives the death of the VM. Whether it also survives a power
 %% loss depends on the option `sync' of {@link new/2}.
 %%
+%% == Configuration ==
+%% The application's environment has two keys: `data_dir', where named tables without a directory of their own stand (default
+%% `"bets_data"' in the working directory), and `cache', the bound of the value cache of all tables in bytes (default an eighth of the
+%% machine's memory).
+%%
 %% == Cost ==
 %% "Reads memory" means that the function never touches the disk. "May read the disk" means that the object may have left the
 %% memory; the call then moves to a dirty scheduler. A write is appended to a file in the page cache. Functions that wait for

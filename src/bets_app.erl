@@ -13,11 +13,17 @@
 start(_Type, _Args) ->
     case bets_sup:start_link() of
         {ok, Pid} ->
+            bound_cache(application:get_env(bets, cache)),
             sweep(),
             {ok, Pid};
         Other ->
             {error, Other}
     end.
+
+%% Without a bound of its own the cache takes up to an eighth of the machine's memory.
+bound_cache({ok, Bytes}) when is_integer(Bytes), Bytes >= 0 -> ok = bets_nif:set_cache(Bytes);
+bound_cache({ok, Other}) -> error({bad_cache, Other, "the environment variable cache of bets is a number of bytes"});
+bound_cache(undefined) -> ok.
 
 sweep() ->
     case bets_nif:sweep(bets_dir:temporary_root()) of

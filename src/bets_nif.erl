@@ -36,6 +36,7 @@
     scan/3,
     set_options/2,
     sweep/1,
+    set_cache/1,
     sync/1,
     take/2,
     test_panic/1,
@@ -148,6 +149,9 @@ set_options(_, _) -> erlang:nif_error(not_loaded).
 
 -spec sweep(binary()) -> non_neg_integer().
 sweep(_) -> erlang:nif_error(not_loaded).
+
+-spec set_cache(non_neg_integer()) -> ok | bets_errors:failure().
+set_cache(_) -> erlang:nif_error(not_loaded).
 
 -spec sync(bets:table()) -> ok | bets_errors:failure().
 sync(_) -> erlang:nif_error(not_loaded).

@@ -67,6 +67,12 @@ pub fn close_all<'a>(call: &Call<'a>) -> Outcome<'a> {
     Ok(atoms::ok().to_term(call.env))
 }
 
+/// `set_cache(Bytes) -> ok`: gives the value cache a new bound.
+pub fn set_cache<'a>(call: &Call<'a>) -> Outcome<'a> {
+    bets_engine::cache::set_capacity(call.arg(0).decode().map_err(|_| Fail::none())?);
+    Ok(atoms::ok().to_term(call.env))
+}
+
 /// `sync(Tab) -> ok`.
 pub fn sync<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {

@@ -54,6 +54,7 @@ nif! {
     delete/1 on DIRTY_IO => administer::delete;
     sync/1 on DIRTY_IO => administer::sync;
     close_all/0 on DIRTY_IO => administer::close_all;
+    set_cache/1 on DIRTY_CPU => administer::set_cache;
     sweep/1 on DIRTY_IO => open::sweep;
 }
 
