@@ -68,8 +68,12 @@ fn memory_is_bounded_counted_and_given_back() {
             load(&mut keydir, i, len);
             if i >= 500_000 && i % 5_000 == 0 {
                 let counted = keydir.memory_bytes() as usize;
-                let allocated = ALLOCATED.load(Relaxed) - start;
-                assert_eq!(counted, allocated + size_of::<HashKeydir>(), "after {i} keys");
+                let allocated = ALLOCATED.load(Relaxed) - start + size_of::<HashKeydir>();
+                // The test harness has a thread of its own, which allocates a little when it likes.
+                assert!(
+                    counted.abs_diff(allocated) < 4096,
+                    "after {i} keys: {counted}, {allocated} allocated"
+                );
                 worst = worst.max(counted as f64 / i as f64 - len as f64);
             }
         }
