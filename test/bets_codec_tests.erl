@@ -107,3 +107,10 @@ local_identifiers_stay_local_when_distribution_starts_test_() ->
             ({error, _}) ->
                 []
         end}.
+
+%% The tail of a list is looked at to count its elements, and again in its turn; the environment of a fun that was only looked at
+%% once became the elements of the next tuple.
+a_fun_as_a_tail_leaves_the_elements_alone_test() ->
+    In = self(),
+    Term = [{}, {a, b} | fun() -> In end],
+    ?assertEqual({k, Term}, bets_nif:object_decode(k, 1, bets_nif:object_encode({k, Term}, 1))).

@@ -57,10 +57,16 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes the cost of a term that has `bytes` bytes of its own off.
+    /// Takes the cost of a term off.
     #[inline]
-    pub fn charge_term(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        self.charge(Self::TERM + bytes / 64)
+    pub fn charge_term(&mut self) -> Result<(), Exhausted> {
+        self.charge(Self::TERM)
+    }
+
+    /// Takes the cost of copying bytes off; to be asked for before they are copied.
+    #[inline]
+    pub fn charge_bytes(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        self.charge(bytes / 64)
     }
 }
 

@@ -7,7 +7,7 @@ mod common;
 use std::cmp::Ordering;
 
 use bets_codec::{Budget, EncodeError, Equality, Form, key};
-use common::{At, Mode, Term, Terms, decode_key, encode_key, number_term, term};
+use common::{At, Made, Mode, Term, Terms, decode_key, encode_key, number_term, term};
 use proptest::prelude::*;
 
 const FORMS: [(Form, Mode); 2] = [
@@ -157,4 +157,99 @@ fn a_budget_stops_the_work() {
     let (key, _) = encode_key(&long, form);
     assert!(key::compared_len(&key, &mut Budget::normal()).is_err());
     assert!(key::compared_len(&key, &mut Budget::unlimited()).is_ok());
+}
+
+#[test]
+fn the_bytes_of_keys_are_those_of_the_format() {
+    let exact = Form::Exact(Equality::ZerosEqual);
+    let distinct = Form::Exact(Equality::ZerosDistinct);
+    let numeric = Form::Numeric(Equality::ZerosEqual);
+    let atom = |text: &str| Term::Atom(text.into());
+    let map = Term::Map(vec![
+        (Term::Float(1.0), atom("a")),
+        (Term::Int(2), Term::Float(1.0)),
+    ]);
+    let zeros = |count| Term::Bits(vec![0; count], 8);
+    let cases: [(Term, Form, &[u8]); 29] = [
+        (Term::Int(0), exact, &[0x48]),
+        (Term::Int(1), exact, &[0x4B, 0x00]),
+        (Term::Int(-1), exact, &[0x45, 0xFF]),
+        (Term::Int(300), exact, &[0x53, 0x2C]),
+        (Term::Int(301), exact, &[0x53, 0x2D, 0x80]),
+        (Term::Float(1.5), exact, &[0x4B, 0x80]),
+        (Term::Float(1.0), exact, &[0x4B, 0x01, 0x00]),
+        (Term::Float(-1.0), exact, &[0x45, 0xFE, 0xFF]),
+        (Term::Float(1.0), numeric, &[0x4B, 0x00, 0x00]),
+        (Term::Float(0.25), exact, &[0x4A, 0x04, 0x30, 0x00]),
+        (Term::Float(0.0), exact, &[0x49]),
+        (Term::Float(-0.0), exact, &[0x49, 0x01]),
+        (Term::Float(-0.0), distinct, &[0x47]),
+        (Term::Float(-0.0), numeric, &[0x48, 0x01]),
+        (
+            Term::Big(false, vec![0, 0, 0, 0, 0, 0, 0, 0, 3]),
+            exact,
+            &[0x8B, 0, 0, 0, 65, 0x80],
+        ),
+        (atom("ab"), exact, &[0x90, b'a', b'b', 0]),
+        (atom("\u{0}"), exact, &[0x90, 1, 1, 0]),
+        (
+            Term::Bits(b"xyz".to_vec(), 8),
+            exact,
+            &[0xBC, b'x', b'y', b'z', 1],
+        ),
+        (Term::Bits(vec![1, 0xA0], 3), exact, &[0xBC, 2, 0xFE, 0xA0, 0, 3]),
+        (Term::Bits(vec![0, 0, 9], 8), exact, &[0xBC, 2, 0xBE, 9, 1]),
+        (zeros(2), exact, &[0xBC, 2, 2, 1]),
+        (zeros(65), exact, &[0xBC, 2, 0x41, 2, 1, 1]),
+        (Term::Nil, exact, &[0xB4]),
+        (
+            Term::List(vec![Term::Int(0)], Box::new(Term::Nil)),
+            exact,
+            &[0xB8, 0x48, 0xB4],
+        ),
+        (
+            Term::Tuple(vec![Term::Int(0), Term::Nil]),
+            exact,
+            &[0xA6, 0x48, 0xB4],
+        ),
+        (
+            Term::Tuple(vec![Term::Nil; 8]),
+            exact,
+            &[0xAC, 8, 0xB4, 0xB4, 0xB4, 0xB4, 0xB4, 0xB4, 0xB4, 0xB4],
+        ),
+        (
+            map,
+            numeric,
+            &[0xB0, 2, 2, 0x4C, 0, 3, 0x4B, 0, 0x4B, 0, 0x90, b'a', 0, 8],
+        ),
+        (
+            Term::Pid(Made::Local(0x0102_0304_0506_0708), 5, 6),
+            exact,
+            &[0xA0, 0, 0, 0, 6, 0, 0, 0, 5, 0, 1, 2, 3, 4, 5, 6, 7, 8],
+        ),
+        (
+            Term::Reference(Made::Node("n".into(), 1), vec![5, 6]),
+            exact,
+            &[0x94, 1, b'n', 0, 0, 0, 0, 1, 2, 0, 0, 0, 6, 0, 0, 0, 5],
+        ),
+    ];
+    for (term, form, bytes) in cases {
+        assert_eq!(encode_key(&term, form).0, bytes, "{term:?}");
+    }
+}
+
+#[test]
+fn a_long_binary_is_not_copied_against_the_budget() {
+    let long = Term::Bits(vec![7; 10 << 20], 8);
+    let form = Form::Exact(Equality::ZerosEqual);
+    let mut out = Vec::new();
+    let stopped = key::encode(
+        &mut Terms::default(),
+        At(&long, 0),
+        form,
+        &mut out,
+        &mut Budget::normal(),
+    );
+    assert_eq!(stopped, Err(EncodeError::Budget));
+    assert!(out.is_empty());
 }

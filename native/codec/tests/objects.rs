@@ -5,7 +5,7 @@
 mod common;
 
 use bets_codec::{Budget, DecodeError, Equality, object};
-use common::{Mode, Stack, Term, decode_object, encode_element, encode_object, term};
+use common::{Made, Mode, Stack, Term, decode_object, encode_element, encode_object, term};
 use proptest::prelude::*;
 
 fn key() -> Term {
@@ -158,4 +158,75 @@ fn a_budget_stops_the_work() {
         Err(DecodeError::Budget)
     );
     assert!(object::element(&bytes, 1, 2, &mut Budget::unlimited()).is_ok());
+}
+
+#[test]
+fn the_bytes_of_objects_are_those_of_the_format() {
+    let atom = |text: &str| Term::Atom(text.into());
+    let bits = |len, last_bits| Term::Bits(vec![0x80; len], last_bits);
+    let list = |len, tail| Term::List(vec![Term::Nil; len], Box::new(tail));
+    let cases: [(Term, &[u8]); 24] = [
+        (Term::Int(0), &[0x00]),
+        (Term::Int(63), &[0x3F]),
+        (Term::Int(64), &[0xC0, 0x40]),
+        (Term::Int(-1), &[0xC0, 0xFF]),
+        (Term::Int(128), &[0xC1, 0x80, 0x00]),
+        (Term::Int(32768), &[0xC2, 0x00, 0x80, 0x00, 0x00]),
+        (Term::Int(1 << 31), &[0xC3, 0, 0, 0, 0x80, 0, 0, 0, 0]),
+        (
+            Term::Big(false, vec![0, 0, 0, 0, 0, 0, 0, 0x80]),
+            &[0xC4, 8, 0, 0, 0, 0, 0, 0, 0, 0x80],
+        ),
+        (
+            Term::Big(true, vec![1, 0, 0, 0, 0, 0, 0, 0x80]),
+            &[0xC5, 8, 1, 0, 0, 0, 0, 0, 0, 0x80],
+        ),
+        (Term::Float(1.0), &[0xC6, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F]),
+        (bits(2, 8), &[0x42, 0x80, 0x80]),
+        (bits(1, 1), &[0xC8, 1, 1, 0x80]),
+        (atom("ab"), &[0x82, b'a', b'b']),
+        (Term::Tuple(vec![Term::Nil]), &[0xA1, 0xCB]),
+        (Term::Nil, &[0xCB]),
+        (list(2, Term::Nil), &[0xB1, 0xCB, 0xCB]),
+        (list(1, atom("t")), &[0xCD, 1, 0xCB, 0x81, b't']),
+        (
+            Term::Map(vec![(Term::Int(2), atom("x")), (Term::Int(1), atom("y"))]),
+            &[0xCE, 2, 1, 2, 0x81, b'y', 0x81, b'x'],
+        ),
+        (
+            Term::Pid(Made::Local(1), 5, 6),
+            &[0xCF, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0],
+        ),
+        (
+            Term::Port(Made::Node("n".into(), 2), 5),
+            &[0xD0, 1, 1, b'n', 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            Term::Reference(Made::Local(1), vec![5]),
+            &[0xD1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0],
+        ),
+        (
+            Term::Export("m".into(), "f".into(), 3),
+            &[0xD2, 1, b'm', 1, b'f', 3],
+        ),
+        (
+            Term::Fun("m".into(), 1, 2, [9; 16], vec![Term::Nil]),
+            &[
+                0xD3, 9, 7, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, b'm', 1, 2, 1, 0xCB,
+            ],
+        ),
+        (Term::Map(vec![]), &[0xCE, 0]),
+    ];
+    for (term, bytes) in cases {
+        assert_eq!(encode_element(&term), bytes, "{term:?}");
+    }
+    for (term, head) in [
+        (bits(64, 8), &[0xC7, 64][..]),
+        (atom(&"a".repeat(32)), &[0xC9, 32]),
+        (Term::Tuple(vec![Term::Nil; 16]), &[0xCA, 16]),
+        (list(17, Term::Nil), &[0xCC, 17]),
+    ] {
+        assert!(encode_element(&term).starts_with(head), "{term:?}");
+    }
+    assert_eq!(encode_object(&[Term::Int(1), key(), Term::Int(2)], 2), [3, 1, 2]);
 }

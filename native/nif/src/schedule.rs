@@ -8,8 +8,10 @@
 
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use bets_engine::table::Wait;
+use rustler::schedule::consume_timeslice;
 use rustler::sys::{
     ERL_NIF_DIRTY_JOB_CPU_BOUND, ERL_NIF_DIRTY_JOB_IO_BOUND, ErlNifEnv, ErlNifTerm, enif_schedule_nif,
 };
@@ -69,6 +71,15 @@ impl<'a> Call<'a> {
     /// Whether this call runs on a normal scheduler.
     pub fn is_normal(&self) -> bool {
         self.on == NORMAL
+    }
+
+    /// Tells the VM what part of its process's time slice this call has used, so that a row of calls does not hold up others.
+    pub fn consume(&self, started: Instant) {
+        if self.on == NORMAL {
+            // A time slice is meant to be a millisecond.
+            let percent = (started.elapsed().as_micros() / 10).clamp(1, 100);
+            consume_timeslice(self.env, percent as i32);
+        }
     }
 
     /// How much of terms this call may encode or decode.

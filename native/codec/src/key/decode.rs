@@ -108,6 +108,7 @@ fn compared<B: Builder>(
     reading: Reading<'_, '_>,
     budget: &mut Budget,
 ) -> Result<usize, Stop> {
+    budget.charge_bytes(bytes.len().saturating_mul(2))?;
     let mut reader = Reader::new(bytes);
     let mut decoder = Decoder {
         builder,
@@ -116,9 +117,8 @@ fn compared<B: Builder>(
         frames: SmallVec::new(),
     };
     loop {
-        let before = reader.at();
         let complete = decoder.term(&mut reader)?;
-        budget.charge_term(reader.at() - before)?;
+        budget.charge_term()?;
         if complete && decoder.complete(&mut reader)? {
             return Ok(reader.at());
         }

@@ -112,15 +112,14 @@ impl<'o, T: Copy> Encoder<'o, T> {
         term: T,
         budget: &mut Budget,
     ) -> Result<(), EncodeError> {
-        let mut bytes = 0;
+        budget.charge_term()?;
         match source.view(term)? {
             View::Int(value) => {
                 self.integer_follows();
                 number::put_int(self.out, value);
             }
             View::Bits(data, last_bits) => {
-                // Before the copy, which is all of the work.
-                budget.charge(data.len() / 64)?;
+                budget.charge_bytes(data.len() * 2)?;
                 self.out.push(tag::BITS);
                 bits::put_bits(self.out, data, last_bits);
             }
@@ -129,7 +128,7 @@ impl<'o, T: Copy> Encoder<'o, T> {
                 text::put_text(self.out, name);
             }
             View::Tuple(arity) => {
-                budget.charge_term(arity * 8)?;
+                budget.charge_bytes(arity * 16)?;
                 if arity < 8 {
                     self.out.push(tag::TUPLE + arity as u8);
                 } else {
@@ -146,12 +145,12 @@ impl<'o, T: Copy> Encoder<'o, T> {
             }
             View::Map(0) => self.out.extend_from_slice(&[tag::MAP, 0]),
             View::Map(size) => {
-                budget.charge_term(size * 64)?;
+                budget.charge(size)?;
                 self.begin_map(source, term, size)?;
             }
             View::Float(value) => self.float(value),
             View::Big { negative, magnitude } => {
-                bytes = magnitude.len() * 8;
+                budget.charge(magnitude.len())?;
                 self.integer_follows();
                 number::put_big(self.out, negative, magnitude);
             }
@@ -194,7 +193,6 @@ impl<'o, T: Copy> Encoder<'o, T> {
                 self.push_elements(source, term)?;
             }
         }
-        budget.charge_term(bytes)?;
         Ok(())
     }
 

@@ -195,7 +195,8 @@ pub(super) fn number(reader: &mut Reader<'_>, first: u8, as_float: bool) -> Resu
     if groups.len() <= 9 {
         let fraction = short_fraction(groups, flip);
         let integral = exponent >= 0 && (exponent >= 64 || fraction << exponent == 0);
-        if marked && !integral {
+        // What is known to be a float has no mark.
+        if marked && (as_float || !integral) {
             return Err(reader.damaged("a mark on a whole number"));
         }
         if marked || as_float || !integral {

@@ -18,6 +18,7 @@ pub fn decode<B: Builder>(
     push_key: impl FnOnce(&mut B) -> Result<(), DecodeError>,
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
+    budget.charge_bytes(bytes.len())?;
     let mut reader = Reader::new(bytes);
     let arity = edit::head(&mut reader, keypos)?;
     let mut frames = SmallVec::new();
@@ -43,6 +44,7 @@ pub fn decode_element<B: Builder>(
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
     let range = element(bytes, keypos, pos, budget)?;
+    budget.charge_bytes(range.len())?;
     term(
         &mut Reader::new(&bytes[range]),
         builder,
@@ -82,7 +84,7 @@ fn term<'a, B: Builder>(
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
     loop {
-        let before = reader.at();
+        budget.charge_term()?;
         let complete = match head(reader, builder)? {
             None => true,
             Some((0, frame)) => {
@@ -94,7 +96,6 @@ fn term<'a, B: Builder>(
                 false
             }
         };
-        budget.charge_term(reader.at() - before)?;
         if complete && finish(builder, frames)? {
             return Ok(());
         }

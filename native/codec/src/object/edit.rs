@@ -41,6 +41,7 @@ pub fn replace(
     out: &mut Vec<u8>,
     budget: &mut Budget,
 ) -> Result<(), DecodeError> {
+    budget.charge_bytes(bytes.len())?;
     let mut reader = Reader::new(bytes);
     let arity = head(&mut reader, keypos)?;
     let mut kept = 0;

@@ -27,7 +27,7 @@ pub fn encode<S: Source>(
     if keypos == 0 || keypos > arity {
         return Err(EncodeError::Unreadable("an object has a key"));
     }
-    budget.charge_term(arity)?;
+    budget.charge_bytes(arity * 16)?;
     put_varint(out, arity as u64);
     let mut todo = Todo::new();
     source.elements(tuple, |element| todo.push(element))?;
@@ -53,17 +53,16 @@ fn terms<S: Source>(
     budget: &mut Budget,
 ) -> Result<(), EncodeError> {
     while let Some(term) = todo.pop() {
-        let mut bytes = 0;
+        budget.charge_term()?;
         match source.view(term)? {
             View::Int(value) => put_int(out, value),
             View::Bits(data, last_bits) => {
-                // Before the copy, which is all of the work.
-                budget.charge(data.len() / 64)?;
+                budget.charge_bytes(data.len())?;
                 put_bits(out, data, last_bits);
             }
             View::Atom(text) => put_short(out, tag::SHORT_ATOM, 32, tag::ATOM, text.as_bytes()),
             View::Tuple(arity) => {
-                budget.charge_term(arity * 8)?;
+                budget.charge_bytes(arity * 16)?;
                 if arity < 16 {
                     out.push(tag::SHORT_TUPLE + arity as u8);
                 } else {
@@ -75,7 +74,7 @@ fn terms<S: Source>(
             View::Nil => out.push(tag::NIL),
             View::Cons(..) => list(source, term, todo, out, budget)?,
             View::Map(size) => {
-                budget.charge_term(size * 64)?;
+                budget.charge(size)?;
                 out.push(tag::MAP);
                 put_varint(out, size as u64);
                 map(source, term, size, todo, budget)?;
@@ -85,7 +84,7 @@ fn terms<S: Source>(
                 out.extend_from_slice(&value.to_le_bytes());
             }
             View::Big { negative, magnitude } => {
-                bytes = magnitude.len();
+                budget.charge_bytes(magnitude.len())?;
                 put_big(out, negative, magnitude);
             }
             View::Pid { creator, id, serial } => {
@@ -126,7 +125,6 @@ fn terms<S: Source>(
                 push_elements(source, term, todo)?;
             }
         }
-        budget.charge_term(bytes)?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::read::Reader;
 ///
 /// Costs time linear in what is common to both.
 pub fn same(a: &[u8], b: &[u8], equality: Equality, budget: &mut Budget) -> Result<bool, DecodeError> {
-    budget.charge(a.len() / 256)?;
+    budget.charge_bytes(a.len())?;
     if a == b {
         return Ok(true);
     }

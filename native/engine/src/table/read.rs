@@ -24,31 +24,29 @@ impl Table {
     pub fn get<R>(&self, key: Key<'_>, wait: Wait, mut f: impl FnMut(Found<'_>) -> R) -> Result<Option<R>> {
         let inner = &*self.inner;
         inner.check()?;
+        let mut found = |stored: &[u8], value: &[u8]| {
+            f(Found {
+                value,
+                key: if stored == key.bytes() { None } else { Some(stored) },
+            })
+        };
+        if let Some(cache) = &inner.cache {
+            // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
+            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(keydir.hash(key)).ok())? else {
+                return Ok(None);
+            };
+            let hit = cache.get(location, |stored, value| {
+                stored.starts_with(key.compared()).then(|| found(stored, value))
+            });
+            if let Some(Some(result)) = hit {
+                return Ok(Some(result));
+            }
+        }
         loop {
             let Some(hit) = inner.probe(key, wait)? else {
                 return Ok(None);
             };
-            let read = if hit.same_form {
-                inner.value(hit.location, key.compared(), wait, |value| {
-                    f(Found { value, key: None })
-                })?
-            } else {
-                let mut stored = Vec::new();
-                let hash = inner.keydir.load().hash(key);
-                let again = inner.keydir.load().get_stored(hash, key, &mut stored);
-                match again.map_err(|_| Error::WouldBlock)? {
-                    Some(found) if found == hit.location => {
-                        let key_bytes = stored.as_slice();
-                        inner.value(hit.location, key.compared(), wait, |value| {
-                            f(Found {
-                                value,
-                                key: Some(key_bytes),
-                            })
-                        })?
-                    }
-                    _ => None,
-                }
-            };
+            let read = inner.record(hit.location, key.compared(), wait, &mut found)?;
             if read.is_some() {
                 return Ok(read);
             }
@@ -91,29 +89,29 @@ impl Inner {
         }
     }
 
-    /// Hands the value at a location to `f`: from the cache, else from the segment, where its record is checked. `None` if the
-    /// segment has gone since the keydir was asked.
-    pub(super) fn value<R>(
+    /// Hands the stored key and the value at a location to `f`: from the cache, else from the segment, where the record is checked. `None` if
+    /// the segment has gone since the keydir was asked.
+    pub(super) fn record<R>(
         &self,
         location: Location,
         compared: &[u8],
         wait: Wait,
-        mut f: impl FnMut(&[u8]) -> R,
+        mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
         if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(location, &mut f)) {
             return Ok(Some(found));
         }
         let mut read = |buf: &mut Vec<u8>| {
-            let value = self.read_value(location, compared, wait, buf, |value| {
+            let result = self.read_record(location, compared, wait, buf, |key, value| {
                 if let Some(cache) = &self.cache {
-                    cache.put(location, value);
+                    cache.put(location, key, value);
                 }
-                f(value)
+                f(key, value)
             });
             if buf.capacity() > MAX_KEPT_LEN {
                 *buf = Vec::new();
             }
-            value
+            result
         };
         // The buffer is taken when `f` itself reads: then a fresh one serves.
         BUF.with(|buf| match buf.try_borrow_mut() {
@@ -122,13 +120,13 @@ impl Inner {
         })
     }
 
-    fn read_value<R>(
+    fn read_record<R>(
         &self,
         location: Location,
         compared: &[u8],
         wait: Wait,
         buf: &mut Vec<u8>,
-        f: impl FnOnce(&[u8]) -> R,
+        f: impl FnOnce(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
         let len = location.frame_len().map(usize::from);
         let read = self.log.with_segment(location.segment(), |segment| {
@@ -141,7 +139,7 @@ impl Inner {
                 wait,
                 buf,
             )?;
-            Ok(f(frame.value().unwrap_or_default()))
+            Ok(f(frame.key().bytes(), frame.value().unwrap_or_default()))
         });
         read.transpose()
     }

@@ -129,7 +129,7 @@ impl Inner {
         for i in order {
             let (key, location) = found[i];
             let start = values.len();
-            let read = self.value(location, key.compared(), wait, |value| {
+            let read = self.record(location, key.compared(), wait, |_, value| {
                 values.extend_from_slice(value);
             })?;
             if read.is_none() {

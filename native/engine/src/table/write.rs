@@ -28,7 +28,7 @@ impl Table {
             let old = shard
                 .put(hash, key, appended.location)
                 .map_err(|_| Error::KeydirFull)?;
-            Ok(self.inner.done(appended, old, Some((appended.location, value))))
+            Ok(self.inner.done(appended, old, Some((key, value))))
         })
     }
 
@@ -66,15 +66,11 @@ impl Table {
                 };
             };
             let mut stored = Vec::new();
-            let mut form = key;
-            if !hit.same_form {
-                shard.stored_key(hash, key, &mut stored);
-                form = Key::new(&stored, key.compared().len());
-            }
             let mut f = Some(f);
-            let found = (!hit.same_form).then_some(form.bytes());
-            let decided = inner.value(hit.location, key.compared(), wait, |value| {
-                f.take().map(|f| f(Some(Found { value, key: found })))
+            let decided = inner.record(hit.location, key.compared(), wait, |form, value| {
+                stored.extend_from_slice(form);
+                let form = if hit.same_form { None } else { Some(form) };
+                f.take().map(|f| f(Some(Found { value, key: form })))
             })?;
             // No segment goes away while a location that the keydir holds under lock points to it.
             let Some(Some((change, result))) = decided else {
@@ -82,7 +78,10 @@ impl Table {
             };
             let commit = match change {
                 Change::Keep => return Ok((None, result)),
-                Change::Put(value) => inner.store(shard, hash, form, &value, wait)?,
+                Change::Put(value) => {
+                    let form = Key::new(&stored, key.compared().len());
+                    inner.store(shard, hash, form, &value, wait)?
+                }
                 Change::Replace(value) => inner.store(shard, hash, key, &value, wait)?,
                 Change::Delete => inner.remove(shard, hash, key, wait)?,
             };
@@ -160,7 +159,7 @@ impl Inner {
         let old = shard
             .put(hash, key, appended.location)
             .map_err(|_| Error::KeydirFull)?;
-        Ok(self.done(appended, old, Some((appended.location, value))))
+        Ok(self.done(appended, old, Some((key, value))))
     }
 
     fn remove(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Commit> {
@@ -172,13 +171,13 @@ impl Inner {
     }
 
     /// What is left to do once the keydir points at a new record.
-    fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Location, &[u8])>) -> Commit {
+    fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Key<'_>, &[u8])>) -> Commit {
         if let Some(cache) = &self.cache {
             if let Some(old) = old {
                 cache.remove(old);
             }
-            if let Some((location, value)) = new {
-                cache.put(location, value);
+            if let Some((key, value)) = new {
+                cache.put(appended.location, key.bytes(), value);
             }
         }
         self.plan(appended.care);
@@ -265,8 +264,8 @@ impl Inner {
             for location in old {
                 cache.remove(location);
             }
-            for ((_, value), &location) in puts.iter().zip(&locations) {
-                cache.put(location, value);
+            for ((key, value), &location) in puts.iter().zip(&locations) {
+                cache.put(location, key.bytes(), value);
             }
         }
         Ok(Some(self.done(appended, None, None)))

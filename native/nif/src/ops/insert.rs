@@ -1,5 +1,7 @@
 //! Storing objects.
 
+use std::time::Instant;
+
 use bets_engine::Key;
 use rustler::Term;
 
@@ -24,12 +26,15 @@ pub fn insert<'a>(call: &Call<'a>) -> Outcome<'a> {
                 let key = Key::new(&buffers.key, compared);
                 return Ok(Some(table.table.put(key, &buffers.object, call.wait())?));
             }
+            let started = Instant::now();
             let places = encode_list(call, table, objects, buffers)?;
-            match pairs(&places, buffers).as_slice() {
-                [] => Ok(None),
-                [(key, value)] => Ok::<_, Fail>(Some(table.table.put(*key, value, call.wait())?)),
-                many => Ok(Some(table.table.put_many(many, call.wait())?)),
-            }
+            let commit = match pairs(&places, buffers).as_slice() {
+                [] => None,
+                [(key, value)] => Some(table.table.put(*key, value, call.wait())?),
+                many => Some(table.table.put_many(many, call.wait())?),
+            };
+            call.consume(started);
+            Ok::<_, Fail>(commit)
         })?;
         Ok(written(call.env, table, commit, boolean(call.env, true)))
     })

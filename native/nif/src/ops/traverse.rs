@@ -1,5 +1,7 @@
 //! Going through a table.
 
+use std::time::Instant;
+
 use bets_engine::Key;
 use bets_engine::table::Cursor;
 use rustler::{Encoder, Term};
@@ -19,9 +21,6 @@ const SCAN_BYTES: usize = 64 * 1024;
 
 /// A step on a normal scheduler that met no object so many times goes on elsewhere.
 const EMPTY_TRIES: u32 = 16;
-
-/// What part of a time slice a step of a scan takes at most, in percent.
-const SCAN_PERCENT: i32 = 10;
 
 /// `first(Tab) -> [Key] | '$end_of_table'`.
 pub fn first<'a>(call: &Call<'a>) -> Outcome<'a> {
@@ -105,6 +104,7 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
             Err(_) => Cursor::default(),
         };
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
+        let started = Instant::now();
         let version = table.table.seq();
         let mut step = Step {
             table,
@@ -135,9 +135,7 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
             Some(fail) => return Err(fail),
             None => more,
         };
-        if call.is_normal() {
-            rustler::schedule::consume_timeslice(call.env, SCAN_PERCENT);
-        }
+        call.consume(started);
         let state = if more { atoms::more() } else { atoms::done() };
         Ok((step.objects, state, version).encode(call.env))
     })

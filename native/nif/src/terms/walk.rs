@@ -225,7 +225,11 @@ impl Source for BeamSource<'_> {
             Type::ERL_NIF_TERM_TYPE_BITSTRING => self.bitstring(term),
             Type::ERL_NIF_TERM_TYPE_INTEGER => self.integer(term),
             Type::ERL_NIF_TERM_TYPE_ATOM => Ok(View::Atom(self.atom.of(self.env, term)?)),
-            Type::ERL_NIF_TERM_TYPE_TUPLE => Ok(View::Tuple(self.tuple(term).len())),
+            Type::ERL_NIF_TERM_TYPE_TUPLE => {
+                // What a fun left behind whose elements nobody asked for.
+                self.free.clear();
+                Ok(View::Tuple(self.tuple(term).len()))
+            }
             Type::ERL_NIF_TERM_TYPE_LIST => {
                 let (mut head, mut tail) = (term, term);
                 // SAFETY: the VM writes both if the list is not empty, and both belong to the environment.
