@@ -84,6 +84,8 @@ impl Inner {
             } else if wait == Wait::Never {
                 return Err(Error::WouldBlock);
             } else {
+                // Whoever was showing the change may have panicked in the middle of it.
+                self.check()?;
                 std::thread::yield_now();
             }
         }

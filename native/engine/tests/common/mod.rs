@@ -46,10 +46,16 @@ impl TestDir {
 
     /// A copy of what is in the directory now, as a killed process would leave it.
     pub fn copy(&self) -> TestDir {
-        let mut copy = TestDir::new();
+        let mut copy = TestDir::copy_of(&self.path);
         copy.config = self.config.clone();
+        copy
+    }
+
+    /// A copy of a table's directory.
+    pub fn copy_of(path: &Path) -> TestDir {
+        let copy = TestDir::new();
         std::fs::create_dir_all(&copy.path).unwrap();
-        for entry in std::fs::read_dir(&self.path).unwrap() {
+        for entry in std::fs::read_dir(path).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), copy.path.join(entry.file_name())).unwrap();
         }
