@@ -84,7 +84,12 @@ killer() ->
 %% The child's side.
 -spec child_main() -> ok.
 child_main() ->
-    spawn(fun() -> child_loop(open_port({fd, 3, 4}, [{packet, 4}, binary, eof])) end),
+    %% Whatever ends the loop, a reply that nobody takes any more among it, ends the VM: nobody else would.
+    spawn(fun() ->
+        try child_loop(open_port({fd, 3, 4}, [{packet, 4}, binary, eof]))
+        after erlang:halt(1)
+        end
+    end),
     ok.
 
 child_loop(Port) ->
