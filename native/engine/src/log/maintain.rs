@@ -21,15 +21,16 @@ const RESERVE_LEN: u64 = 64 << 10;
 impl Log {
     /// Makes all records so far durable.
     pub fn sync(&self) -> Result<()> {
-        self.check_open()?;
         let mut maintenance = self.maintenance.lock();
+        self.check_open()?;
         self.sync_all(&mut maintenance)
     }
 
     /// Does what is due: a sync, the sealing of segments left, a spare, a reservation. Gives the time after which to come again.
     pub fn care(&self) -> Result<Option<Duration>> {
-        self.check_open()?;
         let mut maintenance = self.maintenance.lock();
+        // Under the lock: a close that went first has given the directory to whoever opens next.
+        self.check_open()?;
         self.needs_care.store(false, Ordering::Release);
         self.sync_all(&mut maintenance)?;
         let (half_full, tail) = {
