@@ -18,7 +18,7 @@
 
 -type options() :: #{module => module(), mutant => atom(), sequences => pos_integer(), seed => integer(),
                      only => pos_integer(), dir => file:name_all(), vms => pos_integer(), min_ops => pos_integer(),
-                     max_ops => pos_integer(), max_keys => pos_integer(), kills => boolean(), shrink => boolean(), progress => boolean()}.
+                     max_ops => pos_integer(), max_keys => pos_integer(), kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
 
 %% Runs the test. Options, with their defaults:
 %%   module     the table module (bets)          mutant    fault of bets_diff_ref (none)
@@ -28,7 +28,7 @@
 %%   vms        child VMs at a time (2)          max_keys  keys a sequence (20)
 %%   min_ops, max_ops   operations a sequence (50, 80)
 %%   kills      whether VMs are killed (true)    shrink    whether to shrink a failure (true)
-%%   progress   whether to print as it goes (false)
+%%   progress   called with a line of text now and then
 %% Returns counts, or the first failure: its number, what differed, and the shrunk sequence as text.
 -spec run(options()) -> {ok, map()} | {failed, map()}.
 run(Options) ->
@@ -47,7 +47,7 @@ run(Options) ->
 
 defaults() ->
     #{module => bets, mutant => none, sequences => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30), dir => scratch_dir(),
-      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, kills => true, shrink => true, progress => false}.
+      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, kills => true, shrink => true, progress => fun(_) -> ok end}.
 
 scratch_dir() ->
     case filelib:is_dir("/dev/shm") of
@@ -109,10 +109,8 @@ dispatch(Opts, Batches, Counts, Running) ->
 flush() ->
     receive {Pid, _} when is_pid(Pid) -> flush() after 0 -> ok end.
 
-progress(#{progress := true, sequences := N}, #{sequences := Done}) ->
-    io:format("\r~w of ~w sequences", [Done, N]);
-progress(_, _) ->
-    ok.
+progress(#{progress := Progress, sequences := N}, #{sequences := Done}) ->
+    Progress(io_lib:format("~w of ~w sequences", [Done, N])).
 
 worker(Parent, Opts) ->
     rand:seed(exsss, {maps:get(seed, Opts), 0, erlang:unique_integer([positive])}),

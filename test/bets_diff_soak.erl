@@ -8,7 +8,7 @@
 main() ->
     io:setopts([{encoding, unicode}]),
     [Part | Args] = init:get_plain_arguments(),
-    Opts = #{seed := Seed} = maps:merge(#{seed => erlang:phash2({os:system_time(), os:getpid()}, 1 bsl 30), progress => is_terminal()},
+    Opts = #{seed := Seed} = maps:merge(#{seed => erlang:phash2({os:system_time(), os:getpid()}, 1 bsl 30), progress => progress()},
                                         options(Args)),
     io:format("seed ~w~n", [Seed]),
     halt(case lists:all(fun(P) -> part(P, Opts) end, parts(list_to_atom(Part))) of true -> 0; false -> 1 end).
@@ -45,7 +45,7 @@ found(_Key, {ok, _}) -> missed;
 found(Key, {failed, Failure}) -> maps:get(Key, Failure).
 
 report(Module, Result) ->
-    io:format("\r~ts", [Module:format(Result)]),
+    io:format("~ts", [[[$\r || {ok, _} <- [io:columns()]] | Module:format(Result)]]),
     element(1, Result) =:= ok.
 
 options(["--" ++ Name, Value | More]) when Value =/= "" ->
@@ -70,5 +70,19 @@ value(_, Value) ->
         _ -> list_to_atom(Value)
     end.
 
-%% Progress is for eyes.
-is_terminal() -> element(1, io:columns()) =:= ok.
+%% On a terminal one line that is written again and again, elsewhere a line in half a minute.
+progress() ->
+    case io:columns() of
+        {ok, _} -> fun(Text) -> io:format("\r~ts", [Text]) end;
+        {error, _} -> fun progress_line/1
+    end.
+
+progress_line(Text) ->
+    Now = erlang:monotonic_time(second),
+    case get(?MODULE) of
+        Last when is_integer(Last), Now - Last < 30 ->
+            ok;
+        _ ->
+            put(?MODULE, Now),
+            io:format("~ts~n", [Text])
+    end.

@@ -18,12 +18,12 @@
 %%   sync    always, none or {interval, Ms} ({interval, 1000})
 %%   dir     where the table stands (/tmp)       max_file_size  of a segment, in bytes (65,536)
 %%   keep    whether the directory of a violation stays (true)
-%%   progress  whether to print as it goes (false)
+%%   progress  called with a line of text now and then
 %% Returns counts, or the first violation.
 -spec run(map()) -> {ok, map()} | {failed, map()}.
 run(Options) ->
     Opts = maps:merge(#{module => bets, mutant => none, kills => 200, seed => erlang:phash2(make_ref(), 1 bsl 30),
-                        sync => {interval, 1000}, dir => "/tmp", max_file_size => 65536, keep => true, progress => false}, Options),
+                        sync => {interval, 1000}, dir => "/tmp", max_file_size => 65536, keep => true, progress => fun(_) -> ok end}, Options),
     #{seed := Seed} = Opts,
     rand:seed(exsss, Seed),
     Dir = filename:join(maps:get(dir, Opts), "bets_kill_" ++ os:getpid() ++ "_" ++ integer_to_list(erlang:unique_integer([positive]))),
@@ -50,7 +50,7 @@ format({failed, #{kill := Kill, violation := Violation, dir := Dir, seed := Seed
 
 %% One more opening than kills: the last recovery is checked too.
 rounds(#{kills := Kills} = Opts, State, #{kills := Done} = Counts) ->
-    maps:get(progress, Opts) andalso io:format("\rsync ~w: ~w of ~w kills", [maps:get(sync, Opts), Done, Kills]),
+    (maps:get(progress, Opts))(io_lib:format("sync ~w: ~w of ~w kills", [maps:get(sync, Opts), Done, Kills])),
     Vm = bets_diff_vm:start(),
     bets_diff_vm:run(Vm, bets_kill_writer, run, [maps:with([module, mutant, dir, sync, max_file_size, seed], Opts)]),
     case bets_diff_vm:recv(Vm, 30000) of

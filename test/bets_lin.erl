@@ -19,13 +19,13 @@
 %%   module    the table module (bets)           mutant     fault of bets_diff_ref (none)
 %%   histories how many (10,000)                 seed       integer (random)
 %%   dir       directory of the table (none: a temporary table)
-%%   progress  whether to print as it goes (false)
+%%   progress  called with a line of text now and then
 %% Returns counts, or the first history that is not linearizable. The operations come back with the seed; how the
 %% processes interleave does not, so the history itself is the report.
 -spec run(map()) -> {ok, map()} | {failed, map()}.
 run(Options) ->
     Opts = maps:merge(#{module => bets, mutant => none, histories => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30),
-                        dir => none, progress => false}, Options),
+                        dir => none, progress => fun(_) -> ok end}, Options),
     bets_diff_ref:set_mutant(maps:get(mutant, Opts)),
     Clock = atomics:new(1, []),
     Started = erlang:monotonic_time(millisecond),
@@ -60,7 +60,7 @@ drop_table(#{module := Module}, Tab) -> Module:delete(Tab).
 histories(N, #{histories := Last}, _Tab, _Workers, Counts) when N > Last ->
     {ok, Counts};
 histories(N, Opts, Tab, Workers, Counts) ->
-    N rem 1000 =:= 0 andalso maps:get(progress, Opts) andalso io:format("\r~w of ~w histories", [N, maps:get(histories, Opts)]),
+    N rem 1000 =:= 0 andalso (maps:get(progress, Opts))(io_lib:format("~w of ~w histories", [N, maps:get(histories, Opts)])),
     {ok, {Setup, Lists}} = proper_gen:pick(parallel(), 10, {maps:get(seed, Opts), N, 2}),
     Module = maps:get(module, Opts),
     true = Module:delete_all_objects(Tab),
