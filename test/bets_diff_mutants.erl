@@ -158,7 +158,8 @@ raw(F, Tab, Args) -> bets_diff_ref:raw(F, Tab, Args).
 %% Lets another process in between two steps.
 pause() -> erlang:yield().
 
-without_sign(F) when is_float(F), F == 0.0 -> 0.0;
+%% Written as a literal, the compiler would give back the zero that was matched, whose sign it takes for the same.
+without_sign(F) when is_float(F), F == 0.0 -> binary_to_term(<<131, 70, 0:64>>);
 without_sign(T) when is_tuple(T) -> list_to_tuple(without_sign(tuple_to_list(T)));
 without_sign([H | T]) -> [without_sign(H) | without_sign(T)];
 without_sign(T) -> T.
