@@ -141,9 +141,10 @@ from_log(lost_after_reopen, Calls) ->
         _ -> Calls
     end;
 from_log(delete_comes_back, Calls) ->
-    case lists:reverse(Calls) of
-        [{delete, _} | Older] -> lists:reverse(Older);
-        _ -> Calls
+    %% The last one, wherever it stands: which call is the very last before a kill is a matter of luck.
+    case lists:splitwith(fun({F, _}) -> F =/= delete end, lists:reverse(Calls)) of
+        {Later, [_Delete | Older]} -> lists:reverse(Older, lists:reverse(Later));
+        {_, []} -> Calls
     end;
 from_log(torn_list, Calls) ->
     case lists:reverse(Calls) of
