@@ -16,6 +16,8 @@ defmodule Bets.MixProject do
       elixir: "~> 1.14",
       # rebar3 builds into _build/default and _build/test: mix keeps its own beams apart from those.
       build_path: "_build/mix",
+      # The conformance suite is compiled: it also runs by itself, from bin/soak.
+      elixirc_paths: if(Mix.env() == :test, do: ["lib", "test/conformance/support"], else: ["lib"]),
       compilers: [:bets_nif] ++ Mix.compilers() ++ [:bets_docs],
       erlc_options: [:debug_info],
       start_permanent: Mix.env() == :prod,
