@@ -45,7 +45,7 @@ defmodule Conformance.Normal do
         end
     end
     |> case do
-      words when words == %{} -> nil
+      words when words in [nil, %{}] -> nil
       words -> {function, words}
     end
   end

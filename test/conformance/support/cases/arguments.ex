@@ -13,8 +13,11 @@ defmodule Conformance.Cases.Arguments do
         {arg, position} <- Enum.with_index(args),
         arg != :tab do
       make("#{function}/#{length(args)}", "argument #{position + 1} of any type", fn mod, type ->
+        t = table(mod, type)
+
         for junk <- Zoo.junk(), not fatal?(function, position, junk) do
-          t = filled(mod, type, [{1, 1}, {2, 2}])
+          mod.delete_all_objects(t)
+          mod.insert(t, [{1, 1}, {2, 2}])
           result = call(mod, function, args |> Calls.args(t) |> List.replace_at(position, junk))
           {shape(type, result), contents(mod, t)}
         end
@@ -35,7 +38,7 @@ defmodule Conformance.Cases.Arguments do
   # Which key comes next is free.
   defp shape(:ordered_set, value), do: value
   defp shape(_type, value) when value in [1, 2, :"$end_of_table"], do: :key_or_count
-  defp shape(_type, {key, [{key, _}]}) when key in [1, 2], do: :key_and_object
+  defp shape(_type, {key, [{key, _}]}) when key in [1, 2], do: :key_or_count
   defp shape(_type, value), do: value
 
   defp contents(mod, t), do: {objects(mod, t), mod.info(t, :size)}

@@ -56,6 +56,7 @@ defmodule Conformance.Cases.Creation do
       [{:keypos, 1}],
       [{:keypos, 2}],
       [{:keypos, 1000}],
+      [{:keypos, Integer.pow(2, 33)}],
       [{:keypos, 2}, {:keypos, 3}],
       [{:heir, :none}],
       [{:read_concurrency, true}],

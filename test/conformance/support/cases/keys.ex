@@ -82,6 +82,17 @@ defmodule Conformance.Cases.Keys do
     {walk(mod, t), walk(mod, t, :last, :prev), mod.tab2list(t), mod.info(t, :size)}
   end
 
+  check "next/2", "local processes and references among those of other nodes", [:ordered_set] do
+    # ets compares the number first, the node then.
+    away =
+      for node <- ["a@b", "z@z"], id <- [1, 100_000_000] do
+        :erlang.binary_to_term(<<131, 88, 119, 3, node::binary, id::32, 0::32, 7::32>>)
+      end
+
+    t = filled(mod, type, for(k <- [self() | away], do: {k}))
+    walk(mod, t)
+  end
+
   check "next/2", "integers and floats in between", [:ordered_set] do
     keys = for(n <- -5..5, do: n) ++ for(n <- -5..5, do: n + 0.5)
     t = filled(mod, type, for(k <- keys, do: {k}))

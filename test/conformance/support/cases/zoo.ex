@@ -58,7 +58,8 @@ defmodule Conformance.Cases.Zoo do
   end
 
   check "match/2", "each as a bound key" do
-    terms = for {name, term} <- Zoo.terms(), not (name =~ "nested"), do: term
+    # No maps: as a pattern, one matches larger maps too, but ets only looks at those that its hash puts beside it.
+    terms = for {name, term} <- Zoo.terms(), not (name =~ "nested"), not is_map(term), do: term
     t = filled(mod, type, for({term, n} <- Enum.with_index(terms), do: {term, n}))
     for term <- terms, do: free(type, call(mod, :match, [t, {term, :"$1"}]))
   end
