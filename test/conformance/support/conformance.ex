@@ -35,6 +35,9 @@ defmodule Conformance do
   @spec cases() :: [Case.t()]
   def cases, do: Enum.flat_map(themes(), & &1.cases())
 
+  @doc "The functions that cases are about."
+  def functions, do: cases() |> Enum.map(& &1.about) |> Enum.uniq() |> Enum.sort()
+
   @doc "The modules that hold the cases."
   def themes do
     [
@@ -71,6 +74,10 @@ defmodule Conformance do
 
     scratch =
       Path.join(System.tmp_dir!(), "bets_conformance_#{System.pid()}_#{:erlang.unique_integer([:positive])}")
+
+    # Named tables are not to stand in the working directory.
+    if Application.get_env(:bets, :data_dir) == nil,
+      do: Application.put_env(:bets, :data_dir, String.to_charlist(scratch))
 
     runs = for c <- cases, type <- c.types, do: {c, type}
 

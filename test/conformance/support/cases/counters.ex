@@ -68,7 +68,7 @@ defmodule Conformance.Cases.Counters do
       [{2, 1}, {2, 1.0}]
     ]
 
-    increments ++ pairs ++ thresholds ++ bad ++ lists
+    Enum.uniq(increments ++ pairs ++ thresholds ++ bad ++ lists)
   end
 
   def generated do

@@ -103,10 +103,12 @@ defmodule Conformance.Cases.Info do
     {text =~ "id", text =~ "conformance", text =~ "size", text =~ "owner"}
   end
 
-  check "i/1", "prints the objects" do
-    t = filled(mod, type, [{:one, 1}, {:two, 2}])
-    text = printed(fn -> call(mod, :i, [t]) end)
-    {text =~ "{one,1}", text =~ "{two,2}", text =~ "EOT"}
+  for {about, more} <- [{"i/1", []}, {"i/2", [10]}, {"i/3", [10, 60]}] do
+    check about, "prints the objects" do
+      t = filled(mod, type, [{:one, 1}, {:two, 2}])
+      text = printed(fn -> call(mod, :i, [t | unquote(more)]) end)
+      {text =~ "{one,1}", text =~ "{two,2}", text =~ "EOT"}
+    end
   end
 
   defp printed(fun) do

@@ -145,7 +145,7 @@ defmodule Conformance.Cases.Select do
       end
 
     replacing =
-      for spec <- replacements() ++ specs() do
+      for spec <- Enum.uniq(replacements() ++ specs()) do
         make("select_replace/2", inspect(spec), fn mod, type ->
           t = filled(mod, type, content())
           {call(mod, :select_replace, [t, spec]), objects(mod, t), mod.info(t, :size)}
@@ -166,7 +166,7 @@ defmodule Conformance.Cases.Select do
       end
 
     tested =
-      for spec <- specs() ++ replacements(), object <- [{1, :a}, {:k}] do
+      for spec <- Enum.uniq(specs() ++ replacements()), object <- [{1, :a}, {:k}] do
         make("test_ms/2", "#{inspect(spec)} on #{inspect(object)}", [:set], fn mod, _type ->
           case call(mod, :test_ms, [object, spec]) do
             {:raised, class, reason, _, _} -> {class, reason}
