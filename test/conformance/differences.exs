@@ -6,7 +6,7 @@ bag = :ets.new(:bag, [:bag])
 turned_around = :ets.lookup(bag, 1) == [{1, :b}, {1, :a}]
 :ets.delete(bag)
 
-inner = ~w(delete_all_objects/1 foldl/3 foldr/3 match_delete/2 select_delete/2 tab2list/1)
+inner = ~w(delete_all_objects/1 foldl/3 foldr/3 match_delete/2 select_delete/2 tab2file/2 tab2list/1)
 
 [
   %{

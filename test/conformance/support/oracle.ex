@@ -55,18 +55,19 @@ defmodule Conformance.Oracle do
   end
 
   if {:update_element, 4} in @documented do
-    @doc "OTP 27. The default object is inserted, with the key in its place, before the update."
+    @doc "OTP 27. The default object is inserted, with the key in its place, before the update. It has to be a tuple, needed or not."
     def update_element(tab, key, spec, default) do
       args = [tab, key, spec, default]
+      # For the errors of the table.
+      as(:update_element, args, fn -> :ets.update_element(tab, key, []) end)
+      if not is_tuple(default), do: fail(:update_element, args, :none)
 
       if as(:update_element, args, fn -> :ets.update_element(tab, key, spec) end) do
         true
       else
         keypos = :ets.info(tab, :keypos)
 
-        if not is_tuple(default) or tuple_size(default) < keypos do
-          fail(:update_element, args, if(is_tuple(default), do: :keypos, else: :none))
-        end
+        if tuple_size(default) < keypos, do: fail(:update_element, args, :keypos)
 
         # The specification is checked on a table of its own: nothing may be inserted if it is wrong.
         trial = :ets.new(:t, [:ets.info(tab, :type), {:keypos, keypos}])

@@ -235,6 +235,7 @@ defmodule Conformance.Cases.Insert do
   end
 
   # These functions are written in Erlang: the stack trace is of their insides.
+  defp result({:raised, class, {reason, [_ | _]}, _, _}), do: {{:raised, class, reason}}
   defp result({:raised, class, reason, _, _}), do: {{:raised, class, reason}}
   defp result(value), do: {value}
 end
