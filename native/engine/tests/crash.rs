@@ -22,8 +22,8 @@ use std::sync::Arc;
 use bets_engine::io::Storage;
 use bets_engine::io::sim::{Plan, Sim};
 use bets_engine::table::{Change, Config, Open, Table, Wait};
-use bets_engine::{Error, Result};
-use common::{Random, contents, key, meta};
+use bets_engine::{Error, Key, Result};
+use common::{KINDS, Random, contents, meta_of};
 
 const DIR: &str = "/t";
 
@@ -109,10 +109,22 @@ fn reopen(sim: &Sim) -> Result<State> {
     }
 }
 
+/// A key's first byte is compared, the rest is its form.
+fn key(bytes: &[u8]) -> Key<'_> {
+    Key::new(bytes, 1)
+}
+
+/// What a put does, which replaces the key's form too.
+fn store(state: &mut BTreeMap<Vec<u8>, (usize, u8)>, k: Vec<u8>, value: &[u8]) {
+    state.retain(|stored, _| stored[0] != k[0]);
+    state.insert(k, brief(value));
+}
+
 /// Runs a random workload and gives its history.
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
-    let mut table = open_at(sim, &Open::OrCreate(meta())).unwrap();
+    let kind = KINDS[random.below(KINDS.len())];
+    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind))).unwrap();
     let mut state = BTreeMap::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
@@ -122,32 +134,37 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         history.add(sim, Some(state.clone()), true);
     }
     for step in 0..random.below(25) + 5 {
-        let k = |random: &mut Random| vec![b'a' + random.below(6) as u8];
+        // One key in two forms.
+        let k = |random: &mut Random| [b'a' + random.below(6) as u8, b'~'][..=random.below(2)].to_vec();
         let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
         let mut durable = false;
         match random.below(14) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
                 table.put(key(&k), &v, Wait::May).unwrap();
-                state.insert(k, brief(&v));
+                store(&mut state, k, &v);
             }
             5..=6 => {
                 let list: Vec<_> = (0..=random.below(4)).map(|_| (k(random), v(random))).collect();
                 let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
                 table.put_many(&puts, Wait::May).unwrap();
-                state.extend(list.iter().map(|(k, v)| (k.clone(), brief(v))));
+                for (k, v) in &list {
+                    store(&mut state, k.clone(), v);
+                }
             }
             7..=8 => {
                 let k = k(random);
                 table.delete(key(&k), Wait::May).unwrap();
-                state.remove(&k);
+                state.retain(|stored, _| stored[0] != k[0]);
             }
             9 => {
                 let (k, v) = (k(random), v(random));
                 table
                     .update(key(&k), Wait::May, |_| (Change::Put(v.clone()), ()))
                     .unwrap();
-                state.insert(k, brief(&v));
+                // The stored form stays.
+                let stored = state.keys().find(|stored| stored[0] == k[0]).cloned();
+                store(&mut state, stored.unwrap_or(k), &v);
             }
             10 => {
                 table.clear(Wait::May).unwrap();
