@@ -48,7 +48,10 @@ impl Table {
         let found = self
             .inner
             .calm(wait, |keydir| keydir.next(&cursor.place(keydir), &mut key).ok())?;
-        Ok(found.map(|_| key))
+        match found {
+            Some(_) => Ok(Some(key)),
+            None => self.inner.nothing(),
+        }
     }
 
     /// Hands the objects behind the cursor to `f` in the table's order, at most `objects` of them and not many more than `bytes`, and
@@ -96,6 +99,10 @@ impl Inner {
                 keys.clear();
                 keydir.scan(&mut cursor.place(keydir), objects, keys).ok()
             })?;
+            if !more {
+                // An end met in a table that was closed meanwhile is none.
+                self.check()?;
+            }
             let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
             let Some((taken, ranges)) = self.gather(&found, values, bytes, wait)? else {
                 continue;
