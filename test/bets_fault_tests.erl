@@ -111,7 +111,7 @@ mount(KiB) ->
     Disk = fresh_dir("disk"),
     case os:cmd(lists:flatten(io_lib:format("mount -t tmpfs -o size=~bk,mode=700 bets_tests ~s 2>&1", [KiB, Disk]))) of
         "" -> {mounted, Disk};
-        Why -> {cannot, Why}
+        Why -> ok = file:del_dir(Disk), {cannot, Why}
     end.
 
 unmount({mounted, Disk}) ->

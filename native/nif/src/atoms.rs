@@ -57,7 +57,7 @@ rustler::atoms! {
     undefined,
     wait,
     create,
-    existing,
+    stored_name,
     unstorable,
     unsupported_type,
 }
