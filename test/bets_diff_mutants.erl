@@ -12,7 +12,8 @@
 sequential() ->
     [numeric_keys, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
      take_keeps, threshold_off_by_one, wrong_cause, insert_before_check, counters_one_by_one,
-     first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back].
+     first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back,
+     lost_by_open].
 
 %% Faults that show only between processes.
 -spec parallel() -> [atom()].

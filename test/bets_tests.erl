@@ -792,11 +792,12 @@ stopping_the_application_closes_tables_test() ->
 temporary_directories_of_dead_vms_are_swept_test_() ->
     {timeout, 60, fun() ->
         in_dir(fun(Dir) ->
+            Before = os:getenv("TMPDIR"),
             true = os:putenv("TMPDIR", Dir),
             {killed, Left} = other_vm(?MODULE, die_with_a_temporary_table, []),
             ?assert(filelib:is_dir(Left)),
             {alive, Mine} = other_vm(?MODULE, temporary_directory, []),
-            os:unsetenv("TMPDIR"),
+            case Before of false -> os:unsetenv("TMPDIR"); _ -> os:putenv("TMPDIR", Before) end,
             ?assertNot(filelib:is_dir(Left)),
             ?assertNot(filelib:is_dir(Mine))
         end)
@@ -957,7 +958,7 @@ in_temp_data_dir() ->
     application:set_env(bets, data_dir, temp_dir("data")).
 
 temp_dir(Name) ->
-    filename:join(["/tmp", "bets_tests_" ++ os:getpid(), Name]).
+    filename:join([os:getenv("TMPDIR", "/tmp"), "bets_tests_" ++ os:getpid(), Name]).
 
 in_dir(Fun) ->
     Dir = temp_dir("dir" ++ integer_to_list(erlang:unique_integer([positive]))),
