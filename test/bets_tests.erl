@@ -8,9 +8,12 @@
 
 %% ---------------------------------------------------------------- the same as ets
 
-%% Each call is made on an ets table and on a bets table of the same contents; `T' stands for the table.
+%% Each call is made on an ets table and on a bets table of the same contents; `T' stands for the table, `ME' for the caller.
 same_as_ets_test_() ->
-    [{title(Function, Args), fun() -> same([], contents(), Function, Args) end} || {Function, Args} <- calls()].
+    at_once([{title(Function, Args), fun() -> same([], contents(), Function, Args) end} || {Function, Args} <- calls()]).
+
+%% Most of their time goes to waiting for a dirty scheduler.
+at_once(Tests) -> {inparallel, 8, Tests}.
 
 same_with_keypos_2_test_() ->
     [
@@ -19,10 +22,10 @@ same_with_keypos_2_test_() ->
     ].
 
 same_on_no_table_test_() ->
-    [
+    at_once([
         {title(Function, Args), fun() -> same_without_table(Function, with(Bad, Args)) end}
      || Bad <- [no_such_table, "text", 17, make_ref(), dead], {Function, Args} <- calls() ++ info_calls(), lists:member('T', Args)
-    ].
+    ]).
 
 same_without_the_right_test_() ->
     {setup, fun() -> foreign_tables() end, fun stop_foreign/1, fun(_) ->
@@ -92,7 +95,7 @@ calls() ->
         {prev, ['T', missing]},
         {tab2list, ['T']},
         {rename, ['T', 17]},
-        {give_away, ['T', self(), gift]},
+        {give_away, ['T', 'ME', gift]},
         {give_away, ['T', 17, gift]},
         {give_away, ['T', dead_process(), gift]},
         {setopts, ['T', {heir, none}]},
@@ -887,7 +890,7 @@ same_call(EtsFunction, EtsArgs, BetsFunction, BetsArgs) ->
     ?assertEqual(outcome_of(ets, EtsFunction, EtsArgs), outcome_of(bets, BetsFunction, BetsArgs)).
 
 with(Tab, Args) ->
-    [case Arg of 'T' when Tab =:= dead -> dead_table(); 'T' -> Tab; _ -> Arg end || Arg <- Args].
+    [case Arg of 'T' when Tab =:= dead -> dead_table(); 'T' -> Tab; 'ME' -> self(); _ -> Arg end || Arg <- Args].
 
 %% An identifier that both modules take for a table which is gone does not exist: each gets its own.
 dead_table() -> dead_table.
