@@ -12,7 +12,7 @@
 %% With small files the room ends when one is made, with a large one in the midst of it.
 full_disk_test_() ->
     [
-        {setup, fun() -> mount(1024) end, fun unmount/1, fun
+        {setup, fun() -> mount(2048) end, fun unmount/1, fun
             ({mounted, Disk}) -> {title(Options), {timeout, 60, fun() -> full_disk(Disk, Options) end}};
             ({cannot, Why}) -> skipped(title(Options), Why)
         end}
@@ -26,7 +26,7 @@ title(Options) -> lists:flatten(io_lib:format("full disk, ~p", [Options])).
 
 full_disk(Disk, Options) ->
     Dir = filename:join(Disk, "t"),
-    Ballast = [ballast(Disk, Name, KiB) || {Name, KiB} <- [{"1", 64}, {"2", 64}, {"3", 400}]],
+    Ballast = [ballast(Disk, Name, KiB) || {Name, KiB} <- [{"1", 64}, {"2", 64}, {"3", 1300}]],
     T = bets:new(t, [{dir, Dir} | Options]),
     E = ets:new(t, []),
     true = both({T, E}, insert, [[{counter, 1, 1} | [{N, 1} || N <- lists:seq(1, 100)]]]),
@@ -48,17 +48,18 @@ full_disk(Disk, Options) ->
     same(E, T),
     ?assertNot(bets:insert_new(T, {1, x})),
     ?assertEqual([], bets:take(T, new)),
-    ?assertEqual(ok, bets:sync(T)),
+    ok_or_full(fun() -> bets:sync(T) end),
+    same(E, T),
     %% It goes on as soon as there is room, and to the end again.
     ok = file:delete(hd(Ballast)),
     true = both({T, E}, insert, [[{1, replaced}, {new, 1, 1}]]),
     2 = both({T, E}, update_counter, [new, 1]),
     fill({T, E}),
     same(E, T),
-    %% What was acknowledged is durable, so the close has nothing to complain of.
-    ?assertEqual(ok, bets:close(T)),
+    %% The table is closed whether the last records found their room or not.
+    ok_or_full(fun() -> bets:close(T) end),
     ?assertMatch({badarg, id}, refusal(fun() -> bets:close(T) end)),
-    %% An opening needs some room.
+    %% An opening needs room: for its own files, and for a copy of what no sync has been told to cover.
     case bets:open(Dir) of
         {error, Refusal} -> ?assertMatch({io, _, _, enospc}, Refusal);
         {ok, Fits} -> bets:close(Fits)
@@ -72,6 +73,14 @@ full_disk(Disk, Options) ->
     ?assertEqual(true, bets:delete(Again)),
     ?assertEqual({error, {no_table, Dir}}, bets:open(Dir)),
     ets:delete(E).
+
+%% What survives the VM need not be in its place on the disk yet: that there is no room for it is told here.
+ok_or_full(Fun) ->
+    try
+        ok = Fun()
+    catch
+        error:{bets, {io, _, _, enospc}} -> ok
+    end.
 
 %% Smaller and smaller objects, until there is room for none, also when what the table does in the background has come to rest.
 fill(Tabs) ->
@@ -320,7 +329,8 @@ files() ->
 another_vm_test_() ->
     {timeout, 60, fun() ->
         Dir = fresh_dir("locked"),
-        T = bets:new(t, [{dir, Dir}]),
+        %% No sync changes a file meanwhile.
+        T = bets:new(t, [{dir, Dir}, {sync, none}]),
         bets:insert(T, {a, 1}),
         Before = files_of(Dir),
         OsPid = list_to_integer(os:getpid()),
