@@ -140,7 +140,7 @@ next(_, _) -> erlang:nif_error(not_loaded).
 -spec next_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
 next_lookup(_, _) -> erlang:nif_error(not_loaded).
 
--spec open({create | existing, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
+-spec open({create | existing | stored_name, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
 

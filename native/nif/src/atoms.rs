@@ -58,7 +58,7 @@ rustler::atoms! {
     undefined,
     wait,
     create,
-    existing,
+    stored_name,
     unstorable,
     unsupported_type,
 }

@@ -23,7 +23,10 @@ impl Log {
     pub fn sync(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         self.check_open()?;
-        self.sync_all(&mut maintenance)
+        let left = self.make_durable()?;
+        // The records are safe. Segments that could not be sealed, for want of room say, are sealed by a later care.
+        let _ = self.seal_left(&mut maintenance, &left);
+        Ok(())
     }
 
     /// Does what is due: a sync, the sealing of segments left, a spare, a reservation. Gives the time after which to come again.
@@ -32,7 +35,8 @@ impl Log {
         // Under the lock: a close that went first has given the directory to whoever opens next.
         self.check_open()?;
         self.needs_care.store(false, Ordering::Release);
-        self.sync_all(&mut maintenance)?;
+        let left = self.make_durable()?;
+        self.seal_left(&mut maintenance, &left)?;
         let (half_full, tail) = {
             let end = self.append.lock();
             (
@@ -53,7 +57,9 @@ impl Log {
         })
     }
 
-    /// Makes everything durable, seals the active segment and publishes that; nothing can be appended afterwards.
+    /// Makes everything durable, seals the active segment and publishes that; nothing can be appended afterwards, whatever the result is.
+    /// An error means that records may not be durable. A full disk on which only the sealing cannot be published is none: the next opening
+    /// finds the segments unsealed, with every record in them.
     pub fn close(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         {
@@ -134,8 +140,11 @@ impl Log {
         if let Some(spare) = spare {
             left.push(Active::new(spare, self.last_seq() + 1));
         }
-        self.seal(maintenance, &left)?;
-        self.remove_stage();
+        match self.seal(maintenance, &left) {
+            Ok(()) => self.remove_stage(),
+            // So that the next opening takes no damage below here for a cut.
+            Err(_) => self.append_mark(),
+        }
         Ok(())
     }
 
@@ -146,14 +155,20 @@ impl Log {
         self.add_spare(&mut maintenance)
     }
 
-    fn sync_all(&self, maintenance: &mut Maintenance) -> Result<()> {
+    /// Syncs, tells so in the log, and answers those who wait. Gives the segments that can be sealed.
+    fn make_durable(&self) -> Result<Vec<Active>> {
         let left = self.sync_segments()?;
         self.append_mark();
         self.answer_waiters();
+        Ok(left)
+    }
+
+    /// Seals segments that were left and synced.
+    fn seal_left(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        self.seal(maintenance, &left)?;
+        self.seal(maintenance, left)?;
         self.append.lock().sealing.drain(..left.len());
         Ok(())
     }

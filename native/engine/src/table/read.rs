@@ -33,7 +33,7 @@ impl Table {
         if let Some(cache) = &inner.cache {
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
             let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key).ok())? else {
-                return Ok(None);
+                return inner.nothing();
             };
             let hit = cache.get(location, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
@@ -44,7 +44,7 @@ impl Table {
         }
         loop {
             let Some(hit) = inner.probe(key, wait)? else {
-                return Ok(None);
+                return inner.nothing();
             };
             let read = inner.record(hit.location, key.compared(), wait, &mut found)?;
             if read.is_some() {
@@ -56,11 +56,19 @@ impl Table {
     /// Whether the key is there. Never touches the disk.
     pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
         self.inner.check()?;
-        Ok(self.inner.probe(key, wait)?.is_some())
+        match self.inner.probe(key, wait)? {
+            Some(_) => Ok(true),
+            None => self.inner.nothing::<()>().map(|_| false),
+        }
     }
 }
 
 impl Inner {
+    /// "Not there", but for a table that was closed since the call began: a close puts an empty keydir in the place of the table's.
+    pub(super) fn nothing<R>(&self) -> Result<Option<R>> {
+        self.check().map(|()| None)
+    }
+
     /// Where the key's record stands, as of one moment between changes of many keys.
     fn probe(&self, key: Key<'_>, wait: Wait) -> Result<Option<Hit>> {
         self.calm(wait, |keydir| keydir.get(key).ok())

@@ -84,7 +84,10 @@ impl Table {
         let found = self
             .inner
             .calm(wait, |keydir| keydir.next(&cursor.span(), &mut key).ok())?;
-        Ok(found.map(|_| key))
+        match found {
+            Some(_) => Ok(Some(key)),
+            None => self.inner.nothing(),
+        }
     }
 
     /// Hands the next objects of the traversal to `f`, at most `objects` of them and not many more than `bytes`, and
@@ -132,6 +135,10 @@ impl Inner {
                 keys.clear();
                 keydir.scan(&cursor.span(), objects, keys).ok()
             })?;
+            if !more {
+                // An end met in a table that was closed meanwhile is none.
+                self.check()?;
+            }
             let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
             let Some((taken, ranges)) = self.gather(&found, values, bytes, wait)? else {
                 continue;
