@@ -63,10 +63,12 @@ fn random() -> u64 {
 
 /// Removes this VM's directory if no table is left in it.
 pub fn remove_base() {
-    if let Some(Base { path, lock, .. }) = BASE.lock().take() {
-        // What is not empty is left to the sweep of a later VM.
-        let _ = storage().remove_dir(&path);
-        drop(lock);
+    let mut base = BASE.lock();
+    // While a table is left in it the lock stays, or another VM's sweep would take the table for a dead one's.
+    if let Some(Base { path, .. }) = &*base
+        && storage().remove_dir(path).is_ok()
+    {
+        *base = None;
     }
 }
 

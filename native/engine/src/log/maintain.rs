@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::append::Active;
+use super::append::{Active, Spare};
 use super::{Log, MAX_UNSYNCED_BYTES, Maintenance};
 use crate::format::manifest::{Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::{HEADER_LEN, header};
@@ -37,17 +37,11 @@ impl Log {
         self.needs_care.store(false, Ordering::Release);
         let left = self.make_durable()?;
         self.seal_left(&mut maintenance, &left)?;
-        let (half_full, tail) = {
-            let end = self.append.lock();
-            (
-                u64::from(end.active.tail) >= self.config.max_file_size / 2,
-                u64::from(end.active.tail),
-            )
-        };
+        let half_full = u64::from(self.append.lock().active.tail) >= self.config.max_file_size / 2;
         if half_full {
             self.add_spare(&mut maintenance)?;
         }
-        self.reserve(&mut maintenance, tail);
+        self.reserve(&mut maintenance);
         self.add_stage(&mut maintenance);
         let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
         Ok(match self.config.sync {
@@ -138,7 +132,7 @@ impl Log {
             (end.spare.take(), left)
         };
         if let Some(spare) = spare {
-            left.push(Active::new(spare, self.last_seq() + 1));
+            left.push(Active::of(spare, self.last_seq() + 1));
         }
         match self.seal(maintenance, &left) {
             Ok(()) => self.remove_stage(),
@@ -288,7 +282,12 @@ impl Log {
             segments
         });
         self.handles.put(&segment, Arc::clone(&file));
-        self.append.lock().spare = Some((segment, file));
+        let reserved = self.reserve_up_to(maintenance, &*file, RESERVE_LEN);
+        self.append.lock().spare = Some(Spare {
+            segment,
+            file,
+            reserved,
+        });
         Ok(())
     }
 
@@ -307,21 +306,36 @@ impl Log {
         Ok(())
     }
 
-    /// Reserves space ahead of the tail, so that a sync need not write the file's length and block map each time.
-    fn reserve(&self, maintenance: &mut Maintenance, tail: u64) {
+    /// Reserves space ahead of the tail, so that a sync need not write the file's length and block map each time, and so that what is staged has
+    /// room in the file.
+    fn reserve(&self, maintenance: &mut Maintenance) {
         let active = self.append.lock().active.clone();
-        let (id, reserved) = maintenance.reserved;
-        let reserved = if id == active.segment.id { reserved } else { 0 };
-        if !maintenance.can_reserve || self.config.temporary || tail * 2 <= reserved {
+        let tail = u64::from(active.tail);
+        if tail * 2 <= active.reserved {
             return;
         }
-        let want = (tail * 2)
+        let reserved = self.reserve_up_to(maintenance, &*active.file, tail * 2);
+        let mut end = self.append.lock();
+        if Arc::ptr_eq(&end.active.segment, &active.segment) && end.active.reserved == active.reserved {
+            end.active.reserved = reserved.max(active.reserved);
+        }
+    }
+
+    /// Reserves at least so many bytes of a file, if possible. Gives how many it has for sure.
+    fn reserve_up_to(&self, maintenance: &mut Maintenance, file: &dyn File, len: u64) -> u64 {
+        let want = len
             .max(RESERVE_LEN)
             .next_power_of_two()
             .min(self.config.max_file_size);
-        match active.file.preallocate(want) {
-            Ok(()) => maintenance.reserved = (active.segment.id, want),
-            Err(_) => maintenance.can_reserve = false,
+        if maintenance.cannot_reserve || self.config.temporary {
+            return 0;
+        }
+        match file.preallocate(want) {
+            Ok(()) => want,
+            Err(e) => {
+                maintenance.cannot_reserve = e.kind() == ErrorKind::Unsupported;
+                0
+            }
         }
     }
 }

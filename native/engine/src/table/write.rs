@@ -134,6 +134,8 @@ impl Inner {
             let mut shard = lock_shard(&keydir, Keydir::shard_of(hash), wait)?;
             // A clear puts a new keydir in place while it holds all locks of the old one.
             if self.is_current(&keydir) {
+                // A close puts an empty one in place, in which no key is there.
+                self.check()?;
                 return f(hash, &mut shard);
             }
         }
@@ -200,6 +202,7 @@ impl Inner {
             wanted.dedup();
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
             if self.is_current(&keydir) {
+                self.check()?;
                 let index = |hash: u64| wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default();
                 return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
             }
