@@ -9,6 +9,11 @@
 %% without an heir the table is closed and its files stay; the files of a temporary table, one with neither a name nor a
 %% directory, go with it. A function takes the name of a named table or the identifier that `new/2' gave.
 %%
+%% == Types ==
+%% In a `set' there is one object a key, and keys are the same if they are `=:='. In an `ordered_set' they are the same if they are
+%% `==', also inside tuples and lists: an insert with the key `1.0' replaces the object with the key `1'. Its objects stand in the order of their keys.
+%% Pids, ports and references of this node come before those of other nodes, whatever its name is.
+%%
 %% == Errors ==
 %% Where `ets' raises `badarg', so does `bets', with the same explanation in the shell. What only a table on disk can
 %% meet - a full disk, damage - is raised as `error:{bets, Reason}'; {@link bets_errors} lists the reasons. No function gives a
@@ -24,6 +29,7 @@
 %% machine's memory).
 %%
 %% == Cost ==
+%% "Constant time" means constant in a `set'; in an `ordered_set' a key is found in time that grows with the logarithm of the size.
 %% "Reads memory" means that the function never touches the disk. "May read the disk" means that the object may have left the
 %% memory; the call then moves to a dirty scheduler. A write is appended to a file in the page cache. Functions that wait for
 %% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers.
