@@ -120,7 +120,7 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         let k = |random: &mut Random| vec![b'a' + random.below(6) as u8];
         let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
         let mut durable = false;
-        match random.below(14) {
+        match random.below(16) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
                 table.put(key(&k), &v, Wait::May).unwrap();
@@ -155,6 +155,19 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
             12 => {
                 table.care().unwrap();
                 durable = true;
+            }
+            13..=14 => {
+                let list: Vec<_> = (0..=random.below(4))
+                    .map(|_| (k(random), (random.below(2) == 0).then(|| v(random))))
+                    .collect();
+                let writes: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_deref())).collect();
+                table.write_many(&writes, Wait::May).unwrap();
+                for (k, v) in &list {
+                    match v {
+                        Some(v) => state.insert(k.clone(), brief(v)),
+                        None => state.remove(k),
+                    };
+                }
             }
             _ => {
                 table.close().unwrap();

@@ -139,7 +139,7 @@ impl Inner {
         }
     }
 
-    fn is_current(&self, keydir: &Guard<Arc<HashKeydir>>) -> bool {
+    pub(super) fn is_current(&self, keydir: &Guard<Arc<HashKeydir>>) -> bool {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
@@ -171,7 +171,12 @@ impl Inner {
     }
 
     /// What is left to do once the keydir points at a new record.
-    fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Key<'_>, &[u8])>) -> Commit {
+    pub(super) fn done(
+        &self,
+        appended: Appended,
+        old: Option<Location>,
+        new: Option<(Key<'_>, &[u8])>,
+    ) -> Commit {
         if let Some(cache) = &self.cache {
             if let Some(old) = old {
                 cache.remove(old);
@@ -271,7 +276,7 @@ impl Inner {
         Ok(Some(self.done(appended, None, None)))
     }
 
-    fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
         if wait == Wait::May {
             return Ok(self.many.lock());
         }
@@ -280,7 +285,7 @@ impl Inner {
 }
 
 /// Locks shards, which must come in ascending order.
-fn lock_shards(
+pub(super) fn lock_shards(
     keydir: &HashKeydir,
     shards: impl Iterator<Item = usize>,
     wait: Wait,
@@ -305,7 +310,7 @@ fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
     Err(Error::WouldBlock)
 }
 
-fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
+pub(super) fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
     let (key, value) = (key.bytes().len() as u64, value.len() as u64);
     if key > MAX_KEY_LEN {
         return Err(Error::TooLarge {
