@@ -1,13 +1,21 @@
 //! The in-memory index: key to the place of its newest record.
 //!
 //! A keydir holds every live key of a table and nothing of the values. It never touches the disk. [`HashKeydir`]
-//! serves the tables whose order is that of the key's hash.
+//! serves the tables whose order is that of the key's hash. [`Keydir`] is what the rest of the engine sees.
 
+mod batch;
 mod hash;
+mod kinds;
 mod location;
+mod span;
 
-pub use hash::{Batch, Cursor, HashKeydir, Next, SHARDS, WriteGuard};
+pub use batch::{Batch, Next};
+pub use hash::{Cursor, HashKeydir, SHARDS};
+pub use kinds::{Keydir, WriteGuard};
 pub use location::Location;
+pub use span::{Direction, Span};
+
+use batch::BATCH_BYTES;
 
 /// A writer kept interfering with a lock-free read, or holds the lock that was asked for without waiting. Nothing was
 /// changed: the call may be made again, here or on a thread that may wait.

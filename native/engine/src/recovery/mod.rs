@@ -23,7 +23,7 @@ use crate::dir::Dir;
 use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::parse_file_name;
 use crate::io::{Kind, Storage};
-use crate::keydir::HashKeydir;
+use crate::keydir::Keydir;
 use crate::lock::{DirLock, PID_FILE};
 use crate::log::{Log, create_segment, publish};
 use crate::segment::{Segment, Segments};
@@ -41,7 +41,7 @@ pub struct Opened {
     /// Its log.
     pub log: Log,
     /// Its live keys.
-    pub keydir: HashKeydir,
+    pub keydir: Keydir,
 }
 
 /// What the steps of an opening share.
@@ -50,7 +50,7 @@ struct Opening<'a> {
     dir: &'a Path,
     shared_dir: Arc<Dir>,
     config: &'a Config,
-    keydir: HashKeydir,
+    keydir: Keydir,
     manifest: Manifest,
     segments: Segments,
     last_seq: u64,
@@ -84,7 +84,7 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         first_manifest(&**storage, dir, meta, &config)?
     };
     let orphans = orphans(&names, &manifest);
-    let keydir = HashKeydir::new(manifest.hash_seed);
+    let keydir = Keydir::new(manifest.meta.kind, manifest.hash_seed);
     let mut opening = Opening {
         storage,
         dir,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::write::{check_len, lock_shards};
 use super::{Commit, Inner, Table, Wait};
 use crate::format::frame::{Kind, Record};
-use crate::keydir::{HashKeydir, WriteGuard};
+use crate::keydir::{Keydir, WriteGuard};
 use crate::{Error, Key, Result};
 
 /// A key and its new value, or `None` if the key is to be removed.
@@ -25,7 +25,7 @@ impl Table {
         loop {
             let keydir = inner.keydir.load();
             let hashes: Vec<u64> = writes.iter().map(|(key, _)| keydir.hash(*key)).collect();
-            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| HashKeydir::shard_of(hash)).collect();
+            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
@@ -35,7 +35,7 @@ impl Table {
             let places = hashes.iter().map(|&hash| Place {
                 hash,
                 shard: wanted
-                    .binary_search(&HashKeydir::shard_of(hash))
+                    .binary_search(&Keydir::shard_of(hash))
                     .unwrap_or_default(),
             });
             let writes = writes.iter().copied().zip(places).collect();

@@ -19,12 +19,12 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use batch::Write;
-pub use types::{Change, Commit, Config, Cursor, Found, Meta, Open, Stats, Sync, TableKind, Wait};
+pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};
 use crate::cache::TableCache;
 use crate::io::Storage;
-use crate::keydir::HashKeydir;
+use crate::keydir::Keydir;
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::recovery::{self, Opened, delete::delete};
@@ -39,7 +39,7 @@ pub struct Table {
 #[derive(Debug)]
 struct Inner {
     log: Log,
-    keydir: ArcSwap<HashKeydir>,
+    keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
     /// Held by the one who is about to show a change of many keys.
@@ -200,7 +200,7 @@ impl Inner {
         let finished = finish(&self.log);
         *lock = None;
         drop(lock);
-        let keydir = self.keydir.swap(Arc::new(HashKeydir::new(0)));
+        let keydir = self.keydir.swap(Arc::new(self.keydir.load().fresh()));
         free(keydir);
         // No later table has this one's number in the cache, so its values only take room until then.
         if let Some(inner) = self.itself.upgrade().filter(|inner| inner.cache.is_some()) {
@@ -232,7 +232,7 @@ impl Job for Inner {
 }
 
 /// Frees a keydir elsewhere: millions of keys take longer than a caller may.
-fn free(keydir: Arc<HashKeydir>) {
+fn free(keydir: Arc<Keydir>) {
     if keydir.len() > 1000 {
         background::run_once(move || drop(keydir));
     }

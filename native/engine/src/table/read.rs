@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 
 use super::{Found, Inner, Table, Wait};
-use crate::keydir::{HashKeydir, Hit, Location};
+use crate::keydir::{Hit, Keydir, Location};
 use crate::segment::read::read_put;
 use crate::{Error, Key, Result};
 
@@ -32,7 +32,7 @@ impl Table {
         };
         if let Some(cache) = &inner.cache {
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
-            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(keydir.hash(key)).ok())? else {
+            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key).ok())? else {
                 return Ok(None);
             };
             let hit = cache.get(location, |stored, value| {
@@ -63,11 +63,11 @@ impl Table {
 impl Inner {
     /// Where the key's record stands, as of one moment between changes of many keys.
     fn probe(&self, key: Key<'_>, wait: Wait) -> Result<Option<Hit>> {
-        self.calm(wait, |keydir| keydir.get(keydir.hash(key), key).ok())
+        self.calm(wait, |keydir| keydir.get(key).ok())
     }
 
     /// Runs `f` on the keydir between two changes of many keys; `f` gives `None` if a writer was in its way.
-    pub(super) fn calm<R>(&self, wait: Wait, mut f: impl FnMut(&HashKeydir) -> Option<R>) -> Result<R> {
+    pub(super) fn calm<R>(&self, wait: Wait, mut f: impl FnMut(&Keydir) -> Option<R>) -> Result<R> {
         let mut tries = 0;
         loop {
             let epoch = self.epoch.load(Ordering::Acquire);

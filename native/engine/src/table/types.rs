@@ -1,7 +1,10 @@
 //! What goes in and out of a table's calls.
 
+use std::ops::Bound;
+
 #[allow(unused_imports, reason = "for the links in the docs")]
 use crate::Error;
+pub use crate::keydir::Direction;
 
 /// Whether a call may wait (for a disk, for a lock) or work for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,8 +158,10 @@ pub struct Stats {
     pub durable_seq: u64,
 }
 
-/// A place in a traversal. The start is `Cursor::default()`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A place in a traversal, the direction in which it goes on, and its end. `Cursor::default()` goes from the first key to the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    pub(super) after: Option<Vec<u8>>,
+    pub(super) direction: Direction,
+    pub(super) from: Bound<Vec<u8>>,
+    pub(super) until: Bound<Vec<u8>>,
 }

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::{Change, Commit, Found, Inner, Table, Wait, free};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
-use crate::keydir::{HashKeydir, Location, SHARDS, WriteGuard};
+use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
 use crate::{Error, Key, Result};
 
@@ -112,7 +112,7 @@ impl Table {
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
-        inner.keydir.store(Arc::new(HashKeydir::new(keydir.seed())));
+        inner.keydir.store(Arc::new(keydir.fresh()));
         drop(all);
         free(keydir);
         Ok(inner.done(appended, None, None))
@@ -131,7 +131,7 @@ impl Inner {
         loop {
             let keydir = self.keydir.load();
             let hash = keydir.hash(key);
-            let mut shard = lock_shard(&keydir, HashKeydir::shard_of(hash), wait)?;
+            let mut shard = lock_shard(&keydir, Keydir::shard_of(hash), wait)?;
             // A clear puts a new keydir in place while it holds all locks of the old one.
             if self.is_current(&keydir) {
                 return f(hash, &mut shard);
@@ -139,7 +139,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn is_current(&self, keydir: &Guard<Arc<HashKeydir>>) -> bool {
+    pub(super) fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
@@ -200,16 +200,12 @@ impl Inner {
         loop {
             let keydir = self.keydir.load();
             let hashes: Vec<u64> = puts.iter().map(|(key, _)| keydir.hash(*key)).collect();
-            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| HashKeydir::shard_of(hash)).collect();
+            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
             if self.is_current(&keydir) {
-                let index = |hash: u64| {
-                    wanted
-                        .binary_search(&HashKeydir::shard_of(hash))
-                        .unwrap_or_default()
-                };
+                let index = |hash: u64| wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default();
                 return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
             }
         }
@@ -286,14 +282,14 @@ impl Inner {
 
 /// Locks shards, which must come in ascending order.
 pub(super) fn lock_shards(
-    keydir: &HashKeydir,
+    keydir: &Keydir,
     shards: impl Iterator<Item = usize>,
     wait: Wait,
 ) -> Result<Vec<WriteGuard<'_>>> {
     shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
 }
 
-fn lock_shard(keydir: &HashKeydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
+fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
         Wait::May => Ok(keydir.lock(shard)),
         Wait::Never => keydir.try_lock(shard).map_err(|_| Error::WouldBlock),

@@ -20,7 +20,7 @@ mod write;
 mod tests;
 
 pub use guard::WriteGuard;
-pub use scan::{Batch, Cursor, Next};
+pub use scan::Cursor;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
