@@ -487,9 +487,11 @@ defmodule Bets do
 
   For keys that are tuples, begin with a bound and stop with `Stream.take_while/2`.
 
-      iex> table = Enum.into(%{a: 1, b: 2, c: 3}, Bets.new())
-      iex> table |> Bets.stream() |> Stream.map(&elem(&1, 1)) |> Enum.sum()
-      6
+      iex> table = Enum.into(%{"ada" => 1815, "alan" => 1912, "grace" => 1906}, Bets.new(type: :ordered_set))
+      iex> table |> Bets.stream(min_key: "alan") |> Enum.to_list()
+      [{"alan", 1912}, {"grace", 1906}]
+      iex> table |> Bets.stream(prefix: "a", reverse: true) |> Stream.map(&elem(&1, 1)) |> Enum.to_list()
+      [1912, 1815]
   """
   @spec stream(table, [stream_option]) :: Enumerable.t()
   def stream(table, options \\ []), do: Bets.Stream.objects(id(table), options)

@@ -295,6 +295,104 @@ defmodule BetsTest do
   end
 
   describe "ranges" do
+    setup do
+      keys =
+        Enum.to_list(1..300) ++
+          [:a, :b, {1, 2}, {:user, 1}, {:user, 2}, "", "a", "ab", "abc", "b", <<255>>, <<255, 255>>]
+
+      table = for(key <- Enum.shuffle(keys), into: Bets.new(type: :ordered_set), do: {key, [key]})
+      %{table: table, keys: Enum.sort(keys)}
+    end
+
+    test "have the order of terms, forward and backward", %{table: table, keys: keys} do
+      assert table |> Bets.keys() |> Enum.to_list() == keys
+      assert Enum.to_list(table) == Enum.map(keys, &{&1, [&1]})
+      assert table |> Bets.keys(reverse: true) |> Enum.to_list() == Enum.reverse(keys)
+      assert table |> Bets.keys(reverse: false) |> Enum.take(2) == [1, 2]
+      assert table |> Bets.values(reverse: true) |> Enum.take(1) == [[<<255, 255>>]]
+    end
+
+    test "keep their bounds, whether those are there or not", %{table: table, keys: keys} do
+      bounds = [
+        :none,
+        0,
+        1,
+        2,
+        2.0,
+        2.5,
+        150,
+        299.5,
+        300,
+        301,
+        :a,
+        {:user, 0},
+        {:user, 2},
+        "aa",
+        <<255, 255, 255>>
+      ]
+
+      for min <- bounds,
+          max <- bounds,
+          low? <- [true, false],
+          high? <- [true, false],
+          reverse <- [true, false] do
+        options =
+          Enum.reject([min_key: min, max_key: max], &match?({_, :none}, &1)) ++
+            [min_key_inclusive: low?, max_key_inclusive: high?, reverse: reverse]
+
+        expected =
+          Enum.filter(keys, fn key ->
+            (min == :none or key > min or (low? and key == min)) and
+              (max == :none or key < max or (high? and key == max))
+          end)
+
+        expected = if reverse, do: Enum.reverse(expected), else: expected
+        assert {options, table |> Bets.keys(options) |> Enum.to_list()} == {options, expected}
+      end
+    end
+
+    test "of a prefix", %{table: table, keys: keys} do
+      for prefix <- ["", "a", "ab", "abc", "abcd", "b", <<254>>, <<255>>, <<255, 255>>, <<255, 255, 255>>],
+          reverse <- [true, false] do
+        expected = Enum.filter(keys, &(is_binary(&1) and String.starts_with?(&1, prefix)))
+        expected = if reverse, do: Enum.reverse(expected), else: expected
+
+        assert {prefix, table |> Bets.keys(prefix: prefix, reverse: reverse) |> Enum.to_list()} ==
+                 {prefix, expected}
+      end
+
+      assert_raise ArgumentError, ~r/exclude each other/, fn ->
+        Bets.stream(table, prefix: "a", min_key: 1)
+      end
+
+      assert_raise ArgumentError, ~r/a prefix is a binary/, fn -> Bets.stream(table, prefix: {:user}) end
+    end
+
+    test "of tuples end where the reader stops", %{table: table} do
+      users = table |> Bets.keys(min_key: {:user, 0}) |> Stream.take_while(&match?({:user, _}, &1))
+      assert Enum.to_list(users) == [{:user, 1}, {:user, 2}]
+    end
+
+    test "go on while the table is written to", %{table: table} do
+      seen =
+        for n <- Bets.keys(table, max_key: 10_000) do
+          Bets.put(table, n, :again)
+          Bets.delete(table, n)
+          n
+        end
+
+      assert seen == Enum.to_list(1..300)
+    end
+
+    test "update and batch keep the stored form of a key that is only equal", %{table: table} do
+      Bets.put(table, 1.0, 0)
+      assert Bets.update(table, 1, :none, &(&1 + 1)) == 1
+      assert [{1.0, 1} | _] = Enum.to_list(table)
+      Bets.batch(table, [{:put, 2.0, :float}, {:delete, 3.0}])
+      assert [{1.0, 1}, {2.0, :float}, {4, _} | _] = Enum.to_list(table)
+      refute :bets.replace_object(table.id, {2, :float}, {2, :integer})
+    end
+
     test "are refused where there is no order, and so are options that are none" do
       assert_raise ArgumentError, ~r/only an ordered_set has ranges/, fn ->
         Bets.stream(Bets.new(), min_key: 1)

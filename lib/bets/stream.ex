@@ -1,91 +1,74 @@
 defmodule Bets.Stream do
   @moduledoc false
-  # Lazy ways through a table. A table without an order of keys is read in steps of many objects; a range of an ordered one, key
-  # by key.
+  # Lazy ways through a table, in steps of objects. Steps start small, for who takes only a few, and grow.
 
   alias Bets.Call
   require Call
 
-  @type range :: %{
-          first: (() -> position),
-          next: (key :: term -> position),
-          inside?: (key :: term -> boolean)
-        }
-  @typep position :: {term, [tuple]} | :"$end_of_table"
+  @typep bound :: :none | {key :: term, inclusive? :: boolean}
+  @typep plan :: %{
+           id: :bets.table(),
+           direction: :forward | :backward,
+           from: bound,
+           # Whether a key is not yet behind the range's end.
+           inside?: :always | (term -> boolean),
+           keypos: pos_integer
+         }
 
   @options [:min_key, :max_key, :min_key_inclusive, :max_key_inclusive, :prefix, :reverse]
+  @first_step 8
+  @objects_max 100
 
   @spec objects(:bets.table(), keyword) :: Enumerable.t()
-  def objects(id, []) do
-    Stream.resource(fn -> :start end, &step(id, &1), fn _ -> :ok end)
-  end
-
   def objects(id, options) do
-    range = options |> check(id) |> range(id)
+    plan = plan(id, options)
 
     Stream.resource(
-      fn -> range.first end,
+      fn -> :start end,
       fn
         :done -> {:halt, :done}
-        position -> range_step(Call.reraising(do: position.()), range)
+        state -> Call.reraising(do: step(plan, state))
       end,
       fn _ -> :ok end
     )
   end
 
-  defp step(_id, :done), do: {:halt, :done}
-  defp step(id, from), do: Call.reraising(do: :bets_fold.step(id, from))
+  @spec plan(:bets.table(), keyword) :: plan
+  defp plan(id, []), do: %{id: id, direction: :forward, from: :none, inside?: :always, keypos: 1}
 
-  defp range_step({key, objects}, range) do
-    if range.inside?.(key), do: {objects, fn -> range.next.(key) end}, else: {:halt, :done}
+  defp plan(id, options) do
+    check(id, options)
+    {low, high} = bounds(options)
+
+    {direction, from, inside?} =
+      if Keyword.get(options, :reverse, false),
+        do: {:backward, high, above(low)},
+        else: {:forward, low, below(high)}
+
+    %{id: id, direction: direction, from: from, inside?: inside?, keypos: :bets.info(id, :keypos)}
   end
 
-  defp range_step(:"$end_of_table", _range), do: {:halt, :done}
-
-  defp check(options, id) do
-    for option <- options do
-      case option do
-        {name, _} when name in @options -> :ok
-        _ -> raise ArgumentError, "invalid option #{inspect(option)}, there are #{inspect(@options)}"
-      end
+  defp check(id, options) do
+    for option <- options, not match?({name, _} when name in @options, option) do
+      raise ArgumentError, "invalid option #{inspect(option)}, there are #{inspect(@options)}"
     end
 
-    case Call.reraising(do: :bets.info(id, :type)) do
+    case :bets.info(id, :type) do
       :ordered_set ->
-        options
+        :ok
 
-      # The functions of `:bets` tell that there is no such table.
       :undefined ->
-        options
+        raise ArgumentError, "there is no open table #{inspect(id)}"
 
       type ->
         raise ArgumentError, "a table of type #{type} has no order of keys: only an ordered_set has ranges"
     end
   end
 
-  defp range(options, id) do
-    {low, high} = bounds(options)
-
-    if Keyword.get(options, :reverse, false) do
-      %{
-        first: fn -> start(id, high, &:bets.last_lookup/1, &:bets.prev_lookup/2) end,
-        next: &:bets.prev_lookup(id, &1),
-        inside?: &above?(&1, low)
-      }
-    else
-      %{
-        first: fn -> start(id, low, &:bets.first_lookup/1, &:bets.next_lookup/2) end,
-        next: &:bets.next_lookup(id, &1),
-        inside?: &below?(&1, high)
-      }
-    end
-  end
-
-  # The bounds are `:none` or a key and whether it belongs to the range.
   defp bounds(options) do
     case Keyword.fetch(options, :prefix) do
       {:ok, prefix} ->
-        if Keyword.has_key?(options, :min_key) or Keyword.has_key?(options, :max_key) do
+        if Enum.any?([:min_key, :max_key], &Keyword.has_key?(options, &1)) do
           raise ArgumentError, "the options :prefix and :min_key or :max_key exclude each other"
         end
 
@@ -103,20 +86,40 @@ defmodule Bets.Stream do
     end
   end
 
-  defp start(id, :none, first, _next), do: first.(id)
+  defp below(:none), do: :always
+  defp below({max, true}), do: &(&1 <= max)
+  defp below({max, false}), do: &(&1 < max)
 
-  defp start(id, {key, inclusive?}, _first, next) do
-    case inclusive? && :bets.lookup(id, key) do
-      [object] -> {elem(object, :bets.info(id, :keypos) - 1), [object]}
-      _ -> next.(id, key)
+  defp above(:none), do: :always
+  defp above({min, true}), do: &(&1 >= min)
+  defp above({min, false}), do: &(&1 > min)
+
+  defp step(plan, :start) do
+    case plan.from do
+      :none -> scan(plan, :start, @first_step)
+      {key, true} -> inside(plan, :bets.lookup(plan.id, key), {behind(plan, key), @first_step})
+      {key, false} -> scan(plan, behind(plan, key), @first_step)
     end
   end
 
-  defp below?(_key, :none), do: true
-  defp below?(key, {max, true}), do: key <= max
-  defp below?(key, {max, false}), do: key < max
+  defp step(plan, {from, limit}), do: scan(plan, from, limit)
 
-  defp above?(_key, :none), do: true
-  defp above?(key, {min, true}), do: key >= min
-  defp above?(key, {min, false}), do: key > min
+  # The scan goes on behind the key of an object, whether that one is there or not.
+  defp behind(plan, key), do: :erlang.make_tuple(plan.keypos, key)
+
+  defp scan(plan, from, limit) do
+    case :bets_fold.step(plan.direction, plan.id, from, limit) do
+      {objects, :done} -> inside(plan, objects, :done)
+      {objects, next} -> inside(plan, objects, {next, min(2 * limit, @objects_max)})
+    end
+  end
+
+  defp inside(%{inside?: :always}, objects, next), do: {objects, next}
+
+  defp inside(plan, objects, next) do
+    case Enum.split_while(objects, &plan.inside?.(elem(&1, plan.keypos - 1))) do
+      {^objects, []} -> {objects, next}
+      {objects, _behind} -> {objects, :done}
+    end
+  end
 end

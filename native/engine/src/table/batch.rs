@@ -34,9 +34,7 @@ impl Table {
             }
             let places = hashes.iter().map(|&hash| Place {
                 hash,
-                shard: wanted
-                    .binary_search(&Keydir::shard_of(hash))
-                    .unwrap_or_default(),
+                shard: wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default(),
             });
             let writes = writes.iter().copied().zip(places).collect();
             return inner.write_locked(writes, &mut shards, wait);

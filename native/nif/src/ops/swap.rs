@@ -14,7 +14,7 @@ pub fn replace_object<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         one_object_a_key(table)?;
         let (old, new) = (call.arg(1), call.arg(2));
-        let (key, new_key) = (key_of(old, table.keypos())?, key_of(new, table.keypos())?);
+        let (asked, new_key) = (key_of(old, table.keypos())?, key_of(new, table.keypos())?);
         let (commit, done) = buffers::with(|buffers| {
             let mut budget = call.budget();
             table
@@ -24,14 +24,12 @@ pub fn replace_object<'a>(call: &Call<'a>) -> Outcome<'a> {
             table.layout.encode_object(new, &mut replacement, &mut budget)?;
             let mut new_bytes = Vec::new();
             super::key(call, table, new_key, &mut new_bytes)?;
-            let key = super::key(call, table, key, &mut buffers.key)?;
+            let key = super::key(call, table, asked, &mut buffers.key)?;
             if key.bytes() != new_bytes {
                 return Err(Fail::none());
             }
             Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
-                let same = found
-                    .filter(|found| found.key.is_none())
-                    .map(|found| table.layout.same(found.value, &buffers.object, &mut budget));
+                let same = found.map(|found| table.layout.same(asked, found, &buffers.object, &mut budget));
                 match same {
                     Some(Ok(true)) => (Change::Put(replacement), Ok(true)),
                     Some(Ok(false)) | None => (Change::Keep, Ok(false)),
