@@ -518,6 +518,9 @@ member(Tab, Key) ->
 %% <dt>`{sync, none}'</dt><dd>the operating system writes when it likes.</dd>
 %% <dt>`{max_file_size, Bytes}'</dt><dd>a new data file is begun before one grows beyond this, from 4096 to 2147483648, the default.</dd>
 %% <dt>`{cache, boolean()}'</dt><dd>whether the value cache serves the table. Default `true'.</dd>
+%% <dt>`compressed'</dt>
+%% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
+%% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>
 %% </dl>
 %% Waits for the disk. Takes time in proportion to the number of objects.
 %%

@@ -73,8 +73,9 @@ impl History {
     }
 }
 
-fn config() -> Config {
+fn config(compressed: bool) -> Config {
     Config {
+        compressed,
         max_file_size: 700,
         background: false,
         seed: Some(7),
@@ -83,9 +84,9 @@ fn config() -> Config {
     }
 }
 
-fn open_at(sim: &Sim, open: &Open) -> Result<Table> {
+fn open_at(sim: &Sim, open: &Open, compressed: bool) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
-    Table::open(&storage, Path::new(DIR), open, config())
+    Table::open(&storage, Path::new(DIR), open, config(compressed))
 }
 
 fn reopen(sim: &Sim) -> Result<State> {
@@ -95,6 +96,8 @@ fn reopen(sim: &Sim) -> Result<State> {
             kind: None,
             keypos: None,
         },
+        // Reading does not depend on it.
+        false,
     ) {
         Ok(table) => {
             let found = contents(&table)
@@ -112,7 +115,8 @@ fn reopen(sim: &Sim) -> Result<State> {
 /// Runs a random workload and gives its history.
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
-    let mut table = open_at(sim, &Open::OrCreate(meta())).unwrap();
+    let compressed = random.below(3) == 0;
+    let mut table = open_at(sim, &Open::OrCreate(meta()), compressed).unwrap();
     let mut state = BTreeMap::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
@@ -177,6 +181,7 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                         kind: None,
                         keypos: None,
                     },
+                    compressed,
                 )
                 .unwrap();
                 durable = true;

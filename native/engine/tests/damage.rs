@@ -26,9 +26,14 @@ type ReadAll = (BTreeMap<Vec<u8>, Vec<u8>>, Vec<Vec<u8>>);
 type Contents = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn open(sim: &Sim, max_file_size: u64) -> Result<Table> {
+    open_as(sim, max_file_size, false)
+}
+
+fn open_as(sim: &Sim, max_file_size: u64, compressed: bool) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
     let config = Config {
         max_file_size,
+        compressed,
         background: false,
         seed: Some(7),
         cache: false,
@@ -177,6 +182,21 @@ fn hundred_objects() -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) {
         expected.insert(vec![i, i], value);
     }
     (sim, table, expected)
+}
+
+#[test]
+fn a_flipped_bit_in_compressed_values_is_reported_or_harmless() {
+    let sim = Sim::new();
+    let table = open_as(&sim, 1500, true).unwrap();
+    let mut expected = BTreeMap::new();
+    for i in 0..50u8 {
+        let value = [i, 1, 2, 3].repeat(20);
+        put(&table, &[i, i], &value);
+        expected.insert(vec![i, i], value);
+    }
+    assert!(table.stats().disk_bytes < 50 * 80, "the values were compressed");
+    table.close().unwrap();
+    sweep(&sim.kill(sim.ops()), &expected);
 }
 
 #[test]

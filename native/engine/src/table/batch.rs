@@ -64,10 +64,12 @@ impl Inner {
         {
             return Err(Error::KeydirFull);
         }
+        let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
         let records: Vec<Record<'_>> = writes
             .iter()
-            .map(|((key, value), _)| match value {
-                Some(value) => Record::new(Kind::Put, *key, value),
+            .enumerate()
+            .map(|(i, ((key, value), _))| match value {
+                Some(value) => packed.record(i, *key, value),
                 None => Record::new(Kind::Delete, Key::plain(key.compared()), &[]),
             })
             .collect();

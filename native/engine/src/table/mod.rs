@@ -5,6 +5,7 @@
 //! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
 
 mod batch;
+mod packed;
 mod read;
 mod scan;
 mod types;

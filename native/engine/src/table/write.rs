@@ -19,7 +19,8 @@ impl Table {
     /// Stores a value under a key, replacing what was there (the key's stored form too). Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
         check_len(key, value)?;
-        let record = Record::new(Kind::Put, key, value);
+        let packed = self.inner.pack([value]);
+        let record = packed.record(0, key, value);
         self.inner.with_shard(key, wait, |hash, shard| {
             if !shard.has_room(key) {
                 return Err(Error::KeydirFull);
@@ -155,7 +156,8 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
-        let appended = self.log.append(&Record::new(Kind::Put, key, value), wait)?;
+        let packed = self.pack([value]);
+        let appended = self.log.append(&packed.record(0, key, value), wait)?;
         let old = shard
             .put(hash, key, appended.location)
             .map_err(|_| Error::KeydirFull)?;
@@ -229,9 +231,11 @@ impl Inner {
                 return Err(Error::KeydirFull);
             }
         }
+        let packed = self.pack(puts.iter().map(|(_, value)| *value));
         let records: Vec<Record<'_>> = puts
             .iter()
-            .map(|(key, value)| Record::new(Kind::Put, *key, value))
+            .enumerate()
+            .map(|(i, (key, value))| packed.record(i, *key, value))
             .collect();
         let mut locations = Vec::with_capacity(puts.len());
         let shown = self.lock_many(wait)?;
