@@ -120,6 +120,11 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut state = BTreeMap::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
+    if random.below(2) == 0 {
+        // From here on records are staged.
+        table.care().unwrap();
+        history.add(sim, Some(state.clone()), true);
+    }
     for step in 0..random.below(25) + 5 {
         let k = |random: &mut Random| vec![b'a' + random.below(6) as u8];
         let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
@@ -209,6 +214,15 @@ struct Tally {
     kinds: BTreeMap<&'static str, u64>,
     recovery_kinds: BTreeMap<&'static str, u64>,
     kills: u64,
+    /// Kills that found records in the stage.
+    staged: u64,
+}
+
+/// Whether there is a stage with a record in it.
+fn is_staged(image: &Sim) -> bool {
+    let stage = image.open(&Path::new(DIR).join("STAGE"), false);
+    let mut start = [0; 64];
+    stage.is_ok_and(|file| file.read_at(&mut start, 0).is_ok() && start[32..].iter().any(|&b| b != 0))
 }
 
 impl Tally {
@@ -266,7 +280,9 @@ fn every_crash_leaves_a_state_of_the_history() {
             );
             let mut crash_again = |one_in| (random.below(one_in) == 0).then_some(survivors);
             let what = format!("workload {seed}, kill at {} ({:?})", point.at(), point.kind());
-            tally.check(&point.kill(), allowed, crash_again(8), &what);
+            let image = point.kill();
+            tally.staged += u64::from(is_staged(&image));
+            tally.check(&image, allowed, crash_again(8), &what);
             if let Some(image) = point.kill_within(point.at() % 40) {
                 let allowed = history.allowed(point.at() - 1, true);
                 tally.check(&image, allowed, None, &format!("{what}, within the write"));
@@ -284,10 +300,12 @@ fn every_crash_leaves_a_state_of_the_history() {
         seed += 1;
     }
     println!(
-        "{} distinct images, 0 bad, {} kills, last workload {seed}",
+        "{} distinct images, 0 bad, {} kills, {} of them with a stage, last workload {seed}",
         tally.distinct.len(),
-        tally.kills
+        tally.kills,
+        tally.staged
     );
+    assert!(tally.staged > 0, "no kill with a stage");
     println!("crash points by the operation before them: {:?}", tally.kinds);
     println!("in recoveries: {:?}", tally.recovery_kinds);
     for kind in [

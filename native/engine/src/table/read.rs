@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Found, Inner, Table, Wait};
 use crate::keydir::{Hit, Keydir, Location};
-use crate::segment::read::{plain_value, read_put};
+use crate::segment::read::{check_put, plain_value, read_put};
 use crate::{Error, Key, Result};
 
 /// How often a read that may not wait looks whether a change of many keys is through: some tens of microseconds.
@@ -132,16 +132,13 @@ impl Inner {
     ) -> Result<Option<R>> {
         let len = location.frame_len().map(usize::from);
         let read = self.log.with_segment(location.segment(), |segment| {
-            let frame = read_put(
-                &self.log.handles,
-                segment,
-                location.offset(),
-                len,
-                compared,
-                wait,
-                buf,
-            )?;
-            let value = plain_value(segment, location.offset(), &frame, wait)?;
+            let offset = location.offset();
+            let frame = if segment.is_staged(offset) && self.log.read_staged(segment, location, wait, buf)? {
+                check_put(segment, offset, compared, buf)?
+            } else {
+                read_put(&self.log.handles, segment, offset, len, compared, wait, buf)?
+            };
+            let value = plain_value(segment, offset, &frame, wait)?;
             Ok(f(frame.key().bytes(), &value))
         });
         read.transpose()
