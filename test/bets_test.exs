@@ -249,6 +249,44 @@ defmodule BetsTest do
     end
   end
 
+  describe "a compressed table" do
+    test "takes less of the disk and gives the same values, however it is opened", %{tmp_dir: dir} do
+      document = fn n ->
+        %{id: n, title: "Document #{n}", words: List.duplicate("the quick brown fox", 20)}
+      end
+
+      fill = fn table -> for n <- 1..200, do: Bets.put(table, n, document.(n)) end
+      bytes = fn table -> Bets.info(table)[:disk_bytes] end
+
+      plain = Bets.open!(Path.join(dir, "plain"), compressed: false)
+      fill.(plain)
+      packed = Bets.open!(Path.join(dir, "packed"), compressed: true, cache: false)
+      fill.(packed)
+      assert bytes.(packed) < bytes.(plain) / 2
+      assert {:bets.info(plain.id, :compressed), :bets.info(packed.id, :compressed)} == {false, true}
+
+      Bets.close(packed)
+
+      for compressed <- [false, true] do
+        table = Bets.open!(Path.join(dir, "packed"), compressed: compressed, cache: false)
+        assert Enum.sort(table) == Enum.sort(plain)
+        assert Bets.update(table, 1, nil, &Map.put(&1, :seen, true)).seen
+        assert :bets.take(table.id, 1) == [{1, Map.put(document.(1), :seen, true)}]
+        Bets.put(table, 1, document.(1))
+        Bets.close(table)
+      end
+    end
+
+    test "is read in steps that no scheduler feels, however much a value has shrunk" do
+      table = Bets.new(compressed: true, cache: false)
+      value = :binary.copy("a", 1_000_000)
+      for n <- 1..20, do: Bets.put(table, n, value)
+      assert Bets.info(table)[:disk_bytes] < 1_000_000
+      assert Enum.all?(table, fn {_, found} -> found == value end)
+      assert Bets.get(table, 7) == value
+    end
+  end
+
   describe "protocols" do
     test "Enum sees every entry once, and membership is exact" do
       table = Enum.into(Enum.map(1..1000, &{&1, &1}), Bets.new())
