@@ -9,7 +9,6 @@ use crate::error::Fail;
 use crate::table::Protection;
 
 /// What a table was opened with, beyond what its directory stores.
-#[expect(clippy::struct_excessive_bools, reason = "they are options")]
 pub struct Options {
     /// The type that was asked for.
     pub kind: Option<TableKind>,

@@ -84,6 +84,7 @@ pub enum Open {
 
 /// What may differ from one opening to the next.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are options")]
 pub struct Config {
     /// When writes are made durable.
     pub sync: Sync,
