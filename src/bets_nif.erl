@@ -6,6 +6,7 @@
 -export([
     all/0,
     await_durable/3,
+    batch/2,
     close/1,
     close_all/0,
     delete/1,
@@ -37,6 +38,7 @@
     prev_lookup/2,
     relocate/4,
     rename/2,
+    replace_object/3,
     scan/3,
     scan_back/3,
     set_options/2,
@@ -78,6 +80,9 @@ all() -> erlang:nif_error(not_loaded).
 
 -spec await_durable(reference(), non_neg_integer(), reference()) -> ok | wait | bets_errors:failure().
 await_durable(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec batch(bets:table(), [bets:change()]) -> true | durable(true) | bets_errors:failure().
+batch(_, _) -> erlang:nif_error(not_loaded).
 
 -spec close(bets:table()) -> ok | bets_errors:failure().
 close(_) -> erlang:nif_error(not_loaded).
@@ -155,6 +160,9 @@ relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
 
 -spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
+
+-spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
+replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple(), pos_integer()) ->
     {[tuple()], more | done, version()} | bets_errors:failure().

@@ -787,7 +787,7 @@ contradicting_options_are_refused_test() ->
     in_dir(fun(Dir) ->
         bets:close(bets:new(t, [{dir, Dir}, {keypos, 2}])),
         ?assertEqual({error, {keypos_mismatch, 2, 1}}, bets:open(Dir, [{keypos, 1}])),
-        ?assertMatch({error, badarg, {keypos_mismatch, 2, 1}, #{2 := "the table in the directory has keypos 2, not 1"}},
+        ?assertMatch({error, badarg, {keypos_mismatch, 2, 1}, #{2 := "the table in the directory has keypos 2, not 1: open it with the stored one"}},
             outcome(fun bets:new/2, [t, [{dir, Dir}]], bets)),
         {ok, T} = bets:open(Dir, [set, {keypos, 2}]),
         bets:close(T)

@@ -73,8 +73,9 @@ impl History {
     }
 }
 
-fn config() -> Config {
+fn config(compressed: bool) -> Config {
     Config {
+        compressed,
         max_file_size: 700,
         background: false,
         seed: Some(7),
@@ -83,9 +84,9 @@ fn config() -> Config {
     }
 }
 
-fn open_at(sim: &Sim, open: &Open) -> Result<Table> {
+fn open_at(sim: &Sim, open: &Open, compressed: bool) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
-    Table::open(&storage, Path::new(DIR), open, config())
+    Table::open(&storage, Path::new(DIR), open, config(compressed))
 }
 
 fn reopen(sim: &Sim) -> Result<State> {
@@ -95,6 +96,8 @@ fn reopen(sim: &Sim) -> Result<State> {
             kind: None,
             keypos: None,
         },
+        // Reading does not depend on it.
+        false,
     ) {
         Ok(table) => {
             let found = contents(&table)
@@ -124,7 +127,8 @@ fn store(state: &mut BTreeMap<Vec<u8>, (usize, u8)>, k: Vec<u8>, value: &[u8]) {
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
     let kind = KINDS[random.below(KINDS.len())];
-    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind))).unwrap();
+    let compressed = random.below(3) == 0;
+    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind)), compressed).unwrap();
     let mut state = BTreeMap::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
@@ -138,7 +142,7 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         let k = |random: &mut Random| [b'a' + random.below(6) as u8, b'~'][..=random.below(2)].to_vec();
         let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
         let mut durable = false;
-        match random.below(14) {
+        match random.below(16) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
                 table.put(key(&k), &v, Wait::May).unwrap();
@@ -178,6 +182,19 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                 table.care().unwrap();
                 durable = true;
             }
+            13..=14 => {
+                let list: Vec<_> = (0..=random.below(4))
+                    .map(|_| (k(random), (random.below(2) == 0).then(|| v(random))))
+                    .collect();
+                let writes: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_deref())).collect();
+                table.write_many(&writes, Wait::May).unwrap();
+                for (k, v) in &list {
+                    match v {
+                        Some(v) => state.insert(k.clone(), brief(v)),
+                        None => state.remove(k),
+                    };
+                }
+            }
             _ => {
                 table.close().unwrap();
                 table = open_at(
@@ -186,6 +203,7 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                         kind: None,
                         keypos: None,
                     },
+                    compressed,
                 )
                 .unwrap();
                 durable = true;

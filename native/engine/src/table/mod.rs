@@ -4,6 +4,8 @@
 //! seq, its place in the log and its place in the keydir follow one order. A read looks in the keydir without a lock, then takes the
 //! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
 
+mod batch;
+mod packed;
 mod read;
 mod scan;
 mod types;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub use batch::Write;
 pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};

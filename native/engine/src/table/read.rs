@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Found, Inner, Table, Wait};
 use crate::keydir::{Hit, Keydir, Location};
-use crate::segment::read::{check_put, read_put};
+use crate::segment::read::{check_put, plain_value, read_put};
 use crate::{Error, Key, Result};
 
 /// How often a read that may not wait looks whether a change of many keys is through: some tens of microseconds.
@@ -146,7 +146,8 @@ impl Inner {
             } else {
                 read_put(&self.log.handles, segment, offset, len, compared, wait, buf)?
             };
-            Ok(f(frame.key().bytes(), frame.value().unwrap_or_default()))
+            let value = plain_value(segment, offset, &frame, wait)?;
+            Ok(f(frame.key().bytes(), &value))
         });
         read.transpose()
     }

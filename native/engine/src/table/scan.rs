@@ -5,7 +5,7 @@ use std::ops::{Bound, Range};
 
 use super::{Cursor, Direction, Inner, Table, Wait};
 use crate::keydir::{Batch, Location, Span};
-use crate::{Key, Result};
+use crate::{Error, Key, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
@@ -14,6 +14,8 @@ struct Step {
     values: Vec<u8>,
 }
 
+/// A step that may not wait gathers at most so many times the bytes that it was asked for.
+const PLAIN_FACTOR: usize = 4;
 /// A step's buffers larger than this are not kept, in bytes.
 const MAX_KEPT_LEN: usize = 1 << 20;
 
@@ -177,6 +179,10 @@ impl Inner {
             })?;
             if read.is_none() {
                 return Ok(None);
+            }
+            // Compressed records may be much longer than their frames told.
+            if wait == Wait::Never && values.len() > bytes.saturating_mul(PLAIN_FACTOR) {
+                return Err(Error::WouldBlock);
             }
             ranges[i] = start..values.len();
         }

@@ -19,7 +19,8 @@ impl Table {
     /// Stores a value under a key, replacing what was there (the key's stored form too). Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
         check_len(key, value)?;
-        let record = Record::new(Kind::Put, key, value);
+        let packed = self.inner.pack([value]);
+        let record = packed.record(0, key, value);
         self.inner.with_shard(key, wait, |hash, shard| {
             if !shard.has_room(key) {
                 return Err(Error::KeydirFull);
@@ -141,7 +142,7 @@ impl Inner {
         }
     }
 
-    fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
+    pub(super) fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
@@ -157,7 +158,8 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
-        let appended = self.log.append(&Record::new(Kind::Put, key, value), wait)?;
+        let packed = self.pack([value]);
+        let appended = self.log.append(&packed.record(0, key, value), wait)?;
         let old = shard
             .put(hash, key, appended.location)
             .map_err(|_| Error::KeydirFull)?;
@@ -173,7 +175,12 @@ impl Inner {
     }
 
     /// What is left to do once the keydir points at a new record.
-    fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Key<'_>, &[u8])>) -> Commit {
+    pub(super) fn done(
+        &self,
+        appended: Appended,
+        old: Option<Location>,
+        new: Option<(Key<'_>, &[u8])>,
+    ) -> Commit {
         if let Some(cache) = &self.cache {
             if let Some(old) = old {
                 cache.remove(old);
@@ -227,9 +234,11 @@ impl Inner {
                 return Err(Error::KeydirFull);
             }
         }
+        let packed = self.pack(puts.iter().map(|(_, value)| *value));
         let records: Vec<Record<'_>> = puts
             .iter()
-            .map(|(key, value)| Record::new(Kind::Put, *key, value))
+            .enumerate()
+            .map(|(i, (key, value))| packed.record(i, *key, value))
             .collect();
         let mut locations = Vec::with_capacity(puts.len());
         let shown = self.lock_many(wait)?;
@@ -270,7 +279,7 @@ impl Inner {
         Ok(Some(self.done(appended, None, None)))
     }
 
-    fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
         if wait == Wait::May {
             return Ok(self.many.lock());
         }
@@ -279,7 +288,7 @@ impl Inner {
 }
 
 /// Locks shards, which must come in ascending order.
-fn lock_shards(
+pub(super) fn lock_shards(
     keydir: &Keydir,
     shards: impl Iterator<Item = usize>,
     wait: Wait,
@@ -304,7 +313,7 @@ fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
     Err(Error::WouldBlock)
 }
 
-fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
+pub(super) fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
     let (key, value) = (key.bytes().len() as u64, value.len() as u64);
     if key > MAX_KEY_LEN {
         return Err(Error::TooLarge {
