@@ -6,6 +6,7 @@
 -export([
     all/0,
     await_durable/3,
+    batch/2,
     close/1,
     close_all/0,
     delete/1,
@@ -20,6 +21,8 @@
     insert_new/2,
     key_decode/1,
     key_encode/2,
+    last/1,
+    last_lookup/1,
     lookup/2,
     lookup_element/3,
     lookup_element/4,
@@ -31,9 +34,13 @@
     object_encode/2,
     object_replace/4,
     open/4,
+    prev/2,
+    prev_lookup/2,
     relocate/4,
     rename/2,
+    replace_object/3,
     scan/3,
+    scan_back/3,
     set_options/2,
     sweep/1,
     set_cache/1,
@@ -73,6 +80,9 @@ all() -> erlang:nif_error(not_loaded).
 
 -spec await_durable(reference(), non_neg_integer(), reference()) -> ok | wait | bets_errors:failure().
 await_durable(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec batch(bets:table(), [bets:change()]) -> true | durable(true) | bets_errors:failure().
+batch(_, _) -> erlang:nif_error(not_loaded).
 
 -spec close(bets:table()) -> ok | bets_errors:failure().
 close(_) -> erlang:nif_error(not_loaded).
@@ -123,15 +133,27 @@ lookup_element(_, _, _, _) -> erlang:nif_error(not_loaded).
 -spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
 member(_, _) -> erlang:nif_error(not_loaded).
 
+-spec last(bets:table()) -> key_or_end() | bets_errors:failure().
+last(_) -> erlang:nif_error(not_loaded).
+
+-spec last_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
+last_lookup(_) -> erlang:nif_error(not_loaded).
+
 -spec next(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
 next(_, _) -> erlang:nif_error(not_loaded).
 
 -spec next_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
 next_lookup(_, _) -> erlang:nif_error(not_loaded).
 
--spec open({create | existing, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
+-spec open({create | existing | stored_name, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec prev(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
+prev(_, _) -> erlang:nif_error(not_loaded).
+
+-spec prev_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
+prev_lookup(_, _) -> erlang:nif_error(not_loaded).
 
 -spec relocate(bets:table(), atom(), binary(), binary()) -> bets:table() | bets_errors:failure().
 relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
@@ -139,9 +161,16 @@ relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
 -spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
 
+-spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
+replace_object(_, _, _) -> erlang:nif_error(not_loaded).
+
 -spec scan(bets:table(), start | tuple(), pos_integer()) ->
     {[tuple()], more | done, version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec scan_back(bets:table(), start | tuple(), pos_integer()) ->
+    {[tuple()], more | done, version()} | bets_errors:failure().
+scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->
     true | bets_errors:failure().

@@ -11,7 +11,7 @@
     keypos := pos_integer() | undefined,
     protection := public | protected | private,
     named := boolean(),
-    name := atom(),
+    name := {given, atom()} | stored,
     dir := binary() | undefined,
     default_dir := boolean(),
     temporary := boolean(),
@@ -21,7 +21,7 @@
     cache := boolean(),
     read_concurrency := boolean(),
     write_concurrency := boolean() | auto,
-    decentralized_counters := boolean(),
+    decentralized_counters := boolean() | undefined,
     compressed := boolean()
 }.
 
@@ -57,7 +57,7 @@ defaults(Call) ->
         keypos => KeyPos,
         protection => protected,
         named => false,
-        name => undefined,
+        name => stored,
         dir => undefined,
         default_dir => false,
         temporary => false,
@@ -67,7 +67,7 @@ defaults(Call) ->
         cache => true,
         read_concurrency => false,
         write_concurrency => false,
-        decentralized_counters => false,
+        decentralized_counters => undefined,
         compressed => false
     }.
 
@@ -75,7 +75,8 @@ defaults(Call) ->
 option(new, set, Acc) -> Acc;
 option(open, set, Acc = #{type := undefined}) -> Acc#{type := set};
 option(open, set, Acc) -> Acc;
-option(_, Type, _) when Type =:= ordered_set; Type =:= bag; Type =:= duplicate_bag -> throw({unsupported_type, Type});
+option(_, ordered_set, Acc) -> Acc#{type := ordered_set};
+option(_, Type, _) when Type =:= bag; Type =:= duplicate_bag -> throw({unsupported_type, Type});
 option(_, protected, Acc) -> Acc;
 option(_, public, Acc) -> Acc#{protection := public};
 option(_, private, Acc) -> Acc#{protection := private};
@@ -92,7 +93,7 @@ option(new, {dir, Dir} = Option, Acc) ->
         {ok, Path} -> Acc#{dir := Path};
         error -> throw({bad_option, Option})
     end;
-option(open, {name, Name}, Acc) when is_atom(Name) -> Acc#{name := Name};
+option(open, {name, Name}, Acc) when is_atom(Name) -> Acc#{name := {given, Name}};
 option(_, {sync, Mode}, Acc) when Mode =:= always; Mode =:= none -> Acc#{sync := Mode};
 option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTERVAL_MAX ->
     Acc#{sync := {interval, Ms}};

@@ -18,7 +18,7 @@
 
 -type options() :: #{module => module(), mutant => atom(), sequences => pos_integer(), seed => integer(),
                      only => pos_integer(), dir => file:name_all(), vms => pos_integer(), min_ops => pos_integer(),
-                     max_ops => pos_integer(), max_keys => pos_integer(), kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
+                     max_ops => pos_integer(), max_keys => pos_integer(), type => any | set | ordered_set, kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
 
 %% Runs the test. Options, with their defaults:
 %%   module     the table module (bets)          mutant    fault of bets_diff_ref (none)
@@ -27,6 +27,7 @@
 %%   dir        where tables stand (/dev/shm, else /tmp: to survive SIGKILL takes no disk)
 %%   vms        child VMs at a time (2)          max_keys  keys a sequence (20)
 %%   min_ops, max_ops   operations a sequence (50, 80)
+%%   type       of the tables (any)
 %%   kills      whether VMs are killed (true)    shrink    whether to shrink a failure (true)
 %%   progress   called with a line of text now and then
 %% Returns counts, or the first failure: its number, what differed, and the shrunk sequence as text.
@@ -47,7 +48,7 @@ run(Options) ->
 
 defaults() ->
     #{module => bets, mutant => none, sequences => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30), dir => scratch_dir(),
-      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, kills => true, shrink => true, progress => fun(_) -> ok end}.
+      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, type => any, kills => true, shrink => true, progress => fun(_) -> ok end}.
 
 scratch_dir() ->
     case filelib:is_dir("/dev/shm") of
@@ -129,7 +130,7 @@ worker(Parent, Opts, Vm) ->
 
 batch(#{dir := Dir} = Opts, BatchNo) ->
     Kills = case maps:get(kills, Opts) andalso BatchNo rem 5 < 3 of true -> 2; false -> 0 end,
-    (maps:with([module, mutant, seed, min_ops, max_ops, max_keys], Opts))#{kills => Kills, dir => filename:join(Dir, "batch_" ++ integer_to_list(BatchNo))}.
+    (maps:with([module, mutant, seed, min_ops, max_ops, max_keys, type], Opts))#{kills => Kills, dir => filename:join(Dir, "batch_" ++ integer_to_list(BatchNo))}.
 
 %% How often the VM is killed at a random moment, before the kills for which sequences wait.
 early_kills(#{kills := 0}, _BatchNo) -> 0;
@@ -189,7 +190,12 @@ spec(Batch, Number, KillsAt) ->
 %% known by its number, so that terms that are local to a VM need not travel.
 shrink(#{shrink := false}, #{spec := Spec} = Failure) ->
     Failure#{sequence => show(Spec, all), reproduced => false};
-shrink(_Opts, #{spec := Spec0, text := Text} = Failure) ->
+shrink(_Opts, Failure) ->
+    try shrunk(Failure)
+    after [bets_diff_vm:stop(Vm) || Vm <- [erase(shrink_vm)], Vm =/= undefined]
+    end.
+
+shrunk(#{spec := Spec0, text := Text} = Failure) ->
     put(last_text, Text),
     {Spec, Length} = with_length(Spec0),
     case [again || _ <- [1, 2, 3], not holds(Spec, all)] of
@@ -212,21 +218,22 @@ with_length(#{kills_at := KillsAt} = Spec) ->
     New = Spec#{kills_at := lists:usort(KillsAt) -- Own},
     {New, length(maps:get(ops, bets_diff_batch:generate(New)))}.
 
-%% True if the sequence, cut down to `Keep', shows no difference.
+%% True if the sequence, cut down to `Keep', shows no difference. One VM serves until it is killed: to start one takes longer than a sequence.
 holds(Spec, Keep) ->
-    Dir = filename:join(maps:get(dir, Spec), "shrink"),
+    Dir = filename:join(maps:get(dir, Spec), "shrink_" ++ integer_to_list(erlang:unique_integer([positive]))),
+    Vm = case erase(shrink_vm) of undefined -> bets_diff_vm:start(); Kept -> Kept end,
+    Result = play(Vm, Spec#{keep := Keep, dir := Dir}),
     file:del_dir_r(Dir),
-    Vm = bets_diff_vm:start(),
-    case play(Vm, Spec#{keep := Keep, dir := Dir}) of
+    case Result of
         ok -> true;
         {failed, Text} -> put(last_text, Text), false
     end.
 
 play(Vm, Spec) ->
     case bets_diff_vm:call(Vm, bets_diff_batch, one, [Spec]) of
-        {ok, {done, _}} -> bets_diff_vm:stop(Vm), ok;
+        {ok, {done, _}} -> put(shrink_vm, Vm), ok;
         {ok, {parked, _}} -> play(killed(Vm), Spec);
-        {ok, {failed, _, #{text := Text}}} -> bets_diff_vm:stop(Vm), {failed, Text};
+        {ok, {failed, _, #{text := Text}}} -> put(shrink_vm, Vm), {failed, Text};
         {ok, Other} -> bets_diff_vm:stop(Vm), {failed, unicode:characters_to_binary(io_lib:format("  ~tp~n", [Other]))};
         {exit, Status} -> {failed, unicode:characters_to_binary(io_lib:format("  the VM ended with status ~w~n", [Status]))}
     end.

@@ -10,9 +10,10 @@
 %% Faults that one process can see.
 -spec sequential() -> [atom()].
 sequential() ->
-    [numeric_keys, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
+    [numeric_keys, exact_keys, old_form_kept, delete_object_by_equality, prev_is_next, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
      take_keeps, threshold_off_by_one, wrong_cause, insert_before_check, counters_one_by_one,
-     first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back].
+     first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back,
+     lost_by_open].
 
 %% Faults that show only between processes.
 -spec parallel() -> [atom()].
@@ -23,11 +24,12 @@ parallel() ->
 %% Faults that show only after a kill.
 -spec killed() -> [atom()].
 killed() ->
-    [late_log, torn_list, delete_comes_back, lost_after_reopen].
+    [late_log, torn_list, torn_group, mixed_group, delete_comes_back, lost_after_reopen].
 
 %% Options of the table inside.
 -spec ets_options(atom(), [term()]) -> [term()].
 ets_options(numeric_keys, Opts) -> [ordered_set | Opts];
+ets_options(exact_keys, Opts) -> Opts -- [ordered_set];
 ets_options(_, Opts) -> Opts.
 
 %% Does a change on the table inside.
@@ -43,6 +45,18 @@ change(delete_object_by_key, delete_object, Tab, [Object]) when is_tuple(Object)
     case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos of
         true -> raw(delete, Tab, [element(KeyPos, Object)]);
         false -> raw(delete_object, Tab, [Object])
+    end;
+change(old_form_kept, insert, Tab, [Object]) when is_tuple(Object) ->
+    KeyPos = ets:info(Tab, keypos),
+    case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos andalso raw(lookup, Tab, [element(KeyPos, Object)]) of
+        [Old] -> raw(insert, Tab, [setelement(KeyPos, Object, element(KeyPos, Old))]);
+        _ -> raw(insert, Tab, [Object])
+    end;
+change(delete_object_by_equality, delete_object, Tab, [Object]) when is_tuple(Object) ->
+    KeyPos = ets:info(Tab, keypos),
+    case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos andalso raw(lookup, Tab, [element(KeyPos, Object)]) of
+        [Old] when Old == Object -> raw(delete_object, Tab, [Old]);
+        _ -> raw(delete_object, Tab, [Object])
     end;
 change(take_keeps, take, Tab, [Key]) ->
     Taken = raw(take, Tab, [Key]),
@@ -110,6 +124,8 @@ read(next_skips, next, Tab, [Key]) ->
         '$end_of_table' -> '$end_of_table';
         Next -> raw(next, Tab, [Next])
     end;
+read(prev_is_next, prev, Tab, [Key]) ->
+    raw(next, Tab, [Key]);
 read(stale_lookup, lookup, Tab, [Key]) ->
     %% A process sees what its lookup before this one should have seen.
     Now = raw(lookup, Tab, [Key]),
@@ -151,8 +167,29 @@ from_log(torn_list, Calls) ->
         [{insert, [[_, _ | _] = Objects]} | Older] -> lists:reverse([{insert, [tl(Objects)]} | Older]);
         _ -> Calls
     end;
+from_log(torn_group, Calls) ->
+    %% Of the last list that all writers share, the first half.
+    case lists:splitwith(fun is_no_group/1, lists:reverse(Calls)) of
+        {Later, [{insert, [Objects]} | Older]} ->
+            lists:reverse(Older, [{insert, [lists:sublist(Objects, length(Objects) div 2)]} | lists:reverse(Later)]);
+        {_, []} ->
+            Calls
+    end;
+from_log(mixed_group, Calls) ->
+    %% The last list that all writers share has a value of the one before it.
+    case [Objects || {insert, [Objects]} = Call <- Calls, not is_no_group(Call)] of
+        [_, _ | _] = Groups ->
+            [Before, Last] = lists:nthtail(length(Groups) - 2, Groups),
+            Mixed = [setelement(3, hd(Last), element(3, hd(Before))) | tl(Last)],
+            [case Call of {insert, [Last]} -> {insert, [Mixed]}; _ -> Call end || Call <- Calls];
+        _ ->
+            Calls
+    end;
 from_log(_, Calls) ->
     Calls.
+
+is_no_group({insert, [[_ | _] = Objects]}) -> [Key || {Key, _, _} <- Objects] =/= bets_kill_plan:group();
+is_no_group(_Call) -> true.
 
 raw(F, Tab, Args) -> bets_diff_ref:raw(F, Tab, Args).
 

@@ -9,13 +9,16 @@
 
 mod common;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bets_engine::Error;
-use bets_engine::table::{Change, Cursor, Sync, Table, Wait};
-use common::{Random, TestDir, contents, get, key, put};
+use bets_engine::io::{Storage, sim::Sim};
+use bets_engine::table::{Change, Config, Cursor, Found, Open, Sync, Table, TableKind, Wait};
+use common::{KINDS, Random, TestDir, contents, get, key, put};
 
 /// Calls as the NIF does: first without waiting, then where waiting is allowed.
 fn either<R>(mut call: impl FnMut(Wait) -> bets_engine::Result<R>) -> R {
@@ -83,7 +86,11 @@ fn no_update_is_lost() {
 
 #[test]
 fn a_list_is_never_seen_in_part() {
-    let dir = TestDir::new().max_file_size(100_000);
+    KINDS.into_iter().for_each(a_list_is_never_seen_in_part_in);
+}
+
+fn a_list_is_never_seen_in_part_in(kind: TableKind) {
+    let dir = TestDir::of(kind).max_file_size(100_000);
     let table = dir.open();
     let keys: Vec<[u8; 1]> = (0..8).map(|k| [k]).collect();
     let write = |stop: &AtomicBool| {
@@ -130,13 +137,17 @@ fn a_list_is_never_seen_in_part() {
             );
         });
     };
-    for_seconds(2.0, &[&write, &read, &snapshot]);
+    for_seconds(1.0, &[&write, &read, &snapshot]);
     assert!(looks.load(Ordering::Relaxed) > 1000);
 }
 
 #[test]
 fn a_clear_and_writers_agree() {
-    let dir = TestDir::new().max_file_size(50_000);
+    KINDS.into_iter().for_each(a_clear_and_writers_agree_in);
+}
+
+fn a_clear_and_writers_agree_in(kind: TableKind) {
+    let dir = TestDir::of(kind).max_file_size(50_000);
     let table = dir.open();
     let (written, seen_before_clear) = (AtomicU64::new(0), AtomicU64::new(0));
     let write = |stop: &AtomicBool| {
@@ -155,7 +166,7 @@ fn a_clear_and_writers_agree() {
             thread::sleep(Duration::from_millis(3));
         });
     };
-    for_seconds(1.0, &[&write, &clear]);
+    for_seconds(0.5, &[&write, &clear]);
     let before = contents(&table);
     assert_eq!(
         contents(&dir.copy().reopen()),
@@ -167,7 +178,13 @@ fn a_clear_and_writers_agree() {
 
 #[test]
 fn reads_go_on_while_everything_changes() {
-    let dir = TestDir::new().max_file_size(200_000);
+    KINDS
+        .into_iter()
+        .for_each(reads_go_on_while_everything_changes_in);
+}
+
+fn reads_go_on_while_everything_changes_in(kind: TableKind) {
+    let dir = TestDir::of(kind).max_file_size(200_000);
     let table = dir.open();
     for i in 0..2000u32 {
         put(&table, &i.to_be_bytes(), &[(i % 251) as u8; 40]);
@@ -207,7 +224,7 @@ fn reads_go_on_while_everything_changes() {
             assert_eq!(seen, 2000, "an object present throughout is seen exactly once");
         });
     };
-    for_seconds(2.0, &[&write, &churn, &read, &traverse]);
+    for_seconds(1.0, &[&write, &churn, &read, &traverse]);
     table.close().unwrap();
     assert_eq!(
         contents(&dir.reopen())
@@ -265,5 +282,51 @@ fn a_table_that_is_dropped_closes_and_can_be_opened_at_once() {
         put(&table, &[i], b"v");
         assert_eq!(table.len(), u64::from(i) + 1);
         drop(table);
+    }
+}
+
+/// Who began before a close finds the key or an error, never that it is not there.
+#[test]
+fn a_close_hides_no_key() {
+    for _ in 0..300 {
+        let storage: Arc<dyn Storage> = Arc::new(Sim::new());
+        let how = Open::OrCreate(common::meta());
+        let table = Table::open(&storage, Path::new("/t"), &how, Config::default()).unwrap();
+        put(&table, b"k", b"v");
+        let begun = AtomicU64::new(0);
+        let read = |look: &(dyn Fn() -> bets_engine::Result<bool> + std::marker::Sync)| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            loop {
+                match look() {
+                    Ok(found) => assert!(found, "a key is hidden"),
+                    Err(Error::Closed) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| read(&|| Ok(table.get(key(b"k"), Wait::May, |_| ())?.is_some())));
+            scope.spawn(|| read(&|| table.contains(key(b"k"), Wait::May)));
+            scope.spawn(|| read(&|| Ok(table.next_key(&Cursor::default(), Wait::May)?.is_some())));
+            scope.spawn(|| {
+                read(&|| {
+                    let mut objects = 0;
+                    table.scan(&mut Cursor::default(), 10, 1000, Wait::May, |_, _| objects += 1)?;
+                    Ok(objects == 1)
+                });
+            });
+            // A writer that took the empty table for the truth would say that there was nothing to delete, and the key would be back.
+            scope.spawn(|| {
+                read(&|| {
+                    let kept = |found: Option<Found<'_>>| (Change::Keep, found.is_some());
+                    Ok(table.update(key(b"k"), Wait::May, kept)?.1)
+                });
+            });
+            scope.spawn(|| read(&|| Ok(table.put_many_new(&[(key(b"k"), b"w")], Wait::May)?.is_none())));
+            while begun.load(Ordering::Relaxed) < 6 {
+                thread::yield_now();
+            }
+            table.close().unwrap();
+        });
     }
 }

@@ -5,6 +5,7 @@
 
 mod append;
 mod maintain;
+mod stage;
 mod waiters;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 pub use append::{Appended, Care, End};
 pub(crate) use maintain::create_segment;
 pub use maintain::publish;
+pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
 use crate::dir::Dir;
@@ -59,9 +61,8 @@ pub struct Log {
 #[derive(Debug)]
 struct Maintenance {
     manifest: Manifest,
-    /// The bytes reserved for the active segment so far, and for which segment.
-    reserved: (u32, u64),
-    can_reserve: bool,
+    cannot_reserve: bool,
+    cannot_stage: bool,
 }
 
 impl Log {
@@ -88,8 +89,8 @@ impl Log {
             append: Mutex::new(End::new(end, last_seq + 1)),
             maintenance: Mutex::new(Maintenance {
                 manifest,
-                reserved: (0, 0),
-                can_reserve: true,
+                cannot_reserve: false,
+                cannot_stage: false,
             }),
             durable_seq: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),

@@ -7,7 +7,7 @@ use crate::format::frame::{Frame, Kind};
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
-use crate::keydir::{HashKeydir, Location};
+use crate::keydir::{Keydir, Location};
 use crate::segment::Segment;
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner};
@@ -127,7 +127,7 @@ impl Refused {
 
 /// Applies a record that stands at `location` to the keydir. Applying a run of records a second time, in order, changes nothing.
 pub(super) fn apply(
-    keydir: &mut HashKeydir,
+    keydir: &mut Keydir,
     frame: &Frame<'_>,
     location: Location,
 ) -> std::result::Result<(), Refused> {
@@ -139,9 +139,9 @@ pub(super) fn apply(
         }
         Kind::Delete => {
             let hash = keydir.hash(key);
-            keydir.lock(HashKeydir::shard_of(hash)).remove(hash, key);
+            keydir.lock(Keydir::shard_of(hash)).remove(hash, key);
         }
-        Kind::Clear => *keydir = HashKeydir::new(keydir.seed()),
+        Kind::Clear => *keydir = keydir.fresh(),
         Kind::DeleteObject => return Err(Refused::Alien),
         Kind::Batch | Kind::Commit | Kind::Mark => {}
     }

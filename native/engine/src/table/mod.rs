@@ -4,6 +4,8 @@
 //! seq, its place in the log and its place in the keydir follow one order. A read looks in the keydir without a lock, then takes the
 //! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
 
+mod batch;
+mod packed;
 mod read;
 mod scan;
 mod types;
@@ -17,16 +19,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-pub use types::{Change, Commit, Config, Cursor, Found, Meta, Open, Stats, Sync, TableKind, Wait};
+pub use batch::Write;
+pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};
 use crate::cache::TableCache;
 use crate::io::Storage;
-use crate::keydir::HashKeydir;
+use crate::keydir::Keydir;
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
+
+/// When care that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An open table. Dropping it closes it in the background; [`Table::close`] waits and tells what went wrong.
 #[derive(Debug)]
@@ -37,7 +43,7 @@ pub struct Table {
 #[derive(Debug)]
 struct Inner {
     log: Log,
-    keydir: ArcSwap<HashKeydir>,
+    keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
     /// Held by the one who is about to show a change of many keys.
@@ -88,7 +94,8 @@ impl Table {
         self.inner.log.config().clone()
     }
 
-    /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`.
+    /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`. An error means that
+    /// the last writes may not be durable; the table is closed and unlocked all the same.
     pub fn close(&self) -> Result<()> {
         self.inner.close(Log::close)
     }
@@ -198,7 +205,7 @@ impl Inner {
         let finished = finish(&self.log);
         *lock = None;
         drop(lock);
-        let keydir = self.keydir.swap(Arc::new(HashKeydir::new(0)));
+        let keydir = self.keydir.swap(Arc::new(self.keydir.load().fresh()));
         free(keydir);
         // No later table has this one's number in the cache, so its values only take room until then.
         if let Some(inner) = self.itself.upgrade().filter(|inner| inner.cache.is_some()) {
@@ -224,14 +231,25 @@ impl Inner {
 
 impl Job for Inner {
     fn run(&self) -> Option<Duration> {
-        // A failure is sticky in the log, or the next write meets it.
-        self.log.care().ok().flatten()
+        match self.log.care() {
+            Ok(again) => again,
+            Err(Error::Closed) => None,
+            Err(_) if self.log.sticky.get().is_some() => None,
+            // No room for a spare segment, say. Writes that came meanwhile count on this care to make them durable.
+            Err(_) => Some(RETRY_AFTER),
+        }
     }
 }
 
-/// Frees a keydir elsewhere: millions of keys take longer than a caller may.
-fn free(keydir: Arc<HashKeydir>) {
+/// Frees a keydir that the table has let go of elsewhere: millions of keys take longer than a caller may.
+fn free(keydir: Arc<Keydir>) {
     if keydir.len() > 1000 {
-        background::run_once(move || drop(keydir));
+        background::run_once(move || {
+            // A call that still looks into it would be the one to free it.
+            while Arc::strong_count(&keydir) > 1 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(keydir);
+        });
     }
 }

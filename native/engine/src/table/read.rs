@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 
 use super::{Found, Inner, Table, Wait};
-use crate::keydir::{HashKeydir, Hit, Location};
-use crate::segment::read::read_put;
+use crate::keydir::{Hit, Keydir, Location};
+use crate::segment::read::{check_put, plain_value, read_put};
 use crate::{Error, Key, Result};
 
 /// How often a read that may not wait looks whether a change of many keys is through: some tens of microseconds.
@@ -32,8 +32,8 @@ impl Table {
         };
         if let Some(cache) = &inner.cache {
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
-            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(keydir.hash(key)).ok())? else {
-                return Ok(None);
+            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key).ok())? else {
+                return inner.nothing();
             };
             let hit = cache.get(location, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
@@ -44,7 +44,7 @@ impl Table {
         }
         loop {
             let Some(hit) = inner.probe(key, wait)? else {
-                return Ok(None);
+                return inner.nothing();
             };
             let read = inner.record(hit.location, key.compared(), wait, &mut found)?;
             if read.is_some() {
@@ -56,18 +56,26 @@ impl Table {
     /// Whether the key is there. Never touches the disk.
     pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
         self.inner.check()?;
-        Ok(self.inner.probe(key, wait)?.is_some())
+        match self.inner.probe(key, wait)? {
+            Some(_) => Ok(true),
+            None => self.inner.nothing::<()>().map(|_| false),
+        }
     }
 }
 
 impl Inner {
+    /// "Not there", but for a table that was closed since the call began: a close puts an empty keydir in the place of the table's.
+    pub(super) fn nothing<R>(&self) -> Result<Option<R>> {
+        self.check().map(|()| None)
+    }
+
     /// Where the key's record stands, as of one moment between changes of many keys.
     fn probe(&self, key: Key<'_>, wait: Wait) -> Result<Option<Hit>> {
-        self.calm(wait, |keydir| keydir.get(keydir.hash(key), key).ok())
+        self.calm(wait, |keydir| keydir.get(key).ok())
     }
 
     /// Runs `f` on the keydir between two changes of many keys; `f` gives `None` if a writer was in its way.
-    pub(super) fn calm<R>(&self, wait: Wait, mut f: impl FnMut(&HashKeydir) -> Option<R>) -> Result<R> {
+    pub(super) fn calm<R>(&self, wait: Wait, mut f: impl FnMut(&Keydir) -> Option<R>) -> Result<R> {
         let mut tries = 0;
         loop {
             let epoch = self.epoch.load(Ordering::Acquire);
@@ -132,16 +140,14 @@ impl Inner {
     ) -> Result<Option<R>> {
         let len = location.frame_len().map(usize::from);
         let read = self.log.with_segment(location.segment(), |segment| {
-            let frame = read_put(
-                &self.log.handles,
-                segment,
-                location.offset(),
-                len,
-                compared,
-                wait,
-                buf,
-            )?;
-            Ok(f(frame.key().bytes(), frame.value().unwrap_or_default()))
+            let offset = location.offset();
+            let frame = if segment.is_staged(offset) && self.log.read_staged(segment, location, wait, buf)? {
+                check_put(segment, offset, compared, buf)?
+            } else {
+                read_put(&self.log.handles, segment, offset, len, compared, wait, buf)?
+            };
+            let value = plain_value(segment, offset, &frame, wait)?;
+            Ok(f(frame.key().bytes(), &value))
         });
         read.transpose()
     }

@@ -1,11 +1,11 @@
 //! Traversals.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
-use super::{Cursor, Inner, Table, Wait};
-use crate::keydir::{self, Batch, HashKeydir, Location};
-use crate::{Key, Result};
+use super::{Cursor, Direction, Inner, Table, Wait};
+use crate::keydir::{Batch, Location, Span};
+use crate::{Error, Key, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
@@ -14,6 +14,8 @@ struct Step {
     values: Vec<u8>,
 }
 
+/// A step that may not wait gathers at most so many times the bytes that it was asked for.
+const PLAIN_FACTOR: usize = 4;
 /// A step's buffers larger than this are not kept, in bytes.
 const MAX_KEPT_LEN: usize = 1 << 20;
 
@@ -22,36 +24,75 @@ thread_local! {
 }
 
 impl Cursor {
-    /// The place just behind this key, whether the key is present or not.
-    pub fn after(key: Key<'_>) -> Self {
+    /// A traversal of the keys between two bounds, of which `from` is where it begins: the upper one if it goes backward. Bounds are
+    /// compared with the compared parts of keys by `memcmp` and need not be keys. Only in a table of type
+    /// [`OrderedSet`](super::TableKind::OrderedSet) do bounds and the direction mean anything.
+    pub fn range(direction: Direction, from: Bound<&[u8]>, until: Bound<&[u8]>) -> Self {
         Cursor {
-            after: Some(key.compared().to_vec()),
+            direction,
+            from: from.map(<[u8]>::to_vec),
+            until: until.map(<[u8]>::to_vec),
         }
     }
 
-    fn place(&self, keydir: &HashKeydir) -> keydir::Cursor {
-        match &self.after {
-            None => keydir::Cursor::start(),
-            Some(compared) => {
-                let key = Key::plain(compared);
-                keydir::Cursor::after(keydir.hash(key), key)
-            }
+    /// All keys, from the last one to the first. In a table in hash order, from the first to the last.
+    pub fn backward() -> Self {
+        Cursor::range(Direction::Backward, Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// The keys behind this one, whether it is present or not.
+    pub fn after(key: Key<'_>) -> Self {
+        Cursor::range(
+            Direction::Forward,
+            Bound::Excluded(key.compared()),
+            Bound::Unbounded,
+        )
+    }
+
+    /// The keys before this one, whether it is present or not, going backward. In a table in hash order, those behind it.
+    pub fn before(key: Key<'_>) -> Self {
+        Cursor::range(
+            Direction::Backward,
+            Bound::Excluded(key.compared()),
+            Bound::Unbounded,
+        )
+    }
+
+    /// Moves to the place behind this key in the cursor's direction. The end stays.
+    pub fn go_behind(&mut self, key: Key<'_>) {
+        self.from = Bound::Excluded(key.compared().to_vec());
+    }
+
+    fn span(&self) -> Span<'_> {
+        Span {
+            direction: self.direction,
+            from: self.from.as_ref().map(Vec::as_slice),
+            until: self.until.as_ref().map(Vec::as_slice),
         }
     }
 }
 
+impl Default for Cursor {
+    fn default() -> Self {
+        Cursor::range(Direction::Forward, Bound::Unbounded, Bound::Unbounded)
+    }
+}
+
 impl Table {
-    /// The first key behind the cursor, in the table's order, as stored bytes (suffix included). Never touches the disk.
+    /// The next key of the traversal, as stored bytes (suffix included). Never touches the disk.
     pub fn next_key(&self, cursor: &Cursor, wait: Wait) -> Result<Option<Vec<u8>>> {
         self.inner.check()?;
         let mut key = Vec::new();
         let found = self
             .inner
-            .calm(wait, |keydir| keydir.next(&cursor.place(keydir), &mut key).ok())?;
-        Ok(found.map(|_| key))
+            .calm(wait, |keydir| keydir.next(&cursor.span(), &mut key).ok())?;
+        match found {
+            Some(_) => Ok(Some(key)),
+            None => self.inner.nothing(),
+        }
     }
 
-    /// Hands the objects behind the cursor to `f` in the table's order, at most `objects` of them and not many more than `bytes`, and
+    /// Hands the next objects of the traversal to `f`, at most `objects` of them and not many more than `bytes`, and
     /// moves the cursor behind the last. `true` if there may be more. An object present throughout a traversal is seen
     /// exactly once. `f` gets the stored key bytes and the value, and is called for none if the result is an error. Values that are
     /// not cached are read from the disk in the order of their places.
@@ -94,15 +135,19 @@ impl Inner {
             let Step { keys, values } = step;
             let more = self.calm(wait, |keydir| {
                 keys.clear();
-                keydir.scan(&mut cursor.place(keydir), objects, keys).ok()
+                keydir.scan(&cursor.span(), objects, keys).ok()
             })?;
+            if !more {
+                // An end met in a table that was closed meanwhile is none.
+                self.check()?;
+            }
             let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
             let Some((taken, ranges)) = self.gather(&found, values, bytes, wait)? else {
                 continue;
             };
             for ((key, _), range) in found.iter().zip(ranges).take(taken) {
                 f(key.bytes(), &values[range]);
-                cursor.after = Some(key.compared().to_vec());
+                cursor.go_behind(*key);
             }
             return Ok(more || taken < found.len());
         }
@@ -134,6 +179,10 @@ impl Inner {
             })?;
             if read.is_none() {
                 return Ok(None);
+            }
+            // Compressed records may be much longer than their frames told.
+            if wait == Wait::Never && values.len() > bytes.saturating_mul(PLAIN_FACTOR) {
+                return Err(Error::WouldBlock);
             }
             ranges[i] = start..values.len();
         }

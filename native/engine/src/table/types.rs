@@ -1,7 +1,10 @@
 //! What goes in and out of a table's calls.
 
+use std::ops::Bound;
+
 #[allow(unused_imports, reason = "for the links in the docs")]
 use crate::Error;
+pub use crate::keydir::Direction;
 
 /// Whether a call may wait (for a disk, for a lock) or work for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,7 @@ pub enum Open {
 
 /// What may differ from one opening to the next.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are options")]
 pub struct Config {
     /// When writes are made durable.
     pub sync: Sync,
@@ -88,6 +92,8 @@ pub struct Config {
     pub max_file_size: u64,
     /// Whether the value cache serves this table.
     pub cache: bool,
+    /// Whether values are compressed when they are written. Reading does not depend on it.
+    pub compressed: bool,
     /// Whether the table's files are of no use after the process: nothing is synced.
     pub temporary: bool,
     /// Whether syncs and the like are done by the process's background threads. Without, [`Table::care`](super::Table::care) has to be
@@ -103,6 +109,7 @@ impl Default for Config {
             sync: Sync::Interval(1000),
             max_file_size: 2 << 30,
             cache: true,
+            compressed: false,
             temporary: false,
             background: true,
             seed: None,
@@ -155,8 +162,10 @@ pub struct Stats {
     pub durable_seq: u64,
 }
 
-/// A place in a traversal. The start is `Cursor::default()`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A place in a traversal, the direction in which it goes on, and its end. `Cursor::default()` goes from the first key to the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    pub(super) after: Option<Vec<u8>>,
+    pub(super) direction: Direction,
+    pub(super) from: Bound<Vec<u8>>,
+    pub(super) until: Bound<Vec<u8>>,
 }

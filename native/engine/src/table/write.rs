@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::{Change, Commit, Found, Inner, Table, Wait, free};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
-use crate::keydir::{HashKeydir, Location, SHARDS, WriteGuard};
+use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
 use crate::{Error, Key, Result};
 
@@ -19,7 +19,8 @@ impl Table {
     /// Stores a value under a key, replacing what was there (the key's stored form too). Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
         check_len(key, value)?;
-        let record = Record::new(Kind::Put, key, value);
+        let packed = self.inner.pack([value]);
+        let record = packed.record(0, key, value);
         self.inner.with_shard(key, wait, |hash, shard| {
             if !shard.has_room(key) {
                 return Err(Error::KeydirFull);
@@ -112,7 +113,7 @@ impl Table {
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
-        inner.keydir.store(Arc::new(HashKeydir::new(keydir.seed())));
+        inner.keydir.store(Arc::new(keydir.fresh()));
         drop(all);
         free(keydir);
         Ok(inner.done(appended, None, None))
@@ -131,15 +132,17 @@ impl Inner {
         loop {
             let keydir = self.keydir.load();
             let hash = keydir.hash(key);
-            let mut shard = lock_shard(&keydir, HashKeydir::shard_of(hash), wait)?;
+            let mut shard = lock_shard(&keydir, Keydir::shard_of(hash), wait)?;
             // A clear puts a new keydir in place while it holds all locks of the old one.
             if self.is_current(&keydir) {
+                // A close puts an empty one in place, in which no key is there.
+                self.check()?;
                 return f(hash, &mut shard);
             }
         }
     }
 
-    fn is_current(&self, keydir: &Guard<Arc<HashKeydir>>) -> bool {
+    pub(super) fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
@@ -155,7 +158,8 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
-        let appended = self.log.append(&Record::new(Kind::Put, key, value), wait)?;
+        let packed = self.pack([value]);
+        let appended = self.log.append(&packed.record(0, key, value), wait)?;
         let old = shard
             .put(hash, key, appended.location)
             .map_err(|_| Error::KeydirFull)?;
@@ -171,7 +175,12 @@ impl Inner {
     }
 
     /// What is left to do once the keydir points at a new record.
-    fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Key<'_>, &[u8])>) -> Commit {
+    pub(super) fn done(
+        &self,
+        appended: Appended,
+        old: Option<Location>,
+        new: Option<(Key<'_>, &[u8])>,
+    ) -> Commit {
         if let Some(cache) = &self.cache {
             if let Some(old) = old {
                 cache.remove(old);
@@ -195,16 +204,13 @@ impl Inner {
         loop {
             let keydir = self.keydir.load();
             let hashes: Vec<u64> = puts.iter().map(|(key, _)| keydir.hash(*key)).collect();
-            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| HashKeydir::shard_of(hash)).collect();
+            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
             if self.is_current(&keydir) {
-                let index = |hash: u64| {
-                    wanted
-                        .binary_search(&HashKeydir::shard_of(hash))
-                        .unwrap_or_default()
-                };
+                self.check()?;
+                let index = |hash: u64| wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default();
                 return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
             }
         }
@@ -228,9 +234,11 @@ impl Inner {
                 return Err(Error::KeydirFull);
             }
         }
+        let packed = self.pack(puts.iter().map(|(_, value)| *value));
         let records: Vec<Record<'_>> = puts
             .iter()
-            .map(|(key, value)| Record::new(Kind::Put, *key, value))
+            .enumerate()
+            .map(|(i, (key, value))| packed.record(i, *key, value))
             .collect();
         let mut locations = Vec::with_capacity(puts.len());
         let shown = self.lock_many(wait)?;
@@ -271,7 +279,7 @@ impl Inner {
         Ok(Some(self.done(appended, None, None)))
     }
 
-    fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
         if wait == Wait::May {
             return Ok(self.many.lock());
         }
@@ -280,15 +288,15 @@ impl Inner {
 }
 
 /// Locks shards, which must come in ascending order.
-fn lock_shards(
-    keydir: &HashKeydir,
+pub(super) fn lock_shards(
+    keydir: &Keydir,
     shards: impl Iterator<Item = usize>,
     wait: Wait,
 ) -> Result<Vec<WriteGuard<'_>>> {
     shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
 }
 
-fn lock_shard(keydir: &HashKeydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
+fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
         Wait::May => Ok(keydir.lock(shard)),
         Wait::Never => keydir.try_lock(shard).map_err(|_| Error::WouldBlock),
@@ -305,7 +313,7 @@ fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
     Err(Error::WouldBlock)
 }
 
-fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
+pub(super) fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
     let (key, value) = (key.bytes().len() as u64, value.len() as u64);
     if key > MAX_KEY_LEN {
         return Err(Error::TooLarge {

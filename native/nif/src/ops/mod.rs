@@ -1,12 +1,14 @@
 //! The functions that Erlang calls, and what they share.
 
 mod administer;
+mod batch;
 mod count;
 mod delete;
 mod info;
 mod insert;
 mod lookup;
 mod open;
+mod swap;
 mod traverse;
 mod update;
 
@@ -31,15 +33,22 @@ nif! {
     delete_object/2 on NORMAL => delete::delete_object;
     delete_all_objects/1 on NORMAL => delete::delete_all_objects;
     take/2 on NORMAL => delete::take;
+    batch/2 on NORMAL => batch::batch;
+    replace_object/3 on NORMAL => swap::replace_object;
     update_element/3 on NORMAL => update::update_element;
     update_element/4 on NORMAL => update::update_element;
     update_counter/3 on NORMAL => count::update_counter;
     update_counter/4 on NORMAL => count::update_counter;
     first/1 on NORMAL => traverse::first;
+    last/1 on NORMAL => traverse::last;
     next/2 on NORMAL => traverse::next;
+    prev/2 on NORMAL => traverse::prev;
     first_lookup/1 on NORMAL => traverse::first_lookup;
+    last_lookup/1 on NORMAL => traverse::last_lookup;
     next_lookup/2 on NORMAL => traverse::next_lookup;
+    prev_lookup/2 on NORMAL => traverse::prev_lookup;
     scan/3 on NORMAL => traverse::scan;
+    scan_back/3 on NORMAL => traverse::scan_back;
     version/1 on NORMAL => traverse::version;
     info/1 on NORMAL => info::info;
     whereis/1 on NORMAL => info::whereis;

@@ -3,11 +3,8 @@
 use super::shard::Shard;
 use super::{HashKeydir, h32_of, shard_of};
 use crate::Key;
-use crate::keydir::{Busy, Location};
+use crate::keydir::{BATCH_BYTES, Batch, Busy, Next};
 use crate::sync::Ordering;
-
-/// One scan call stops soon after it has gathered so many bytes of keys.
-const BATCH_BYTES: usize = 1 << 20;
 
 /// A place in the order of a [`HashKeydir`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,74 +43,6 @@ impl Cursor {
     }
 }
 
-/// Keys and locations that a scan gathered. Made once and used again, it does not allocate for each.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    end: usize,
-    suffix: usize,
-    h32: u32,
-    location: Location,
-}
-
-impl Batch {
-    /// An empty batch.
-    pub fn new() -> Self {
-        Batch::default()
-    }
-
-    /// Number of entries.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Empties the batch and keeps its memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
-    }
-
-    /// The stored keys, suffixes included, with their locations, in the table's order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Key<'_>, Location)> {
-        (0..self.entries.len()).map(|at| (self.key(at), self.entries[at].location))
-    }
-
-    fn key(&self, at: usize) -> Key<'_> {
-        let start = at.checked_sub(1).map_or(0, |before| self.entries[before].end);
-        let Entry { end, suffix, .. } = self.entries[at];
-        Key::new(&self.bytes[start..end], end - start - suffix)
-    }
-
-    fn push(&mut self, h32: u32, key: Key<'_>, location: Location) {
-        self.bytes.extend_from_slice(key.bytes());
-        self.entries.push(Entry {
-            end: self.bytes.len(),
-            suffix: key.suffix().len(),
-            h32,
-            location,
-        });
-    }
-}
-
-/// What [`HashKeydir::next`] found; the stored key's bytes are where the caller asked for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Next {
-    /// How many of the key's bytes are its compared part.
-    pub compared: usize,
-    /// Where the key's record stands.
-    pub location: Location,
-}
-
 impl HashKeydir {
     /// The first entry behind the cursor; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, cursor: &Cursor, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
@@ -147,7 +76,7 @@ impl HashKeydir {
     /// got to. Costs O(limit).
     pub fn scan(&self, cursor: &mut Cursor, limit: usize, out: &mut Batch) -> Result<bool, Busy> {
         let first = out.len();
-        let bytes_max = out.bytes.len() + BATCH_BYTES;
+        let bytes_max = out.key_bytes() + BATCH_BYTES;
         while let Some(shard) = self.shards.get(cursor.shard) {
             if !is_empty(shard) {
                 // What one try gathers before it fails stays: the next goes on behind it.
@@ -159,12 +88,12 @@ impl HashKeydir {
                         limit - (start - first),
                         |h32, key, location| {
                             out.push(h32, key, location);
-                            out.bytes.len() < bytes_max
+                            out.key_bytes() < bytes_max
                         },
                     );
                     if out.len() > start {
                         let last = out.len() - 1;
-                        cursor.set(cursor.shard, out.entries[last].h32, out.key(last).compared());
+                        cursor.set(cursor.shard, out.h32(last), out.key(last).compared());
                     }
                     result
                 })?;

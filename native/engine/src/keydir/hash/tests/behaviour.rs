@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{check, hash_from};
+use crate::keydir::Batch;
 
 fn put(keydir: &HashKeydir, key: Key<'_>, location: u64) -> Option<Location> {
     let hash = keydir.hash(key);

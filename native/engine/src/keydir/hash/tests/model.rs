@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::{check, hash_from, key_bytes};
+use crate::keydir::Batch;
 
 #[derive(Clone, Debug)]
 enum Op {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::super::*;
 use super::{check, hash_from};
+use crate::keydir::Batch;
 
 /// Keys below are never removed.
 const STABLE: u32 = 300;

@@ -1,0 +1,93 @@
+//! What a step of a traversal gathers.
+
+use super::Location;
+use crate::Key;
+
+/// One scan call stops soon after it has gathered so many bytes of keys.
+pub(super) const BATCH_BYTES: usize = 1 << 20;
+
+/// Keys and locations that a scan gathered. Made once and used again, it does not allocate for each.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    end: usize,
+    suffix: usize,
+    h32: u32,
+    location: Location,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Batch::default()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    /// The stored keys, suffixes included, with their locations, in the table's order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Key<'_>, Location)> {
+        (0..self.entries.len()).map(|at| (self.key(at), self.entries[at].location))
+    }
+
+    /// The stored key of the entry at `at`.
+    pub(super) fn key(&self, at: usize) -> Key<'_> {
+        let start = at.checked_sub(1).map_or(0, |before| self.entries[before].end);
+        let Entry { end, suffix, .. } = self.entries[at];
+        Key::new(&self.bytes[start..end], end - start - suffix)
+    }
+
+    /// Bytes of all keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The hash that the entry at `at` was pushed with.
+    pub(super) fn h32(&self, at: usize) -> u32 {
+        self.entries[at].h32
+    }
+
+    /// Adds an entry. `h32` is of use to keydirs in hash order alone.
+    pub(super) fn push(&mut self, h32: u32, key: Key<'_>, location: Location) {
+        self.push_parts(h32, key.compared(), key.suffix(), location);
+    }
+
+    /// Adds an entry whose key comes in its two parts.
+    pub(super) fn push_parts(&mut self, h32: u32, compared: &[u8], suffix: &[u8], location: Location) {
+        self.bytes.extend_from_slice(compared);
+        self.bytes.extend_from_slice(suffix);
+        self.entries.push(Entry {
+            end: self.bytes.len(),
+            suffix: suffix.len(),
+            h32,
+            location,
+        });
+    }
+}
+
+/// What [`Keydir::next`](super::Keydir::next) found; the stored key's bytes are where the caller asked for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// How many of the key's bytes are its compared part.
+    pub compared: usize,
+    /// Where the key's record stands.
+    pub location: Location,
+}

@@ -1,0 +1,204 @@
+//! One keydir, whatever its kind: the table's code names only what is here.
+//!
+//! Which kind serves a table follows from the table's type. The choice is one branch a call that always goes the same way.
+
+use super::hash::{self, HashKeydir};
+use super::ordered::{self, OrderedKeydir};
+use super::span::Span;
+use super::{Batch, Busy, Full, Hit, Location, Next, shard_of};
+use crate::Key;
+use crate::table::TableKind;
+
+/// A keydir of the kind that a table's type asks for.
+///
+/// Reads take no lock, write to no memory that threads share, and never wait: they fail with [`Busy`] after some tries.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a table, on the heap, and a box would be one more cache miss"
+)]
+pub enum Keydir {
+    /// In the order of the key's hash.
+    Hash(HashKeydir),
+    /// In the order of the keys.
+    Ordered(OrderedKeydir),
+}
+
+impl Keydir {
+    /// An empty keydir for a table of this type. The seed decides the hash of keys and must be hard to guess.
+    pub fn new(kind: TableKind, seed: u64) -> Self {
+        match kind {
+            TableKind::Set | TableKind::Bag | TableKind::DuplicateBag => Keydir::Hash(HashKeydir::new(seed)),
+            TableKind::OrderedSet => Keydir::Ordered(OrderedKeydir::new(seed)),
+        }
+    }
+
+    /// An empty keydir of the same kind and seed.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        match self {
+            Keydir::Hash(keydir) => Keydir::Hash(HashKeydir::new(keydir.seed())),
+            Keydir::Ordered(keydir) => Keydir::Ordered(OrderedKeydir::new(keydir.seed())),
+        }
+    }
+
+    /// The hash of a key's compared part, which decides its lock.
+    pub fn hash(&self, key: Key<'_>) -> u64 {
+        match self {
+            Keydir::Hash(keydir) => keydir.hash(key),
+            Keydir::Ordered(keydir) => keydir.hash(key),
+        }
+    }
+
+    /// The lock of a hash, below [`super::SHARDS`].
+    pub fn shard_of(hash: u64) -> usize {
+        shard_of(hash)
+    }
+
+    /// Looks a key up.
+    #[inline]
+    pub fn get(&self, key: Key<'_>) -> Result<Option<Hit>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key),
+            Keydir::Ordered(keydir) => Ok(keydir.get(key)),
+        }
+    }
+
+    /// The location of a record that may be the key's; `None` means that the key is surely not there. Costs less than
+    /// [`Keydir::get`], which is to be asked if the record is another key's.
+    #[inline]
+    pub fn candidate(&self, key: Key<'_>) -> Result<Option<Location>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.candidate(keydir.hash(key)),
+            Keydir::Ordered(keydir) => Ok(keydir.get(key).map(|hit| hit.location)),
+        }
+    }
+
+    /// Takes one of the write locks, waiting for whoever has it. Who needs several takes them in ascending order.
+    pub fn lock(&self, shard: usize) -> WriteGuard<'_> {
+        match self {
+            Keydir::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
+            Keydir::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
+        }
+    }
+
+    /// Takes one of the write locks, or gives up soon.
+    pub fn try_lock(&self, shard: usize) -> Result<WriteGuard<'_>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.try_lock(shard).map(WriteGuard::Hash),
+            Keydir::Ordered(keydir) => keydir.try_lock(shard).map(WriteGuard::Ordered),
+        }
+    }
+
+    /// Like [`WriteGuard::put`] for a keydir that nobody else has yet.
+    pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+        match self {
+            Keydir::Hash(keydir) => keydir.load(hash, key, location),
+            Keydir::Ordered(keydir) => Ok(keydir.load(hash, key, location)),
+        }
+    }
+
+    /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Takes no lock.
+    pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.next(&hash_cursor(keydir, span), key),
+            Keydir::Ordered(keydir) => Ok(keydir.next(span, key)),
+        }
+    }
+
+    /// Appends the first entries of the span to `out`, at most `limit` and fewer when the keys are long. `true` if there may be
+    /// more. An entry that is there all the time is seen exactly once by who goes on behind the last one, whatever is inserted or deleted
+    /// meanwhile. Takes no lock. Costs O(limit).
+    pub fn scan(&self, span: &Span<'_>, limit: usize, out: &mut Batch) -> Result<bool, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.scan(&mut hash_cursor(keydir, span), limit, out),
+            Keydir::Ordered(keydir) => Ok(keydir.scan(span, limit, out)),
+        }
+    }
+
+    /// Number of entries. With writers at work, about that of some moment.
+    pub fn len(&self) -> u64 {
+        match self {
+            Keydir::Hash(keydir) => keydir.len(),
+            Keydir::Ordered(keydir) => keydir.len(),
+        }
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn memory_bytes(&self) -> u64 {
+        match self {
+            Keydir::Hash(keydir) => keydir.memory_bytes(),
+            Keydir::Ordered(keydir) => keydir.memory_bytes(),
+        }
+    }
+}
+
+/// One of a keydir's write locks, held until dropped. Readers go on meanwhile.
+///
+/// All hashes given to it must be of its lock (see [`Keydir::shard_of`]).
+#[derive(Debug)]
+pub enum WriteGuard<'a> {
+    /// Of a keydir in hash order.
+    Hash(hash::WriteGuard<'a>),
+    /// Of a keydir in the order of the keys.
+    Ordered(ordered::WriteGuard<'a>),
+}
+
+impl WriteGuard<'_> {
+    /// Looks a key up.
+    pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
+        match self {
+            WriteGuard::Hash(guard) => guard.get(hash, key),
+            WriteGuard::Ordered(guard) => guard.get(hash, key),
+        }
+    }
+
+    /// Whether a [`WriteGuard::put`] of this key under this guard cannot fail.
+    pub fn has_room(&mut self, key: Key<'_>) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.has_room(key),
+            WriteGuard::Ordered(_) => true,
+        }
+    }
+
+    /// Stores a key's location and gives the one it had. The stored bytes become those of `key` if its suffix differs.
+    /// Fails only when [`WriteGuard::has_room`] would say so.
+    pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+        match self {
+            WriteGuard::Hash(guard) => guard.put(hash, key, location),
+            WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
+        }
+    }
+
+    /// Removes a key and gives its location.
+    pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
+        match self {
+            WriteGuard::Hash(guard) => guard.remove(hash, key),
+            WriteGuard::Ordered(guard) => guard.remove(hash, key),
+        }
+    }
+
+    /// Replaces the key's location `old` by `new`; `false` and no change if it is another by now, or the key is gone.
+    pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
+        }
+    }
+}
+
+/// Where a span begins in hash order, in which there is one direction and no end but the last key.
+fn hash_cursor(keydir: &HashKeydir, span: &Span<'_>) -> hash::Cursor {
+    match span.behind() {
+        None => hash::Cursor::start(),
+        Some(compared) => {
+            let key = Key::plain(compared);
+            hash::Cursor::after(keydir.hash(key), key)
+        }
+    }
+}
