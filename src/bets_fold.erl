@@ -25,7 +25,7 @@ steps(Direction, Fun, Acc, Tab, From, Limit) ->
     end.
 
 visit(Direction, Fun, Acc, Tab, _From, [Object | Objects], State, Version, Limit) ->
-    Acc1 = Fun(Object, Acc),
+    Acc1 = fold_one(Direction, Fun, Acc, Object),
     case bets_nif:version(Tab) of
         Version -> visit(Direction, Fun, Acc1, Tab, Object, Objects, State, Version, Limit);
         Changed when is_integer(Changed) -> steps(Direction, Fun, Acc1, Tab, Object, 1);
@@ -35,6 +35,10 @@ visit(_Direction, _Fun, Acc, _Tab, _From, [], done, _Version, _Limit) ->
     {ok, Acc};
 visit(Direction, Fun, Acc, Tab, From, [], more, _Version, Limit) ->
     steps(Direction, Fun, Acc, Tab, From, min(2 * Limit, ?OBJECTS_MAX)).
+
+%% By the functions that ets uses, so that what is no function raises the same.
+fold_one(forward, Fun, Acc, Object) -> lists:foldl(Fun, Acc, [Object]);
+fold_one(backward, Fun, Acc, Object) -> lists:foldr(Fun, Acc, [Object]).
 
 scan(forward, Tab, From, Limit) -> bets_nif:scan(Tab, From, Limit);
 scan(backward, Tab, From, Limit) -> bets_nif:scan_back(Tab, From, Limit).

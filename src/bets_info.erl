@@ -23,6 +23,9 @@ words(Bytes) ->
 -spec item(bets:table(), term()) -> {ok, term()} | bets_errors:failure().
 item(Tab, Item) ->
     case all(Tab) of
+        %% ets fixes the table for this item, and so wants one.
+        undefined when Item =:= binary ->
+            {badarg, id};
         undefined ->
             {ok, undefined};
         Items when is_list(Items) ->

@@ -61,6 +61,11 @@ impl Table {
             None => self.inner.nothing::<()>().map(|_| false),
         }
     }
+
+    /// Number of objects as of one moment between changes of many keys, where [`Table::len`] may see a part of one. Never touches the disk.
+    pub fn settled_len(&self, wait: Wait) -> Result<u64> {
+        self.inner.calm(wait, |keydir| Some(keydir.len()))
+    }
 }
 
 impl Inner {

@@ -16,11 +16,16 @@ use crate::table::TableResource;
 
 /// `info(Tab) -> [{Item, Value}] | undefined`, memory in bytes.
 pub fn info<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let found = access::with_open(call.arg(0), |table| describe(call.env, table))?;
-    Ok(found.unwrap_or_else(|| atoms::undefined().to_term(call.env)))
+    let found = access::with_open(call.arg(0), |table| describe(call, table))?;
+    Ok(match found {
+        Some(items) => items?,
+        None => atoms::undefined().to_term(call.env),
+    })
 }
 
-fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
+fn describe<'a>(call: &Call<'a>, table: &TableResource) -> Result<Term<'a>, Fail> {
+    let env = call.env;
+    let objects = table.table.settled_len(call.wait())?;
     let stats = table.table.stats();
     let meta = table.table.meta();
     let config = table.table.config();
@@ -42,7 +47,7 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
         word("owner", table.owner().encode(env)),
         word("heir", heir(env, table)),
         word("name", table.name().to_term(env)),
-        word("size", stats.objects.encode(env)),
+        word("size", objects.encode(env)),
         word("named_table", boolean(env, options.named)),
         word("type", kind_atom(meta.kind).to_term(env)),
         word("keypos", meta.keypos.encode(env)),
@@ -57,7 +62,7 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
         word("seq", stats.seq.encode(env)),
         word("durable_seq", stats.durable_seq.encode(env)),
     ];
-    items.as_slice().encode(env)
+    Ok(items.as_slice().encode(env))
 }
 
 /// What `ets` would use: without writers side by side there are no such counters, and some tables have them unless told otherwise.
