@@ -15,7 +15,7 @@ inner = ~w(delete_all_objects/1 foldl/3 foldr/3 match_delete/2 select_delete/2 t
     why:
       "`ets` makes #{inner |> Enum.map_join(", ", &"`#{&1}`")} of other functions, and the errors of these name them and their arguments: " <>
         "`tab2list/1` on no table is an error of `match_object/2`. In `bets` it is one of `tab2list/1`. Class, reason and explanation are the same.",
-    cases: for(function <- inner, do: {function, ~r/./}),
+    cases: [{"info/2", "the item :binary of no table"} | for(function <- inner, do: {function, ~r/./})],
     lens: :place
   },
   %{
