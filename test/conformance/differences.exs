@@ -50,12 +50,26 @@ inner = ~w(delete_all_objects/1 foldl/3 foldr/3 match_delete/2 select_delete/2 t
     cases: [{"select/1", "after a rename"}]
   },
   %{
+    id: "duplicate_bag_replace",
+    what:
+      "`select_replace/2` on a `duplicate_bag` moves what it replaces behind the other objects of the key.",
+    why:
+      "`ets` writes over an object in its place. In `bets`, the place of an object among those of its key is that of its record in the log, and a replaced one has a new record.",
+    types: [:duplicate_bag],
+    cases: [{"select_replace/2", ~r/./}],
+    lens: :order
+  },
+  %{
     id: "bag_list_order",
     what: "A list that is inserted into a bag keeps its order.",
     why: "`ets` of OTP 23 to 25.3 turns it around, a fault that is mended in later releases.",
     when: turned_around,
     types: [:bag, :duplicate_bag],
-    cases: [{~r"^insert(_new)?/2$", ~r/a list /}, {"update_counter/4", ~r/./}],
+    cases: [
+      {~r"^insert(_new)?/2$", ~r/a list /},
+      {"tab2file/3", ~r/and back/},
+      {"file2tab/1", "a file that ets wrote"}
+    ],
     lens: :order
   }
 ]

@@ -58,9 +58,12 @@ defmodule Conformance.Oracle do
     @doc "OTP 27. The default object is inserted, with the key in its place, before the update. It has to be a tuple, needed or not."
     def update_element(tab, key, spec, default) do
       args = [tab, key, spec, default]
-      # For the errors of the table.
-      as(:update_element, args, fn -> :ets.update_element(tab, key, []) end)
-      if not is_tuple(default), do: fail(:update_element, args, :none)
+
+      if not is_tuple(default) do
+        # The errors of the table come first.
+        as(:update_element, args, fn -> :ets.update_element(tab, key, []) end)
+        fail(:update_element, args, :none)
+      end
 
       if as(:update_element, args, fn -> :ets.update_element(tab, key, spec) end) do
         true
