@@ -34,9 +34,10 @@ inner = ~w(delete_all_objects/1 foldl/3 foldr/3 match_delete/2 select_delete/2 t
   },
   %{
     id: "local_identifiers",
-    what: "In an `ordered_set`, pids, ports and references of the own node come before those of all others.",
+    what:
+      "In an `ordered_set`, of pids, ports and references that differ in the node alone, that of the own node comes first.",
     why:
-      "`ets` orders them by the node's name, which changes when distribution is started; an order on disk must not. Within a node the order is that of `ets`.",
+      "`ets` orders them by the node's name, which changes when distribution is started; an order on disk must not.",
     types: [:ordered_set],
     cases: [{"next/2", "local processes and references among those of other nodes"}],
     lens: :order

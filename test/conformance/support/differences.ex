@@ -78,7 +78,7 @@ defmodule Conformance.Differences do
 
   # The order of a list.
   def lens(:order, list) when is_list(list) do
-    if List.improper?(list), do: list, else: list |> Enum.map(&lens(:order, &1)) |> Enum.sort()
+    if List.improper?(list), do: list, else: list |> Enum.map(&lens(:order, &1)) |> Enum.sort(&ordered?/2)
   end
 
   def lens(:order, tuple) when is_tuple(tuple),
@@ -104,6 +104,9 @@ defmodule Conformance.Differences do
 
   defp texts({_function, {:map, pairs}}), do: for({_argument, text} <- pairs, do: text)
   defp texts(nil), do: nil
+
+  # 1 and 1.0 compare equal, but their hashes differ.
+  defp ordered?(a, b), do: {a, :erlang.phash2(a)} <= {b, :erlang.phash2(b)}
 
   defp map_raised({:raised, class, reason, place, words}, fun), do: fun.(class, reason, place, words)
 
