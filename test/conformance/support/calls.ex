@@ -19,7 +19,7 @@ defmodule Conformance.Calls do
       {:first_lookup, :read, [:tab]},
       {:foldl, :read, [&__MODULE__.count/2, 0, :tab]},
       {:foldr, :read, [&__MODULE__.count/2, 0, :tab]},
-      {:give_away, :owner, [:tab, :init_pid, :gift]},
+      {:give_away, :owner, [:tab, :taker, :gift]},
       {:info, :anyone, [:tab]},
       {:info, :anyone, [:tab, :size]},
       {:insert, :write, [:tab, {3, 3}]},
@@ -66,7 +66,7 @@ defmodule Conformance.Calls do
   def args(args, table) do
     Enum.map(args, fn
       :tab -> table
-      :init_pid -> Process.whereis(:init)
+      :taker -> spawn(fn -> Process.sleep(1000) end)
       arg -> arg
     end)
   end

@@ -92,7 +92,8 @@ defmodule Conformance.Case do
 
   @doc "An atom for a table's name, used by no other run. `n` tells the names of one case apart."
   def name(n) do
-    atom = :"conformance #{:erlang.unique_integer([:positive])}"
+    # A directory of an earlier VM may still be there.
+    atom = :"conformance #{System.pid()} #{System.os_time()} #{:erlang.unique_integer([:positive])}"
     Process.put(:conformance_names, Map.put(Process.get(:conformance_names), atom, n))
     atom
   end

@@ -4,7 +4,18 @@ defmodule Conformance.CLI do
   alias Conformance.{Crowd, Differences, Report}
 
   @doc "Runs a part. The VM's status is 0 if nothing was found, 1 otherwise."
-  def main(["compat" | args]) do
+  def main(args) do
+    # Named tables are not to stand in the working directory. The application is not started yet.
+    data_dir = Path.join(System.tmp_dir!(), "bets_conformance_data_#{System.pid()}")
+    Application.put_env(:bets, :data_dir, String.to_charlist(data_dir))
+    {:ok, _} = Application.ensure_all_started(:bets)
+    status = part(args)
+    Application.stop(:bets)
+    File.rm_rf!(data_dir)
+    System.halt(status)
+  end
+
+  defp part(["compat" | args]) do
     {options, [], []} = OptionParser.parse(args, strict: [write: :boolean, module: :string])
     module = module(options)
     results = Conformance.run(module)
@@ -17,10 +28,10 @@ defmodule Conformance.CLI do
 
     for {c, type} <- wrong, do: IO.puts("differs: #{c.about}, #{type}, #{c.theme}: #{c.name}")
     for id <- stale, do: IO.puts("no case shows the known difference #{id}")
-    System.halt(if wrong == [] and stale == [], do: 0, else: 1)
+    if wrong == [] and stale == [], do: 0, else: 1
   end
 
-  def main(["crowd" | args]) do
+  defp part(["crowd" | args]) do
     {options, [], []} = OptionParser.parse(args, strict: [seconds: :integer, module: :string, type: :keep])
     seconds = Keyword.get(options, :seconds, 60)
 
@@ -42,7 +53,7 @@ defmodule Conformance.CLI do
         summary.faults
       end
 
-    System.halt(if Enum.concat(faults) == [], do: 0, else: 1)
+    if Enum.concat(faults) == [], do: 0, else: 1
   end
 
   defp module(options) do

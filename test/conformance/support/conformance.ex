@@ -75,10 +75,6 @@ defmodule Conformance do
     scratch =
       Path.join(System.tmp_dir!(), "bets_conformance_#{System.pid()}_#{:erlang.unique_integer([:positive])}")
 
-    # Named tables are not to stand in the working directory.
-    if Application.get_env(:bets, :data_dir) == nil,
-      do: Application.put_env(:bets, :data_dir, String.to_charlist(scratch))
-
     runs = for c <- cases, type <- c.types, do: {c, type}
 
     results =
