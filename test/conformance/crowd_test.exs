@@ -7,7 +7,7 @@ defmodule Conformance.CrowdTest do
   @module Conformance.module()
   @milliseconds 1500
 
-  for type <- Conformance.types() do
+  for type <- Crowd.types(@module) do
     test "#{@module}: sixteen processes on one #{type}" do
       assert %{faults: [], operations: operations, traversals: traversals} =
                Crowd.run(@module, unquote(type), @milliseconds)
@@ -47,6 +47,6 @@ defmodule Conformance.CrowdTest do
   end
 
   test "the model is that of ets" do
-    for type <- Conformance.types(), do: assert(%{faults: []} = Crowd.run(:ets, type, 300))
+    for type <- Crowd.types(:ets), do: assert(%{faults: []} = Crowd.run(:ets, type, 300))
   end
 end

@@ -37,7 +37,7 @@ defmodule Conformance.CLI do
 
     types =
       case Keyword.get_values(options, :type) do
-        [] -> Conformance.types()
+        [] -> Crowd.types(module(options))
         types -> Enum.map(types, &String.to_existing_atom/1)
       end
 

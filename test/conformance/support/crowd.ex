@@ -17,6 +17,13 @@ defmodule Conformance.Crowd do
 
   @type summary :: %{operations: non_neg_integer(), traversals: non_neg_integer(), faults: [term()]}
 
+  @doc """
+  The types that a module can be asked for. `ets` of OTP 25 does not survive the crowd on a bag: when objects are deleted that are kept for
+  the fixation of another process, its size becomes negative, and now and then a `select_count/2` never comes to its end.
+  """
+  def types(:bets), do: Conformance.types()
+  def types(_made_of_ets), do: [:set, :ordered_set]
+
   @doc "Lets the crowd work for some milliseconds."
   @spec run(module(), :ets.type(), pos_integer()) :: summary()
   def run(mod, type, milliseconds) do
@@ -64,7 +71,7 @@ defmodule Conformance.Crowd do
   # The table against the models, when all is still.
   defp settled(%{mod: mod, t: t, type: type}, %{objects: objects, added: added}) do
     counters = if counts?(type), do: @counters, else: 0
-    size = if miscounts?(mod, type), do: objects + @lasting, else: mod.info(t, :size)
+    size = mod.info(t, :size)
     listed = length(mod.tab2list(t))
     expected = objects + @lasting + counters
 
@@ -81,9 +88,6 @@ defmodule Conformance.Crowd do
         got != expected,
         do: {what, got, :expected, expected}
   end
-
-  # ets of OTP 25 loses count of a bag when objects are deleted that were deleted under the fixation of another process.
-  defp miscounts?(mod, type), do: mod != :bets and type in [:bag, :duplicate_bag]
 
   defp counts?(type), do: type in [:set, :ordered_set]
   defp keyed?(type), do: counts?(type)
