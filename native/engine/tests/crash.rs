@@ -190,9 +190,9 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                 table.write_many(&writes, Wait::May).unwrap();
                 for (k, v) in &list {
                     match v {
-                        Some(v) => state.insert(k.clone(), brief(v)),
-                        None => state.remove(k),
-                    };
+                        Some(v) => store(&mut state, k.clone(), v),
+                        None => state.retain(|stored, _| stored[0] != k[0]),
+                    }
                 }
             }
             _ => {
