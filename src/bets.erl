@@ -86,6 +86,8 @@
 
 -type shared_option() ::
     set
+    | bag
+    | duplicate_bag
     | public
     | protected
     | private
@@ -145,14 +147,14 @@
 
 -define(PAIR(Call, Args),
     case Call of
-        [Key_, Object] -> {Key_, [Object]};
+        [Key_ | Objects] when is_list(Objects), Objects =/= [] -> {Key_, Objects};
         '$end_of_table' -> '$end_of_table';
         Failure -> ?FAIL(Failure, Args)
     end
 ).
 
--define(FOLD(Fun, Acc, Tab),
-    case bets_fold:fold(Fun, Acc, Tab) of
+-define(FOLD(How, Fun, Acc, Tab),
+    case bets_fold:How(Fun, Acc, Tab) of
         {ok, Result} -> Result;
         Failure -> ?FAIL(Failure, [Fun, Acc, Tab])
     end
@@ -278,7 +280,7 @@ first_lookup(Tab) ->
 %% '''
 -spec foldl(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
 foldl(Fun, Acc, Tab) ->
-    ?FOLD(Fun, Acc, Tab).
+    ?FOLD(foldl, Fun, Acc, Tab).
 
 %% @doc Like {@link foldl/3}, from the last object to the first. In a `set' these are the same, as in `ets'.
 %%
@@ -291,7 +293,7 @@ foldl(Fun, Acc, Tab) ->
 %% '''
 -spec foldr(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
 foldr(Fun, Acc, Tab) ->
-    ?FOLD(Fun, Acc, Tab).
+    ?FOLD(foldr, Fun, Acc, Tab).
 
 %% @doc Makes `Pid' the owner of a table of the caller's and sends it `{'ETS-TRANSFER', Tab, FromPid, GiftData}'.
 %%

@@ -6,13 +6,14 @@ use bets_engine::Key;
 use bets_engine::table::Cursor;
 use rustler::{Encoder, Term};
 
-use super::lookup::{contains, get};
+use super::lookup::{contains, objects};
 use super::{key_of, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
 use crate::codec::{self, Budget};
 use crate::error::Fail;
+use crate::raw::cell;
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -37,14 +38,14 @@ pub fn next<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `first_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
+/// `first_lookup(Tab) -> [Key, Object, ...] | '$end_of_table'`.
 pub fn first_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         step_lookup(call, table, Cursor::default())
     })
 }
 
-/// `next_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
+/// `next_lookup(Tab, Key) -> [Key, Object, ...] | '$end_of_table'`.
 pub fn next_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         let cursor = behind_present(call, table)?;
@@ -86,8 +87,9 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
             return Ok(atoms::end_of_table().to_term(call.env));
         };
         let key = codec::decode_key(call.env, &bytes, &mut call.budget())?;
-        if let Some(object) = get(call, table, key)? {
-            return Ok(list_of_one(call.env, object).list_prepend(key));
+        let objects = objects(call, table, key)?;
+        if !objects.is_empty_list() {
+            return Ok(objects.list_prepend(key));
         }
         // It was deleted between the two looks.
         let compared = codec::compared(&bytes, &mut call.budget())?;
@@ -95,14 +97,12 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
     }
 }
 
-/// `scan(Tab, start | LastObject, Limit) -> {[Object], more | done, Version}`: the objects behind one that an earlier call
-/// gave, in the table's order but each step's last first.
+/// `scan(Tab, start | LastObject | [LastObject | Seq], Limit) -> {[Object], more | done | Seq, Version}`: the objects behind the key of
+/// one that an earlier call gave, in the table's order but each step's last first. Where a key of a bag has more objects than
+/// fit in a step, the step has no others and gives a seq: with that, the next one goes on inside the key.
 pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let mut cursor = match key_of(call.arg(1), table.keypos()) {
-            Ok(key) => behind(call, table, key)?,
-            Err(_) => Cursor::default(),
-        };
+        let mut cursor = start(call, table, call.arg(1))?;
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let started = Instant::now();
         let version = table.table.seq();
@@ -131,14 +131,38 @@ pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
         };
         let more = match step.failed {
             // What was decoded so far is a step too; the next one begins where this one stopped.
-            Some(Fail::OverBudget) if step.taken > 0 => true,
+            Some(Fail::OverBudget) if step.taken > 0 && !table.layout.kind().is_bag() => true,
             Some(fail) => return Err(fail),
             None => more,
         };
         call.consume(started);
-        let state = if more { atoms::more() } else { atoms::done() };
+        let state = match cursor.within() {
+            Some(seq) => seq.encode(call.env),
+            None if more => atoms::more().to_term(call.env),
+            None => atoms::done().to_term(call.env),
+        };
         Ok((step.objects, state, version).encode(call.env))
     })
+}
+
+/// Where a scan begins.
+fn start<'a>(call: &Call<'a>, table: &TableResource, from: Term<'a>) -> Result<Cursor, Fail> {
+    let (object, seq) = match cell(from) {
+        Some((object, seq)) => (object, seq.decode::<u64>().ok()),
+        None => (from, None),
+    };
+    let Ok(key) = key_of(object, table.keypos()) else {
+        return Ok(Cursor::default());
+    };
+    match seq {
+        Some(seq) => buffers::with(|buffers| {
+            Ok(Cursor::inside(
+                super::key(call, table, key, &mut buffers.key)?,
+                seq,
+            ))
+        }),
+        None => behind(call, table, key),
+    }
 }
 
 /// What a step of a scan has come to.
