@@ -208,7 +208,7 @@ impl WriteGuard<'_> {
             WriteGuard::Hash(guard) => guard.remove(hash, key),
             WriteGuard::Bag(guard) => {
                 let first = guard.get(hash, key)?.location;
-                guard.retain(hash, key, |_| false);
+                guard.remove_through(hash, key, u64::MAX);
                 Some(first)
             }
         }

@@ -148,7 +148,7 @@ pub(super) fn apply(
         Kind::Delete => {
             let hash = keydir.hash(key);
             match &mut keydir.lock(Keydir::shard_of(hash)) {
-                WriteGuard::Bag(shard) => drop(shard.retain(hash, key, |entry| entry.seq > seq)),
+                WriteGuard::Bag(shard) => drop(shard.remove_through(hash, key, seq)),
                 shard => drop(shard.remove(hash, key)),
             }
         }
@@ -158,7 +158,7 @@ pub(super) fn apply(
                 return Err(Refused::Alien);
             };
             let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
-            shard.retain(hash, key, |entry| removed.binary_search(&entry.seq).is_err());
+            shard.remove(hash, key, &removed);
         }
         Kind::Clear => *keydir = keydir.fresh(),
         Kind::Batch | Kind::Commit | Kind::Mark => {}

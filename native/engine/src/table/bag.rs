@@ -95,7 +95,7 @@ impl Table {
                 [only] => inner.log.append(only, wait)?,
                 several => inner.log.append_batch(several, wait, |_, _| {})?,
             };
-            bag.retain(hash, key, |entry| seqs.binary_search(&entry.seq).is_err());
+            bag.remove(hash, key, &seqs);
             inner.forget(&found);
             Ok(Some(inner.done(appended, None, None)))
         })
@@ -227,7 +227,7 @@ impl Inner {
 fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGuard<'g>> {
     match shard {
         WriteGuard::Bag(shard) => Ok(shard),
-        WriteGuard::Hash(_) => Err(Error::Mismatch {
+        _ => Err(Error::Mismatch {
             property: "type",
             stored: TableKind::Set as u32,
             asked: TableKind::Bag as u32,

@@ -227,12 +227,25 @@ impl BagGuard<'_> {
         found.is_some()
     }
 
-    /// Removes the key's objects that `keep` does not want, and the key with the last of them; the number of those removed. Costs time
-    /// linear in the key's objects.
-    pub fn retain(&mut self, hash: u64, key: Key<'_>, keep: impl FnMut(Entry) -> bool) -> usize {
-        self.0
-            .present(hash)
-            .map_or(0, |mut writer| writer.retain_entries(hash, key, keep))
+    /// Removes the key's objects with these seqs, which must rise, and the key with the last of its objects; the number of those removed.
+    /// Costs time linear in the key's objects.
+    pub fn remove(&mut self, hash: u64, key: Key<'_>, seqs: &[u64]) -> usize {
+        let Some(entries) = self.entries(hash, key) else {
+            return 0;
+        };
+        let found: Vec<usize> = seqs.iter().filter_map(|&seq| entries.find(seq).ok()).collect();
+        self.0.writer().remove_entries(hash, key, &found);
+        found.len()
+    }
+
+    /// Removes the key's objects with seqs up to this one, as [`BagGuard::remove`] does.
+    pub fn remove_through(&mut self, hash: u64, key: Key<'_>, seq: u64) -> usize {
+        let Some(entries) = self.entries(hash, key) else {
+            return 0;
+        };
+        let found: Vec<usize> = (0..entries.behind(seq)).collect();
+        self.0.writer().remove_entries(hash, key, &found);
+        found.len()
     }
 }
 
@@ -271,24 +284,27 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn retain_entries(&mut self, hash: u64, key: Key<'_>, mut keep: impl FnMut(Entry) -> bool) -> usize {
+    /// Removes the objects at these indices, which rise.
+    fn remove_entries(&mut self, hash: u64, key: Key<'_>, removed: &[usize]) {
         let Some((_, word)) = self.stored_key(hash, key) else {
-            return 0;
+            return;
         };
         let list = List::from_bits(word.to_bits());
         // SAFETY: the slot has this list, and only the holder of the lock frees it.
         let entries = unsafe { list.entries() };
-        let kept: Vec<Entry> = entries.iter().filter(|&entry| keep(entry)).collect();
-        let removed = entries.len() - kept.len();
-        if kept.is_empty() {
+        let kept = entries.len() - removed.len();
+        if kept == 0 {
             self.remove(hash, key);
             self.drop_list(list);
-            self.count_more(1 - removed as i64);
-        } else if removed > 0 {
-            self.replace_list(hash, key, list, List::allocate(kept.len(), kept.into_iter()));
-            self.count_more(-(removed as i64));
+            self.count_more(1 - removed.len() as i64);
+        } else if !removed.is_empty() {
+            let starts = std::iter::once(0).chain(removed.iter().map(|&at| at + 1));
+            let ends = removed.iter().copied().chain([entries.len()]);
+            let gaps = starts.zip(ends).flat_map(|(start, end)| start..end);
+            let new = List::allocate(kept, gaps.map(|at| entries.get(at)));
+            self.replace_list(hash, key, list, new);
+            self.count_more(-(removed.len() as i64));
         }
-        removed
     }
 
     fn replace_list(&mut self, hash: u64, key: Key<'_>, old: List, new: List) {
