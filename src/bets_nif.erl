@@ -20,6 +20,8 @@
     insert_new/2,
     key_decode/1,
     key_encode/2,
+    last/1,
+    last_lookup/1,
     lookup/2,
     lookup_element/3,
     lookup_element/4,
@@ -31,9 +33,12 @@
     object_encode/2,
     object_replace/4,
     open/4,
+    prev/2,
+    prev_lookup/2,
     relocate/4,
     rename/2,
     scan/3,
+    scan_back/3,
     set_options/2,
     sweep/1,
     set_cache/1,
@@ -124,6 +129,12 @@ lookup_element(_, _, _, _) -> erlang:nif_error(not_loaded).
 -spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
 member(_, _) -> erlang:nif_error(not_loaded).
 
+-spec last(bets:table()) -> key_or_end() | bets_errors:failure().
+last(_) -> erlang:nif_error(not_loaded).
+
+-spec last_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
+last_lookup(_) -> erlang:nif_error(not_loaded).
+
 -spec next(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
 next(_, _) -> erlang:nif_error(not_loaded).
 
@@ -134,6 +145,12 @@ next_lookup(_, _) -> erlang:nif_error(not_loaded).
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
 
+-spec prev(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
+prev(_, _) -> erlang:nif_error(not_loaded).
+
+-spec prev_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
+prev_lookup(_, _) -> erlang:nif_error(not_loaded).
+
 -spec relocate(bets:table(), atom(), binary(), binary()) -> bets:table() | bets_errors:failure().
 relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
 
@@ -143,6 +160,10 @@ rename(_, _) -> erlang:nif_error(not_loaded).
 -spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec scan_back(bets:table(), start | tuple(), pos_integer()) ->
+    {[tuple()], more | done, version()} | bets_errors:failure().
+scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->
     true | bets_errors:failure().

@@ -693,11 +693,6 @@ own_options_are_checked_test() ->
         ]
     ],
     [
-        ?assertMatch({error, badarg, {unsupported_type, Type}, #{2 := "tables of type " ++ _}},
-            outcome(fun bets:new/2, [t, [Type]], bets))
-     || Type <- [ordered_set, bag, duplicate_bag]
-    ],
-    [
         ?assertMatch({error, badarg, {bad_option, _}, #{2 := _}}, outcome(fun bets:open/2, ["/nowhere", Options], bets))
      || Options <- [[named_table], [{dir, "x"}], [bad], bad]
     ],
@@ -794,7 +789,7 @@ a_panic_closes_one_table_only_test() ->
 every_own_reason_has_words_test() ->
     Reasons = [
         already_open, {locked, "/d", 17}, {locked, "/d", undefined}, {no_table, "/d"}, {not_a_table, "/d", <<"a link">>},
-        {type_mismatch, bag, set}, {keypos_mismatch, 2, 1}, {name_mismatch, "/d"}, {unsupported_type, bag},
+        {type_mismatch, bag, set}, {keypos_mismatch, 2, 1}, {name_mismatch, "/d"},
         {bad_option, {sync, x}}, {io, write, "/f", enospc}, {io, write, "/f", 999}, {damaged, "/f", 17, <<"bad crc">>},
         {missing, "/f"}, damaged_object, {newer_version, "/f", 9, 1}, {read_only, {io, sync, "/f", eio}},
         {sync_failed, {io, sync, "/f", eio}}, {too_large, object, 5, 4}, too_many_segments, closed, internal_error, table_failed

@@ -36,6 +36,7 @@ rustler::atoms! {
     not_a_table,
     not_owner,
     ok,
+    auto,
     ordered_set,
     bag,
     duplicate_bag,
@@ -59,5 +60,4 @@ rustler::atoms! {
     create,
     existing,
     unstorable,
-    unsupported_type,
 }

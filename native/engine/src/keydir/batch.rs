@@ -76,7 +76,15 @@ impl Batch {
 
     /// Adds an entry. `h32` is of use to keydirs in hash order alone.
     pub(super) fn push(&mut self, h32: u32, key: Key<'_>, location: Location) {
-        self.push_object(h32, key, location, None, false);
+        self.push_parts(h32, key.compared(), key.suffix(), location);
+    }
+
+    /// Adds an entry whose key comes in its two parts.
+    pub(super) fn push_parts(&mut self, h32: u32, compared: &[u8], suffix: &[u8], location: Location) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(compared);
+        self.bytes.extend_from_slice(suffix);
+        self.push_entry(start, suffix.len(), h32, location, None);
     }
 
     /// Adds an object of a bag. `within` is its seq if more objects of its key follow it in the table, `again` whether the entry before it
@@ -96,10 +104,14 @@ impl Batch {
         if !again {
             self.bytes.extend_from_slice(key.bytes());
         }
+        self.push_entry(start, key.suffix().len(), h32, location, within);
+    }
+
+    fn push_entry(&mut self, start: usize, suffix: usize, h32: u32, location: Location, within: Option<u64>) {
         self.entries.push(Entry {
             start,
             end: self.bytes.len(),
-            suffix: key.suffix().len(),
+            suffix,
             h32,
             location,
             within,

@@ -3,8 +3,9 @@
 //! Which kind serves a table follows from the table's type. The choice is one branch a call that always goes the same way.
 
 use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
+use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
-use super::{Batch, Busy, Entry, Full, Hit, Location, Next};
+use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
 use crate::Key;
 use crate::table::TableKind;
 
@@ -12,18 +13,25 @@ use crate::table::TableKind;
 ///
 /// Reads take no lock, write to no memory that threads share, and never wait: they fail with [`Busy`] after some tries.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a table, on the heap, and a box would be one more cache miss"
+)]
 pub enum Keydir {
     /// In the order of the key's hash.
     Hash(HashKeydir),
     /// In the order of the key's hash, with many objects a key.
     Bag(BagKeydir),
+    /// In the order of the keys.
+    Ordered(OrderedKeydir),
 }
 
 impl Keydir {
     /// An empty keydir for a table of this type. The seed decides the hash of keys and must be hard to guess.
     pub fn new(kind: TableKind, seed: u64) -> Self {
         match kind {
-            TableKind::Set | TableKind::OrderedSet => Keydir::Hash(HashKeydir::new(seed)),
+            TableKind::Set => Keydir::Hash(HashKeydir::new(seed)),
+            TableKind::OrderedSet => Keydir::Ordered(OrderedKeydir::new(seed)),
             TableKind::Bag | TableKind::DuplicateBag => Keydir::Bag(BagKeydir::new(seed)),
         }
     }
@@ -34,6 +42,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => Keydir::Hash(HashKeydir::new(keydir.seed())),
             Keydir::Bag(keydir) => Keydir::Bag(BagKeydir::new(keydir.seed())),
+            Keydir::Ordered(keydir) => Keydir::Ordered(OrderedKeydir::new(keydir.seed())),
         }
     }
 
@@ -42,12 +51,13 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.hash(key),
             Keydir::Bag(keydir) => keydir.hash(key),
+            Keydir::Ordered(keydir) => keydir.hash(key),
         }
     }
 
     /// The lock of a hash, below [`super::SHARDS`].
     pub fn shard_of(hash: u64) -> usize {
-        HashKeydir::shard_of(hash)
+        shard_of(hash)
     }
 
     /// Looks a key up; of many objects, the first one.
@@ -56,6 +66,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key),
             Keydir::Bag(keydir) => keydir.get(keydir.hash(key), key),
+            Keydir::Ordered(keydir) => Ok(keydir.get(key)),
         }
     }
 
@@ -66,6 +77,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.candidate(keydir.hash(key)),
             Keydir::Bag(keydir) => Ok(keydir.get(keydir.hash(key), key)?.map(|hit| hit.location)),
+            Keydir::Ordered(keydir) => Ok(keydir.get(key).map(|hit| hit.location)),
         }
     }
 
@@ -74,6 +86,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
             Keydir::Bag(keydir) => WriteGuard::Bag(keydir.lock(shard)),
+            Keydir::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
         }
     }
 
@@ -82,6 +95,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.try_lock(shard).map(WriteGuard::Hash),
             Keydir::Bag(keydir) => keydir.try_lock(shard).map(WriteGuard::Bag),
+            Keydir::Ordered(keydir) => keydir.try_lock(shard).map(WriteGuard::Ordered),
         }
     }
 
@@ -99,6 +113,7 @@ impl Keydir {
                 let (key, entry) = object(key, location, seq);
                 keydir.load(hash, key, entry).map(|()| None)
             }
+            Keydir::Ordered(keydir) => Ok(keydir.load(hash, key, location)),
         }
     }
 
@@ -107,6 +122,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.next(&hash_cursor(|key| keydir.hash(key), span), key),
             Keydir::Bag(keydir) => keydir.next(&hash_cursor(|key| keydir.hash(key), span), key),
+            Keydir::Ordered(keydir) => Ok(keydir.next(span, key)),
         }
     }
 
@@ -131,6 +147,7 @@ impl Keydir {
                 let mut cursor = hash_cursor(|key| keydir.hash(key), span);
                 keydir.scan(within, &mut cursor, limit, out)
             }
+            Keydir::Ordered(keydir) => Ok(keydir.scan(span, limit, out)),
         }
     }
 
@@ -139,6 +156,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.len(),
             Keydir::Bag(keydir) => keydir.len(),
+            Keydir::Ordered(keydir) => keydir.len(),
         }
     }
 
@@ -152,6 +170,7 @@ impl Keydir {
         match self {
             Keydir::Hash(keydir) => keydir.memory_bytes(),
             Keydir::Bag(keydir) => keydir.memory_bytes(),
+            Keydir::Ordered(keydir) => keydir.memory_bytes(),
         }
     }
 }
@@ -165,6 +184,8 @@ pub enum WriteGuard<'a> {
     Hash(hash::WriteGuard<'a>),
     /// Of a keydir with many objects a key.
     Bag(BagGuard<'a>),
+    /// Of a keydir in the order of the keys.
+    Ordered(ordered::WriteGuard<'a>),
 }
 
 impl WriteGuard<'_> {
@@ -173,6 +194,7 @@ impl WriteGuard<'_> {
         match self {
             WriteGuard::Hash(guard) => guard.get(hash, key),
             WriteGuard::Bag(guard) => guard.get(hash, key),
+            WriteGuard::Ordered(guard) => guard.get(hash, key),
         }
     }
 
@@ -181,6 +203,7 @@ impl WriteGuard<'_> {
         match self {
             WriteGuard::Hash(guard) => guard.has_room(key),
             WriteGuard::Bag(guard) => guard.has_room(key),
+            WriteGuard::Ordered(_) => true,
         }
     }
 
@@ -199,6 +222,7 @@ impl WriteGuard<'_> {
                 let (key, entry) = object(key, location, seq);
                 guard.add(hash, key, entry).map(|()| None)
             }
+            WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
         }
     }
 
@@ -211,6 +235,7 @@ impl WriteGuard<'_> {
                 guard.remove_through(hash, key, u64::MAX);
                 Some(first)
             }
+            WriteGuard::Ordered(guard) => guard.remove(hash, key),
         }
     }
 
@@ -219,6 +244,7 @@ impl WriteGuard<'_> {
         match self {
             WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
             WriteGuard::Bag(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
         }
     }
 }

@@ -70,6 +70,11 @@ impl Cursor {
         )
     }
 
+    /// Moves to the place behind this key in the cursor's direction. The end stays.
+    pub fn go_behind(&mut self, key: Key<'_>) {
+        self.from = Bound::Excluded(key.compared().to_vec());
+    }
+
     fn span(&self) -> Span<'_> {
         Span {
             direction: self.direction,
@@ -161,11 +166,9 @@ impl Inner {
             for ((key, _), Read { value, form }) in found.iter().zip(&read) {
                 f(form.as_deref().unwrap_or(key.bytes()), &values[value.clone()]);
             }
+            cursor.within = keys.within(taken);
             if let Some((key, _)) = found[..taken].last() {
-                cursor.from = Bound::Excluded(key.compared().to_vec());
-                cursor.within = keys.within(taken);
-            } else {
-                cursor.within = None;
+                cursor.go_behind(*key);
             }
             return Ok(more || taken < found.len());
         }

@@ -97,7 +97,7 @@ impl<'a> Terms<'a> {
 }
 
 /// The object of a key.
-fn get<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Result<Option<Term<'a>>, Fail> {
+pub fn get<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Result<Option<Term<'a>>, Fail> {
     buffers::with(|buffers| {
         let key = super::key(call, table, asked, &mut buffers.key)?;
         table

@@ -36,10 +36,15 @@ nif! {
     update_counter/3 on NORMAL => count::update_counter;
     update_counter/4 on NORMAL => count::update_counter;
     first/1 on NORMAL => traverse::first;
+    last/1 on NORMAL => traverse::last;
     next/2 on NORMAL => traverse::next;
+    prev/2 on NORMAL => traverse::prev;
     first_lookup/1 on NORMAL => traverse::first_lookup;
+    last_lookup/1 on NORMAL => traverse::last_lookup;
     next_lookup/2 on NORMAL => traverse::next_lookup;
+    prev_lookup/2 on NORMAL => traverse::prev_lookup;
     scan/3 on NORMAL => traverse::scan;
+    scan_back/3 on NORMAL => traverse::scan_back;
     version/1 on NORMAL => traverse::version;
     info/1 on NORMAL => info::info;
     whereis/1 on NORMAL => info::whereis;
@@ -91,7 +96,7 @@ fn comparing<R>(
 ) -> Result<R, Fail> {
     let mut budget = call.budget();
     let mut failed = None;
-    let result = f(&mut |stored, other| match table.layout.same(stored, other, &mut budget) {
+    let result = f(&mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
         Ok(same) => Some(same),
         Err(fail) => {
             failed = Some(fail);
