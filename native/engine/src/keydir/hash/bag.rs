@@ -20,7 +20,7 @@ const MORE_MAX: u32 = 1 << 31;
 /// reads.
 #[derive(Debug)]
 pub struct BagKeydir {
-    keys: HashKeydir,
+    pub(super) keys: HashKeydir,
 }
 
 impl BagKeydir {
