@@ -22,8 +22,8 @@ use std::sync::Arc;
 use bets_engine::io::Storage;
 use bets_engine::io::sim::{Plan, Sim};
 use bets_engine::table::{Change, Config, Open, Table, Wait};
-use bets_engine::{Error, Result};
-use common::{Random, contents, key, meta};
+use bets_engine::{Error, Key, Result};
+use common::{KINDS, Random, contents, meta_of};
 
 const DIR: &str = "/t";
 
@@ -109,40 +109,62 @@ fn reopen(sim: &Sim) -> Result<State> {
     }
 }
 
+/// A key's first byte is compared, the rest is its form.
+fn key(bytes: &[u8]) -> Key<'_> {
+    Key::new(bytes, 1)
+}
+
+/// What a put does, which replaces the key's form too.
+fn store(state: &mut BTreeMap<Vec<u8>, (usize, u8)>, k: Vec<u8>, value: &[u8]) {
+    state.retain(|stored, _| stored[0] != k[0]);
+    state.insert(k, brief(value));
+}
+
 /// Runs a random workload and gives its history.
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
-    let mut table = open_at(sim, &Open::OrCreate(meta())).unwrap();
+    let kind = KINDS[random.below(KINDS.len())];
+    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind))).unwrap();
     let mut state = BTreeMap::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
+    if random.below(2) == 0 {
+        // From here on records are staged.
+        table.care().unwrap();
+        history.add(sim, Some(state.clone()), true);
+    }
     for step in 0..random.below(25) + 5 {
-        let k = |random: &mut Random| vec![b'a' + random.below(6) as u8];
+        // One key in two forms.
+        let k = |random: &mut Random| [b'a' + random.below(6) as u8, b'~'][..=random.below(2)].to_vec();
         let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
         let mut durable = false;
         match random.below(14) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
                 table.put(key(&k), &v, Wait::May).unwrap();
-                state.insert(k, brief(&v));
+                store(&mut state, k, &v);
             }
             5..=6 => {
                 let list: Vec<_> = (0..=random.below(4)).map(|_| (k(random), v(random))).collect();
                 let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
                 table.put_many(&puts, Wait::May).unwrap();
-                state.extend(list.iter().map(|(k, v)| (k.clone(), brief(v))));
+                for (k, v) in &list {
+                    store(&mut state, k.clone(), v);
+                }
             }
             7..=8 => {
                 let k = k(random);
                 table.delete(key(&k), Wait::May).unwrap();
-                state.remove(&k);
+                state.retain(|stored, _| stored[0] != k[0]);
             }
             9 => {
                 let (k, v) = (k(random), v(random));
                 table
                     .update(key(&k), Wait::May, |_| (Change::Put(v.clone()), ()))
                     .unwrap();
-                state.insert(k, brief(&v));
+                // The stored form stays.
+                let stored = state.keys().find(|stored| stored[0] == k[0]).cloned();
+                store(&mut state, stored.unwrap_or(k), &v);
             }
             10 => {
                 table.clear(Wait::May).unwrap();
@@ -191,6 +213,15 @@ struct Tally {
     kinds: BTreeMap<&'static str, u64>,
     recovery_kinds: BTreeMap<&'static str, u64>,
     kills: u64,
+    /// Kills that found records in the stage.
+    staged: u64,
+}
+
+/// Whether there is a stage with a record in it.
+fn is_staged(image: &Sim) -> bool {
+    let stage = image.open(&Path::new(DIR).join("STAGE"), false);
+    let mut start = [0; 64];
+    stage.is_ok_and(|file| file.read_at(&mut start, 0).is_ok() && start[32..].iter().any(|&b| b != 0))
 }
 
 impl Tally {
@@ -248,7 +279,9 @@ fn every_crash_leaves_a_state_of_the_history() {
             );
             let mut crash_again = |one_in| (random.below(one_in) == 0).then_some(survivors);
             let what = format!("workload {seed}, kill at {} ({:?})", point.at(), point.kind());
-            tally.check(&point.kill(), allowed, crash_again(8), &what);
+            let image = point.kill();
+            tally.staged += u64::from(is_staged(&image));
+            tally.check(&image, allowed, crash_again(8), &what);
             if let Some(image) = point.kill_within(point.at() % 40) {
                 let allowed = history.allowed(point.at() - 1, true);
                 tally.check(&image, allowed, None, &format!("{what}, within the write"));
@@ -266,10 +299,12 @@ fn every_crash_leaves_a_state_of_the_history() {
         seed += 1;
     }
     println!(
-        "{} distinct images, 0 bad, {} kills, last workload {seed}",
+        "{} distinct images, 0 bad, {} kills, {} of them with a stage, last workload {seed}",
         tally.distinct.len(),
-        tally.kills
+        tally.kills,
+        tally.staged
     );
+    assert!(tally.staged > 0, "no kill with a stage");
     println!("crash points by the operation before them: {:?}", tally.kinds);
     println!("in recoveries: {:?}", tally.recovery_kinds);
     for kind in [

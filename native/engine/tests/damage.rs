@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use bets_engine::io::Storage;
 use bets_engine::io::sim::Sim;
-use bets_engine::table::{Config, Cursor, Open, Table, Wait};
+use bets_engine::table::{Config, Cursor, Open, Table, TableKind, Wait};
 use bets_engine::{Error, Key, Result};
-use common::{contents, key, meta, put};
+use common::{KINDS, contents, key, meta, meta_of, put};
 
 const DIR: &str = "/t";
 
@@ -26,6 +26,10 @@ type ReadAll = (BTreeMap<Vec<u8>, Vec<u8>>, Vec<Vec<u8>>);
 type Contents = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn open(sim: &Sim, max_file_size: u64) -> Result<Table> {
+    open_or_create(sim, max_file_size, TableKind::Set)
+}
+
+fn open_or_create(sim: &Sim, max_file_size: u64, kind: TableKind) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
     let config = Config {
         max_file_size,
@@ -42,15 +46,19 @@ fn open(sim: &Sim, max_file_size: u64) -> Result<Table> {
     Table::open(
         &storage,
         Path::new(DIR),
-        &if missing { Open::OrCreate(meta()) } else { existing },
+        &if missing {
+            Open::OrCreate(meta_of(kind))
+        } else {
+            existing
+        },
         config,
     )
 }
 
 /// A log of 100 records of every kind, never synced after the opening; the states after each, and its disk.
-fn unsynced_log() -> (Sim, PathBuf, Vec<Contents>) {
+fn unsynced_log(kind: TableKind) -> (Sim, PathBuf, Vec<Contents>) {
     let sim = Sim::new();
-    let table = open(&sim, 1 << 20).unwrap();
+    let table = open_or_create(&sim, 1 << 20, kind).unwrap();
     let mut states = vec![contents(&table)];
     for i in 0..100u8 {
         match i % 10 {
@@ -79,7 +87,11 @@ fn segment(sim: &Sim, id: u32) -> PathBuf {
 
 #[test]
 fn every_byte_cut_of_a_log_opens_to_a_prefix() {
-    let (sim, path, states) = unsynced_log();
+    KINDS.into_iter().for_each(cuts_open_to_a_prefix);
+}
+
+fn cuts_open_to_a_prefix(kind: TableKind) {
+    let (sim, path, states) = unsynced_log(kind);
     let bytes = sim.read(&path).unwrap();
     let mut last = [0, 0];
     for cut in 32..=bytes.len() {
@@ -167,9 +179,9 @@ fn sweep(sim: &Sim, expected: &BTreeMap<Vec<u8>, Vec<u8>>) {
     assert!(refused > 0 && one_key > 0);
 }
 
-fn hundred_objects() -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) {
+fn hundred_objects(kind: TableKind) -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) {
     let sim = Sim::new();
-    let table = open(&sim, 1500).unwrap();
+    let table = open_or_create(&sim, 1500, kind).unwrap();
     let mut expected = BTreeMap::new();
     for i in 0..100u8 {
         let value = vec![i ^ 0x55; 20];
@@ -181,14 +193,14 @@ fn hundred_objects() -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) {
 
 #[test]
 fn a_flipped_bit_after_a_clean_close_is_reported_or_harmless() {
-    let (sim, table, expected) = hundred_objects();
+    let (sim, table, expected) = hundred_objects(TableKind::OrderedSet);
     table.close().unwrap();
     sweep(&sim.kill(sim.ops()), &expected);
 }
 
 #[test]
 fn a_flipped_bit_below_the_durable_mark_is_reported_or_harmless() {
-    let (sim, table, expected) = hundred_objects();
+    let (sim, table, expected) = hundred_objects(TableKind::Set);
     table.sync().unwrap();
     // A second mark, so that the first is not the only proof.
     put(&table, &[0, 0], &expected[&vec![0, 0]]);
@@ -230,7 +242,7 @@ fn a_flipped_bit_below_the_durable_mark_is_reported_or_harmless() {
 
 #[test]
 fn a_missing_or_cut_sealed_segment_is_named() {
-    let (sim, table, _) = hundred_objects();
+    let (sim, table, _) = hundred_objects(TableKind::OrderedSet);
     table.close().unwrap();
     let image = sim.kill(sim.ops());
     for path in image

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
 use crate::keydir::{Hit, Keydir, Location};
-use crate::segment::read::read_put;
+use crate::segment::read::{check_put, read_put};
 use crate::{Error, Key, Result};
 
 /// A read that may not wait takes no more objects of a key than this: some 100 µs.
@@ -195,15 +195,12 @@ impl Inner {
     ) -> Result<Option<R>> {
         let len = location.frame_len().map(usize::from);
         let read = self.log.with_segment(location.segment(), |segment| {
-            let frame = read_put(
-                &self.log.handles,
-                segment,
-                location.offset(),
-                len,
-                compared,
-                wait,
-                buf,
-            )?;
+            let offset = location.offset();
+            let frame = if segment.is_staged(offset) && self.log.read_staged(segment, location, wait, buf)? {
+                check_put(segment, offset, compared, buf)?
+            } else {
+                read_put(&self.log.handles, segment, offset, len, compared, wait, buf)?
+            };
             Ok(f(frame.key().bytes(), frame.value().unwrap_or_default()))
         });
         read.transpose()

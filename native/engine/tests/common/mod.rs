@@ -13,7 +13,11 @@ use bets_engine::{Key, Result};
 pub struct TestDir {
     path: PathBuf,
     pub config: Config,
+    kind: TableKind,
 }
+
+/// The types of tables whose keydirs differ.
+pub const KINDS: [TableKind; 2] = [TableKind::Set, TableKind::OrderedSet];
 
 impl TestDir {
     pub fn new() -> Self {
@@ -24,7 +28,15 @@ impl TestDir {
         TestDir {
             path,
             config: Config::default(),
+            kind: TableKind::Set,
         }
+    }
+
+    /// A directory for a table of this type.
+    pub fn of(kind: TableKind) -> Self {
+        let mut dir = TestDir::new();
+        dir.kind = kind;
+        dir
     }
 
     /// A table's directory that is there already.
@@ -32,6 +44,7 @@ impl TestDir {
         TestDir {
             path: path.to_path_buf(),
             config: Config::default(),
+            kind: TableKind::Set,
         }
     }
 
@@ -63,7 +76,7 @@ impl TestDir {
     }
 
     pub fn open(&self) -> Table {
-        self.try_open(&Open::OrCreate(meta())).unwrap()
+        self.try_open(&Open::OrCreate(meta_of(self.kind))).unwrap()
     }
 
     pub fn reopen(&self) -> Table {
@@ -90,8 +103,12 @@ impl Drop for TestDir {
 }
 
 pub fn meta() -> Meta {
+    meta_of(TableKind::Set)
+}
+
+pub fn meta_of(kind: TableKind) -> Meta {
     Meta {
-        kind: TableKind::Set,
+        kind,
         keypos: 1,
         equality: 0,
         name: Vec::new(),
@@ -113,7 +130,7 @@ pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
         .unwrap()
 }
 
-/// All stored keys and values, sorted.
+/// All stored keys and values, sorted; in an ordered table they must come so.
 pub fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut all = Vec::new();
     let mut cursor = Cursor::default();
@@ -123,6 +140,9 @@ pub fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
         })
         .unwrap()
     {}
+    if table.meta().kind == TableKind::OrderedSet {
+        assert!(all.is_sorted(), "out of order");
+    }
     all.sort();
     all
 }
