@@ -189,6 +189,17 @@ fn a_key_with_10_000_objects_is_added_to_cut_into_and_opened_again() {
 }
 
 #[test]
+fn an_object_that_is_there_makes_a_list_not_new() {
+    let dir = TestDir::of(TableKind::Bag);
+    let table = dir.open();
+    add(&table, b"k", b"1");
+    let (there, new) = (marked(b"k", b"1"), marked(b"n", b"2"));
+    let puts = [(bag_key(&new), b"2".as_slice()), (bag_key(&there), b"1")];
+    let done = table.add_many_new(&puts, Wait::May, &mut common::same).unwrap();
+    assert_eq!((done, table.len()), (None, 1));
+}
+
+#[test]
 fn an_object_that_cannot_be_compared_changes_nothing() {
     let dir = TestDir::of(TableKind::Bag);
     let table = dir.open();

@@ -212,6 +212,11 @@ impl Inner {
                 let Some(same) = same else {
                     return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
                 };
+                // An object that is there makes its key no new one.
+                let mut present = puts.iter().zip(&hashes);
+                if only_new && present.any(|((key, _), &hash)| shards[index(hash)].get(hash, *key).is_some()) {
+                    return Ok(None);
+                }
                 let fresh = self.fresh(puts, &hashes, &mut shards, index, wait, same)?;
                 let puts: Vec<_> = fresh.iter().map(|&at| puts[at]).collect();
                 let hashes: Vec<_> = fresh.iter().map(|&at| hashes[at]).collect();
