@@ -123,8 +123,12 @@ fn the_sign_of_zero_counts_as_the_table_says() {
     let same = |equality| object::same(&object(0.0), &object(-0.0), equality, &mut Budget::unlimited());
     assert_eq!(same(Equality::ZerosEqual), Ok(true));
     assert_eq!(same(Equality::ZerosDistinct), Ok(false));
-    let print = |zero, equality| object::fingerprint(&object(zero), equality, &mut Budget::unlimited()).unwrap();
-    assert_eq!(print(0.0, Equality::ZerosEqual), print(-0.0, Equality::ZerosEqual));
+    let print =
+        |zero, equality| object::fingerprint(&object(zero), equality, &mut Budget::unlimited()).unwrap();
+    assert_eq!(
+        print(0.0, Equality::ZerosEqual),
+        print(-0.0, Equality::ZerosEqual)
+    );
     assert_ne!(
         print(0.0, Equality::ZerosDistinct),
         print(-0.0, Equality::ZerosDistinct)

@@ -44,7 +44,10 @@ impl<'a> Key<'a> {
         match self.suffix().split_last_chunk::<4>() {
             Some((_, fingerprint)) => {
                 let len = self.bytes.len() - fingerprint.len();
-                (Key::new(&self.bytes[..len], self.compared), u32::from_le_bytes(*fingerprint))
+                (
+                    Key::new(&self.bytes[..len], self.compared),
+                    u32::from_le_bytes(*fingerprint),
+                )
             }
             None => (*self, 0),
         }

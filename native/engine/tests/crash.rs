@@ -131,7 +131,11 @@ fn store(state: &mut Objects, kind: TableKind, k: Vec<u8>, value: &[u8]) {
 /// Removes an object of a key, if it has one: mostly its first.
 fn remove_object(table: &Table, random: &mut Random, state: &mut Objects, k: &[u8]) {
     let Some(objects) = state.get_mut(k) else { return };
-    let (len, byte) = objects[if random.below(3) == 0 { objects.len() - 1 } else { 0 }];
+    let (len, byte) = objects[if random.below(3) == 0 {
+        objects.len() - 1
+    } else {
+        0
+    }];
     assert!(remove(table, k, &vec![byte; len]).is_some());
     objects.retain(|object| *object != (len, byte));
     state.retain(|_, objects| !objects.is_empty());

@@ -139,9 +139,7 @@ impl Keydir {
         out: &mut Batch,
     ) -> Result<bool, Busy> {
         match self {
-            Keydir::Hash(keydir) => {
-                keydir.scan(&mut hash_cursor(|key| keydir.hash(key), span), limit, out)
-            }
+            Keydir::Hash(keydir) => keydir.scan(&mut hash_cursor(|key| keydir.hash(key), span), limit, out),
             Keydir::Bag(keydir) => {
                 let within = span.behind().map(Key::plain).zip(within);
                 let mut cursor = hash_cursor(|key| keydir.hash(key), span);

@@ -141,9 +141,7 @@ pub(super) fn apply(
     match frame.head.kind {
         Kind::Put => {
             let hash = keydir.hash(key);
-            keydir
-                .load(hash, key, location, seq)
-                .map_err(|_| Refused::Full)?;
+            keydir.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
         }
         Kind::Delete => {
             let hash = keydir.hash(key);

@@ -23,7 +23,15 @@ impl Table {
     /// Adds an object to its key unless the key has it; `None` if so. Appends one record. Reads the values of objects with its
     /// fingerprint, from the disk if they are not cached.
     pub fn add(&self, key: Key<'_>, value: &[u8], wait: Wait, same: &mut Same<'_>) -> Result<Option<Commit>> {
-        self.inner.put_list(&[(key, value)], wait, false, Some(same))
+        let inner = &*self.inner;
+        inner.with_shard(key, wait, |hash, shard| {
+            for entry in alike(bag(shard)?, hash, key, wait)? {
+                if inner.is_same(entry.location, key, value, wait, same)? {
+                    return Ok(None);
+                }
+            }
+            inner.store(shard, hash, key, value, wait).map(Some)
+        })
     }
 
     /// Adds all of them, but for those that their key has and for repeated ones, or none; isolated from every reader. `None` if nothing
@@ -61,7 +69,7 @@ impl Table {
         let inner = &*self.inner;
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
-            let mut found = inner.alike(bag, hash, key, wait)?;
+            let mut found = alike(bag, hash, key, wait)?;
             let mut failed = None;
             found.retain(|entry| {
                 failed.is_none()
@@ -148,15 +156,15 @@ impl Inner {
         same: &mut Same<'_>,
     ) -> Result<Vec<usize>> {
         let mut fresh = Vec::with_capacity(puts.len());
-        let mut alike: HashMap<(u64, u32), Vec<usize>> = HashMap::new();
+        let mut listed: HashMap<(u64, u32), Vec<usize>> = HashMap::new();
         'puts: for (at, (&(key, value), &hash)) in puts.iter().zip(hashes).enumerate() {
-            for entry in self.alike(bag(&mut shards[index(hash)])?, hash, key, wait)? {
+            for entry in alike(bag(&mut shards[index(hash)])?, hash, key, wait)? {
                 if self.is_same(entry.location, key, value, wait, same)? {
                     continue 'puts;
                 }
             }
             if puts.len() > 1 {
-                let before = alike.entry((hash, key.split_fingerprint().1)).or_default();
+                let before = listed.entry((hash, key.split_fingerprint().1)).or_default();
                 for &other in before.iter() {
                     let (other_key, other_value) = puts[other];
                     if other_key.compared() == key.compared()
@@ -170,25 +178,6 @@ impl Inner {
             fresh.push(at);
         }
         Ok(fresh)
-    }
-
-    /// The objects of the key that have its fingerprint.
-    fn alike(
-        &self,
-        bag: &mut BagGuard<'_>,
-        hash: u64,
-        key: Key<'_>,
-        wait: Wait,
-    ) -> Result<Vec<Entry>> {
-        let Some(entries) = bag.entries(hash, key) else {
-            return Ok(Vec::new());
-        };
-        let (_, fingerprint) = key.split_fingerprint();
-        let alike: Vec<Entry> = entries.with_fingerprint(fingerprint).collect();
-        if wait == Wait::Never && alike.len() > MAX_NOWAIT_OBJECTS {
-            return Err(Error::WouldBlock);
-        }
-        Ok(alike)
     }
 
     fn is_same(
@@ -233,4 +222,17 @@ fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGuard<'g>> {
             asked: TableKind::Bag as u32,
         }),
     }
+}
+
+/// The objects of the key that have its fingerprint.
+fn alike(bag: &mut BagGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Vec<Entry>> {
+    let Some(entries) = bag.entries(hash, key) else {
+        return Ok(Vec::new());
+    };
+    let (_, fingerprint) = key.split_fingerprint();
+    let alike: Vec<Entry> = entries.with_fingerprint(fingerprint).collect();
+    if wait == Wait::Never && alike.len() > MAX_NOWAIT_OBJECTS {
+        return Err(Error::WouldBlock);
+    }
+    Ok(alike)
 }

@@ -75,15 +75,17 @@ impl Table {
             inner.calm(wait, |keydir| {
                 locations.clear();
                 match keydir {
-                    Keydir::Bag(keydir) => keydir.entries(keydir.hash(key), key, |entries| {
-                        locations.clear();
-                        if wait == Wait::May || entries.len() <= MAX_NOWAIT_OBJECTS {
-                            locations.extend(entries.iter().map(|entry| entry.location));
-                            Ok(())
-                        } else {
-                            Err(Error::WouldBlock)
-                        }
-                    }).map(|found| found.transpose().map(drop)),
+                    Keydir::Bag(keydir) => keydir
+                        .entries(keydir.hash(key), key, |entries| {
+                            locations.clear();
+                            if wait == Wait::May || entries.len() <= MAX_NOWAIT_OBJECTS {
+                                locations.extend(entries.iter().map(|entry| entry.location));
+                                Ok(())
+                            } else {
+                                Err(Error::WouldBlock)
+                            }
+                        })
+                        .map(|found| found.transpose().map(drop)),
                     keydir => keydir.get(key).map(|hit| {
                         locations.extend(hit.map(|hit| hit.location));
                         Ok(())

@@ -144,7 +144,7 @@ impl Inner {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
-    fn store(
+    pub(super) fn store(
         &self,
         shard: &mut WriteGuard<'_>,
         hash: u64,
@@ -163,7 +163,13 @@ impl Inner {
         Ok(self.done(appended, old, Some((key, value))))
     }
 
-    pub(super) fn remove(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Commit> {
+    pub(super) fn remove(
+        &self,
+        shard: &mut WriteGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        wait: Wait,
+    ) -> Result<Commit> {
         // The tombstone has no use for the stored form.
         let record = Record::new(Kind::Delete, Key::plain(key.compared()), &[]);
         let appended = self.log.append(&record, wait)?;
@@ -172,7 +178,12 @@ impl Inner {
     }
 
     /// What is left to do once the keydir points at a new record.
-    pub(super) fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Key<'_>, &[u8])>) -> Commit {
+    pub(super) fn done(
+        &self,
+        appended: Appended,
+        old: Option<Location>,
+        new: Option<(Key<'_>, &[u8])>,
+    ) -> Commit {
         if let Some(cache) = &self.cache {
             if let Some(old) = old {
                 cache.remove(old);
@@ -214,7 +225,8 @@ impl Inner {
                 };
                 // An object that is there makes its key no new one.
                 let mut present = puts.iter().zip(&hashes);
-                if only_new && present.any(|((key, _), &hash)| shards[index(hash)].get(hash, *key).is_some()) {
+                if only_new && present.any(|((key, _), &hash)| shards[index(hash)].get(hash, *key).is_some())
+                {
                     return Ok(None);
                 }
                 let fresh = self.fresh(puts, &hashes, &mut shards, index, wait, same)?;
@@ -266,7 +278,8 @@ impl Inner {
         let mut full = false;
         self.epoch.fetch_add(1, Ordering::AcqRel);
         let first_seq = appended.last_seq + 1 - puts.len() as u64;
-        for ((((key, _), &hash), &location), seq) in puts.iter().zip(hashes).zip(&locations).zip(first_seq..) {
+        for ((((key, _), &hash), &location), seq) in puts.iter().zip(hashes).zip(&locations).zip(first_seq..)
+        {
             match shards[index(hash)].put(hash, *key, location, seq) {
                 Ok(before) => old.extend(before),
                 Err(_) => full = true,

@@ -47,9 +47,7 @@ pub fn delete_object<'a>(call: &Call<'a>) -> Outcome<'a> {
                     .mark_key(&mut buffers.key, &buffers.object, &mut budget)?;
                 let key = Key::new(&buffers.key, compared);
                 return comparing(call, table, |same| {
-                    table
-                        .table
-                        .delete_object(key, &buffers.object, call.wait(), same)
+                    table.table.delete_object(key, &buffers.object, call.wait(), same)
                 });
             }
             let key = super::key(call, table, asked, &mut buffers.key)?;

@@ -59,11 +59,7 @@ pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-fn store(
-    call: &Call<'_>,
-    table: &TableResource,
-    puts: &[(Key<'_>, &[u8])],
-) -> Result<Option<Commit>, Fail> {
+fn store(call: &Call<'_>, table: &TableResource, puts: &[(Key<'_>, &[u8])]) -> Result<Option<Commit>, Fail> {
     let wait = call.wait();
     let engine = &table.table;
     Ok(match puts {
@@ -85,7 +81,9 @@ fn store_new(
     puts: &[(Key<'_>, &[u8])],
 ) -> Result<Option<Commit>, Fail> {
     if table.layout.kind() == TableKind::Bag {
-        comparing(call, table, |same| table.table.add_many_new(puts, call.wait(), same))
+        comparing(call, table, |same| {
+            table.table.add_many_new(puts, call.wait(), same)
+        })
     } else {
         Ok(table.table.put_many_new(puts, call.wait())?)
     }

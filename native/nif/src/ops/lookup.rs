@@ -17,9 +17,7 @@ use crate::table::TableResource;
 
 /// `lookup(Tab, Key) -> [Object]`.
 pub fn lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| {
-        objects(call, table, call.arg(1))
-    })
+    access::with(call.arg(0), Need::Read, |table| objects(call, table, call.arg(1)))
 }
 
 /// The list of a key's objects.

@@ -96,13 +96,15 @@ fn comparing<R>(
 ) -> Result<R, Fail> {
     let mut budget = call.budget();
     let mut failed = None;
-    let result = f(&mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
-        Ok(same) => Some(same),
-        Err(fail) => {
-            failed = Some(fail);
-            None
-        }
-    });
+    let result = f(
+        &mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
+            Ok(same) => Some(same),
+            Err(fail) => {
+                failed = Some(fail);
+                None
+            }
+        },
+    );
     match failed {
         Some(fail) => Err(fail),
         None => Ok(result?),

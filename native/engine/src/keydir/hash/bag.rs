@@ -87,7 +87,8 @@ impl BagKeydir {
 
     /// Adds an object as [`BagGuard::add`] does to a keydir that nobody else has yet.
     pub fn load(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
-        self.keys.load_with(hash, |writer| writer.add_entry(hash, key, entry))
+        self.keys
+            .load_with(hash, |writer| writer.add_entry(hash, key, entry))
     }
 
     /// The first key behind the cursor and its first object; the key's stored bytes, suffix included, replace what is in `key`. Takes
@@ -96,7 +97,9 @@ impl BagKeydir {
         // The location is found while the key is still under the epoch.
         self.keys.next_with(cursor, key, |word| {
             // SAFETY: the word was vouched for by the walk, which holds an epoch.
-            unsafe { List::from_bits(word.to_bits()).entries() }.get(0).location
+            unsafe { List::from_bits(word.to_bits()).entries() }
+                .get(0)
+                .location
         })
     }
 
@@ -278,7 +281,7 @@ impl Writer<'_> {
                     let new = List::allocate(len, before.chain([entry]).chain(entries.iter().skip(at)));
                     self.replace_list(hash, key, list, new);
                 }
-                self.count_more(1);
+                self.set_more(|more| more + 1);
             }
         }
         Ok(())
@@ -296,14 +299,14 @@ impl Writer<'_> {
         if kept == 0 {
             self.remove(hash, key);
             self.drop_list(list);
-            self.count_more(1 - removed.len() as i64);
+            self.set_more(|more| more + 1 - removed.len() as u32);
         } else if !removed.is_empty() {
             let starts = std::iter::once(0).chain(removed.iter().map(|&at| at + 1));
             let ends = removed.iter().copied().chain([entries.len()]);
             let gaps = starts.zip(ends).flat_map(|(start, end)| start..end);
             let new = List::allocate(kept, gaps.map(|at| entries.get(at)));
             self.replace_list(hash, key, list, new);
-            self.count_more(-(removed.len() as i64));
+            self.set_more(|more| more - removed.len() as u32);
         }
     }
 
@@ -322,9 +325,9 @@ impl Writer<'_> {
         unsafe { list.free(self.reclaim) };
     }
 
-    /// Counts objects beyond the first one of each key.
-    fn count_more(&self, change: i64) {
-        let more = i64::from(self.shard.more.load(Ordering::Relaxed)) + change;
-        self.shard.more.store(more as u32, Ordering::Relaxed);
+    /// Changes the number of objects beyond the first one of each key.
+    fn set_more(&self, change: impl FnOnce(u32) -> u32) {
+        let more = &self.shard.more;
+        more.store(change(more.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 }

@@ -58,8 +58,9 @@ impl Entries<'_> {
 
     /// Those with this fingerprint. Looks at 4 bytes an object.
     pub fn with_fingerprint(self, fingerprint: u32) -> impl Iterator<Item = Entry> {
-        let found = self.fingerprints.iter().enumerate();
-        found.filter_map(move |(at, &other)| (other == fingerprint).then(|| self.get(at)))
+        let all = self.fingerprints.iter().enumerate();
+        let found = all.filter(move |(_, other)| **other == fingerprint);
+        found.map(move |(at, _)| self.get(at))
     }
 
     /// The index of the first one with a higher seq than this.
@@ -201,7 +202,8 @@ struct Parts {
 impl Parts {
     fn of(capacity: usize) -> Parts {
         let fingerprints = size_of::<u32>();
-        let locations = (fingerprints + capacity * size_of::<u32>()).next_multiple_of(align_of::<AtomicU64>());
+        let locations =
+            (fingerprints + capacity * size_of::<u32>()).next_multiple_of(align_of::<AtomicU64>());
         let seqs = locations + capacity * size_of::<AtomicU64>();
         Parts {
             fingerprints,
@@ -255,7 +257,10 @@ mod tests {
                 }
                 let entries = list.entries();
                 assert_eq!(entries.len() as u64, n);
-                assert_eq!((entries.get(0), entries.get(n as usize - 1)), (entry(1), entry(n)));
+                assert_eq!(
+                    (entries.get(0), entries.get(n as usize - 1)),
+                    (entry(1), entry(n))
+                );
                 assert_eq!(entries.behind(n / 2) as u64, n / 2);
             }
         }

@@ -60,7 +60,11 @@ fn scan_all(keydir: &BagKeydir, limit: usize) -> Vec<(Vec<u8>, Location)> {
         }
         let more = keydir.scan(within, &mut cursor, limit, &mut batch).unwrap();
         assert!(batch.len() <= limit);
-        all.extend(batch.iter().map(|(key, location)| (key.bytes().to_vec(), location)));
+        all.extend(
+            batch
+                .iter()
+                .map(|(key, location)| (key.bytes().to_vec(), location)),
+        );
         if !more {
             return all;
         }
