@@ -23,6 +23,9 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 const GROWTH_PART: usize = 4;
 /// The largest capacity below which every one is a class of its own.
 const SMALL: usize = 2;
+/// So many fingerprints are compared in one go.
+const PIECE: usize = 64;
+
 /// A pointer to a list, as it stands in a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List(*mut u8);
@@ -58,8 +61,14 @@ impl Entries<'_> {
 
     /// Those with this fingerprint. Looks at 4 bytes an object.
     pub fn with_fingerprint(self, fingerprint: u32) -> impl Iterator<Item = Entry> {
-        let all = self.fingerprints.iter().enumerate();
-        let found = all.filter(move |(_, other)| **other == fingerprint);
+        // Whole pieces are looked at first, without a branch for each: most have none.
+        let pieces = self.fingerprints.chunks(PIECE).enumerate();
+        let hits = pieces.filter(move |(_, piece)| {
+            let any = |found, &other| found | (other == fingerprint);
+            piece.iter().fold(false, any)
+        });
+        let places = hits.flat_map(|(at, piece)| (at * PIECE..).zip(piece));
+        let found = places.filter(move |(_, other)| **other == fingerprint);
         found.map(move |(at, _)| self.get(at))
     }
 
