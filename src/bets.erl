@@ -10,9 +10,13 @@
 %% directory, go with it. A function takes the name of a named table or the identifier that `new/2' gave.
 %%
 %% == Types ==
-%% In a `set' there is one object a key, and keys are the same if they are `=:='. In an `ordered_set' they are the same if they are
-%% `==', also inside tuples and lists: an insert with the key `1.0' replaces the object with the key `1'. Its objects stand in the order of their keys.
-%% Pids, ports and references of this node come before those of other nodes, whatever its name is.
+%% In a `set' and an `ordered_set' a key has one object. In a `bag' it may have several, no two of them the same (`=:='); in a
+%% `duplicate_bag', several and repeated ones. The objects of a key have the order in which they were inserted, also after the table was
+%% opened again. An insertion into a bag, and {@link delete_object/2}, read only objects that are most likely the same, however many the key has.
+%%
+%% Keys are the same if they are `=:='; in an `ordered_set', if they are `==', also inside tuples and lists: an insert with the key `1.0' replaces
+%% the object with the key `1'. The objects of an `ordered_set' stand in the order of their keys. Pids, ports and references of this
+%% node come before those of other nodes, whatever its name is.
 %%
 %% == Errors ==
 %% Where `ets' raises `badarg', so does `bets', with the same explanation in the shell. What only a table on disk can
@@ -32,7 +36,8 @@
 %% "Constant time" means constant in a `set'; in an `ordered_set' a key is found in time that grows with the logarithm of the size.
 %% "Reads memory" means that the function never touches the disk. "May read the disk" means that the object may have left the
 %% memory; the call then moves to a dirty scheduler. A write is appended to a file in the page cache. Functions that wait for
-%% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers.
+%% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers, and so are
+%% keys with more than some 1,000 objects. Where a key has several objects, a cost "an object" counts them all.
 -module(bets).
 
 -export([
@@ -97,6 +102,8 @@
 -type shared_option() ::
     set
     | ordered_set
+    | bag
+    | duplicate_bag
     | public
     | protected
     | private
@@ -162,7 +169,7 @@
 
 -define(PAIR(Call, Args),
     case Call of
-        [Key_, Object] -> {Key_, [Object]};
+        [Key_ | Objects] when is_list(Objects), Objects =/= [] -> {Key_, Objects};
         '$end_of_table' -> '$end_of_table';
         Failure -> ?FAIL(Failure, Args)
     end
@@ -244,7 +251,7 @@ close(Tab) ->
 delete(Tab) ->
     ?RESULT(bets_nif:delete(Tab), [Tab]).
 
-%% @doc Deletes the object with this key, if there is one.
+%% @doc Deletes the objects with this key, if there are any.
 %%
 %% Constant time; appends to the log if the key is there.
 %%
@@ -270,9 +277,9 @@ delete(Tab, Key) ->
 delete_all_objects(Tab) ->
     ?RESULT(settled(bets_nif:delete_all_objects(Tab)), [Tab]).
 
-%% @doc Deletes exactly this object, if it is there: another object with the same key stays.
+%% @doc Deletes exactly this object, if it is there, and all copies of it: other objects with the same key stay.
 %%
-%% Constant time. May read the disk; appends to the log if the object is there.
+%% Constant time, in bags time in proportion to the objects of the key. May read the disk; appends to the log if the object is there.
 %%
 %% Errors: `badarg' if there is no such table, the caller may not write to it, or `Object' is no tuple with a key.
 %% ```
@@ -313,7 +320,8 @@ first_lookup(Tab) ->
 %% @doc Calls `Fun' with every object and the result of the call before, in the table's order. Gives the last result, or `Acc' if there is no
 %% object.
 %%
-%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not.
+%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not. The
+%% objects of a key in a bag are seen as they were together at one moment.
 %% Linear time, in steps of at most 100 objects. May read the disk.
 %%
 %% Errors: `badarg' if there is no such table or the caller may not read it, also when it is deleted while `Fun' runs.
@@ -325,7 +333,8 @@ first_lookup(Tab) ->
 foldl(Fun, Acc, Tab) ->
     ?FOLD(foldl, Fun, Acc, Tab).
 
-%% @doc Like {@link foldl/3}, from the last object to the first. In a `set' these are the same, as in `ets'.
+%% @doc Like {@link foldl/3}, from the last object to the first. Where keys are not ordered, only the
+%% objects of each key come from the last to the first, as in `ets'.
 %%
 %% Linear time, in steps of at most 100 objects. May read the disk.
 %%
@@ -404,10 +413,11 @@ info(Tab, Item) ->
         Failure -> ?FAIL(Failure, [Tab, Item])
     end.
 
-%% @doc Stores an object, or all objects of a list, each in place of the one with the same key.
+%% @doc Stores an object, or all objects of a list, each in place of the one with the same key; in a bag, behind the others with its key.
 %%
 %% A list is stored in one step: every reader sees all of it or nothing, and so does whoever opens the table after a crash. Of
-%% objects with the same key the last wins. Constant time an object; appends to the log.
+%% objects with the same key the last wins. In a bag all are stored, in the order of the list; in a `bag' those that are
+%% there already are left out. Constant time an object; appends to the log.
 %%
 %% Errors: `badarg' if there is no such table, the caller may not write to it, or an object is no tuple with a key; nothing is stored
 %% then.
@@ -458,9 +468,9 @@ last(Tab) ->
 last_lookup(Tab) ->
     ?PAIR(bets_nif:last_lookup(Tab), [Tab]).
 
-%% @doc Gives a list of the object with this key, or an empty list.
+%% @doc Gives a list of the objects with this key, in the order in which they were inserted, or an empty list.
 %%
-%% Constant time. May read the disk, but for a key that is not there.
+%% Constant time an object. May read the disk, but for a key that is not there.
 %%
 %% Errors: `badarg' if there is no such table or the caller may not read it; `{bets, Reason}' if the object cannot be read.
 %% ```
@@ -471,7 +481,7 @@ last_lookup(Tab) ->
 lookup(Tab, Key) ->
     ?RESULT(bets_nif:lookup(Tab, Key), [Tab, Key]).
 
-%% @doc Gives the element at a position, from 1, of the object with this key.
+%% @doc Gives the element at a position, from 1, of the object with this key; in a bag, the list of those of all objects with this key.
 %%
 %% Constant time. May read the disk.
 %%
@@ -513,7 +523,7 @@ member(Tab, Key) ->
 %% @doc Opens a table or creates it, and makes the caller its owner. Gives `Name' with `named_table', an identifier without.
 %%
 %% The options of `ets:new/2' mean the same; `read_concurrency', `write_concurrency' and `decentralized_counters' change nothing but
-%% {@link info/1}. The type is `set' or `ordered_set'. Options of `bets':
+%% {@link info/1}. Options of `bets':
 %% <dl>
 %% <dt>`{dir, Path}'</dt>
 %% <dd>the directory, which is created if it is not there. Without it, a named table stands below the application's `data_dir'
@@ -720,9 +730,9 @@ tab2list(Tab) ->
         Failure -> ?FAIL(Failure, [Tab])
     end.
 
-%% @doc Deletes the object with this key and gives it in a list, in one step; an empty list if there is none.
+%% @doc Deletes the objects with this key and gives them in a list, in one step; an empty list if there are none.
 %%
-%% Constant time. May read the disk; appends to the log if the key is there.
+%% Constant time an object. May read the disk; appends to the log if the key is there.
 %%
 %% Errors: `badarg' if there is no such table or the caller may not write to it.
 %% ```
@@ -739,7 +749,7 @@ take(Tab, Key) ->
 %% when the result is beyond `Threshold' in the direction of the increment, `SetValue' is stored and given. Of a list, all operations are
 %% done in their order or none. Constant time an operation. May read the disk; appends to the log.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not write to it, the key is not there, or the object has no integer at a
+%% Errors: `badarg' if there is no such table, the caller may not write to it, it is a bag, the key is not there, or the object has no integer at a
 %% position or has its key there.
 %% ```
 %% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), [bets:update_counter(T, a, 10), bets:update_counter(T, a, {2, 1, 10, 0})].
@@ -768,7 +778,7 @@ update_counter(Tab, Key, Op, Default) ->
 %%
 %% Constant time an element. May read the disk; appends to the log if the key is there.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not write to it, or the object has no such position or has its key there.
+%% Errors: `badarg' if there is no such table, the caller may not write to it, it is a bag, or the object has no such position or has its key there.
 %% ```
 %% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:update_element(T, a, {2, new}), bets:lookup(T, a).
 %% [{a,new}]

@@ -10,7 +10,7 @@
 %% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>
 %% <dd>the table was created with another type or position of the key.</dd>
 %% <dt>`{name_mismatch, Dir}'</dt><dd>the directory that belongs to the name holds a table of another name.</dd>
-%% <dt>`{unsupported_type, Type}', `{bad_option, Option}', `{bad_options, Options}'</dt>
+%% <dt>`{bad_option, Option}', `{bad_options, Options}'</dt>
 %% <dd>the option is not one that can be used here.</dd>
 %% <dt>`already_exists'</dt><dd>a table has the name already.</dd>
 %% <dt>`{io, Operation, Path, Posix}'</dt><dd>the operating system refused; `Posix' is as in {@link file}.</dd>
@@ -131,8 +131,6 @@ explain({keypos_mismatch, Stored, Asked}) ->
     text("the table in the directory has keypos ~w, not ~w: open it with the stored one", [Stored, Asked]);
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
-explain({unsupported_type, Type}) ->
-    text("tables of type ~w cannot be used yet", [Type]);
 explain({bad_option, Option}) ->
     text("invalid option ~tp", [Option]);
 explain({bad_options, no_name}) ->

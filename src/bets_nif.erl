@@ -72,6 +72,7 @@ load() ->
 -type durable(Result) :: {durable, reference(), Commit :: non_neg_integer(), Result}.
 -type key_or_end() :: nonempty_list(bets:key()) | '$end_of_table'.
 -type object_or_end() :: nonempty_list(term()) | '$end_of_table'.
+%% A key and its objects.
 -type counted() :: integer() | [integer()].
 -type version() :: non_neg_integer().
 
@@ -164,8 +165,8 @@ rename(_, _) -> erlang:nif_error(not_loaded).
 -spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
 replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 
--spec scan(bets:table(), start | tuple(), pos_integer()) ->
-    {[tuple()], more | done, version()} | bets_errors:failure().
+-spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
+    {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan_back(bets:table(), start | tuple(), pos_integer()) ->

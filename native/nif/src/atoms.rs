@@ -62,5 +62,4 @@ rustler::atoms! {
     create,
     stored_name,
     unstorable,
-    unsupported_type,
 }
