@@ -40,17 +40,28 @@
     first_lookup/1,
     foldl/3,
     foldr/3,
+    fun2ms/1,
     give_away/3,
     i/0,
     info/1,
     info/2,
     insert/2,
     insert_new/2,
+    is_compiled_ms/1,
     last/1,
     last_lookup/1,
     lookup/2,
     lookup_element/3,
     lookup_element/4,
+    match/1,
+    match/2,
+    match/3,
+    match_delete/2,
+    match_object/1,
+    match_object/2,
+    match_object/3,
+    match_spec_compile/1,
+    match_spec_run/2,
     member/2,
     new/2,
     next/2,
@@ -60,10 +71,21 @@
     prev/2,
     prev_lookup/2,
     rename/2,
+    repair_continuation/2,
+    select/1,
+    select/2,
+    select/3,
+    select_count/2,
+    select_delete/2,
+    select_replace/2,
+    select_reverse/1,
+    select_reverse/2,
+    select_reverse/3,
     setopts/2,
     sync/1,
     tab2list/1,
     take/2,
+    test_ms/2,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -71,7 +93,19 @@
     whereis/1
 ]).
 
--export_type([table/0, key/0, type/0, option/0, open_option/0, sync_mode/0, update_op/0, element_spec/0]).
+-export_type([
+    table/0,
+    key/0,
+    type/0,
+    option/0,
+    open_option/0,
+    sync_mode/0,
+    update_op/0,
+    element_spec/0,
+    match_pattern/0,
+    match_spec/0,
+    continuation/0
+]).
 
 -type table() :: atom() | reference().
 %% The name of a named table, or a table identifier.
@@ -114,6 +148,15 @@
 
 -type element_spec() :: {Position :: pos_integer(), Value :: term()}.
 
+-type match_pattern() :: atom() | tuple().
+%% An object with variables: `_' and `$N'.
+
+-type match_spec() :: [{match_pattern(), Guards :: [term()], Body :: [term()]}].
+%% As `ets:match_spec()'.
+
+-opaque continuation() :: tuple().
+%% Where a traversal stands.
+
 %% Raised here and not in a helper, so that the exception names the function that the user called, with its arguments.
 -define(FAIL(Failure, Args),
     erlang:error(bets_errors:reason(Failure), Args, bets_errors:options(Failure))
@@ -124,6 +167,14 @@
     case Call of
         {_, _} = Failure -> ?FAIL(Failure, Args);
         Result -> Result
+    end
+).
+
+%% For any term as result: it comes with `ok'.
+-define(VALUE(Call, Args),
+    case Call of
+        {ok, Value_} -> Value_;
+        Failure -> ?FAIL(Failure, Args)
     end
 ).
 
@@ -293,6 +344,22 @@ foldl(Fun, Acc, Tab) ->
 foldr(Fun, Acc, Tab) ->
     ?FOLD(Fun, Acc, Tab).
 
+%% @doc Makes a match specification of a literal fun, in the shell.
+%%
+%% In a module the call is made into a literal when it is compiled, if the module has the line
+%% `-include_lib("bets/include/ms_transform.hrl").' That header also does `ets:fun2ms/1'. A module that has the header of stdlib instead can use
+%% `ets:fun2ms/1': the specification is the same.
+%%
+%% Errors: exits with `{badarg, Explanation}' when it is called with the fun of a compiled module; gives `{error, transform_error}', with the reason
+%% printed, if the fun's body cannot be made into a specification.
+%% ```
+%% 1> bets:fun2ms(fun({Key, N}) when N > 10 -> Key end).
+%% [{{'$1','$2'},[{'>','$2',10}],['$1']}]
+%% '''
+-spec fun2ms(fun((tuple()) -> term())) -> match_spec() | {error, transform_error}.
+fun2ms(ShellFun) when is_function(ShellFun) ->
+    bets_ms_transform:from_shell(ShellFun).
+
 %% @doc Makes `Pid' the owner of a table of the caller's and sends it `{'ETS-TRANSFER', Tab, FromPid, GiftData}'.
 %%
 %% Constant time; nothing is written.
@@ -387,6 +454,17 @@ insert(Tab, Objects) ->
 insert_new(Tab, Objects) ->
     ?RESULT(settled(bets_nif:insert_new(Tab, Objects)), [Tab, Objects]).
 
+%% @doc Tells whether a term is a match specification that {@link match_spec_compile/1} compiled in this VM run.
+%%
+%% The same as `ets:is_compiled_ms/1'.
+%% ```
+%% 1> bets:is_compiled_ms(bets:match_spec_compile([{'_', [], [true]}])).
+%% true
+%% '''
+-spec is_compiled_ms(term()) -> boolean().
+is_compiled_ms(Term) ->
+    ets:is_compiled_ms(Term).
+
 %% @doc Gives the last key in the order of an `ordered_set'. In a table of another type it is the first one, as in `ets'.
 %%
 %% Reads memory. Constant time.
@@ -451,6 +529,125 @@ lookup_element(Tab, Key, Position) ->
 -spec lookup_element(table(), key(), Position :: pos_integer(), Default :: term()) -> term().
 lookup_element(Tab, Key, Position, Default) ->
     ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
+
+%% @doc Goes on with a traversal that {@link match/3}, {@link select/3} or one of their kin began: gives the next results and how to go on.
+%%
+%% Any process that may read the table can go on, and it makes no difference by which of these functions. A continuation stays valid when the table is written
+%% to or renamed: an object that is there all the time is met once.
+%% May read the disk.
+%%
+%% Errors: `badarg' if `Continuation' is none, its table is gone or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 1}]), {_, C} = bets:match(T, {'_', '$1'}, 1), {[[1]], _} = bets:match(C), ok.
+%% ok
+%% '''
+-spec match(continuation() | '$end_of_table') -> {[[term()]], continuation() | '$end_of_table'} | '$end_of_table'.
+match(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Gives for each object that a pattern fits the list of what its variables `$1', `$2' .. stand for.
+%%
+%% `_' fits any term, an atom `$N' any term that is the same wherever the variable stands. A pattern with a key in it costs a lookup, in an `ordered_set' the
+%% beginning of a key (as in `{{a, '_'}, '_'}') a look at the keys that begin so; any other one linear time. See {@link select/2}.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:match(T, {'$1', 2}).
+%% [[b]]
+%% '''
+-spec match(table(), match_pattern()) -> [[term()]].
+match(Tab, Pattern) ->
+    ?VALUE(bets_match:all(Tab, [{Pattern, [], ['$$']}], forward), [Tab, Pattern]).
+
+%% @doc Like {@link match/2}, but gives at most `Limit' results and how to go on with {@link match/1}.
+%%
+%% Errors: as {@link match/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:match(T, {'$1', 2}, 10).
+%% '$end_of_table'
+%% '''
+-spec match(table(), match_pattern(), Limit :: pos_integer()) ->
+    {[[term()]], continuation() | '$end_of_table'} | '$end_of_table'.
+match(Tab, Pattern, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, [{Pattern, [], ['$$']}], forward, Limit), [Tab, Pattern, Limit]).
+
+%% @doc Deletes all objects that a pattern fits, each in a step of its own.
+%%
+%% Costs what {@link match/2} costs, and a record in the log for each object; one for all with the pattern `_'.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:match_delete(T, {'_', 2}), bets:tab2list(T).
+%% [{a,1}]
+%% '''
+-spec match_delete(table(), match_pattern()) -> true.
+match_delete(Tab, Pattern) ->
+    case settled(bets_change:delete(Tab, [{Pattern, [], [true]}])) of
+        Count when is_integer(Count) -> true;
+        Failure -> ?FAIL(Failure, [Tab, Pattern])
+    end.
+
+%% @doc As {@link match/1}.
+%% ```
+%% 1> bets:match_object('$end_of_table').
+%% '$end_of_table'
+%% '''
+-spec match_object(continuation() | '$end_of_table') ->
+    {[tuple()], continuation() | '$end_of_table'} | '$end_of_table'.
+match_object(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Gives all objects that a pattern fits. Patterns and costs are as in {@link match/2}.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:match_object(T, {'_', 2}).
+%% [{b,2}]
+%% '''
+-spec match_object(table(), match_pattern()) -> [tuple()].
+match_object(Tab, Pattern) ->
+    ?VALUE(bets_match:all(Tab, [{Pattern, [], ['$_']}], forward), [Tab, Pattern]).
+
+%% @doc Like {@link match_object/2}, but gives at most `Limit' objects and how to go on with {@link match_object/1}.
+%%
+%% Errors: as {@link match_object/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:match_object(T, '_', 10).
+%% {[{a,1}],'$end_of_table'}
+%% '''
+-spec match_object(table(), match_pattern(), Limit :: pos_integer()) ->
+    {[tuple()], continuation() | '$end_of_table'} | '$end_of_table'.
+match_object(Tab, Pattern, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, [{Pattern, [], ['$_']}], forward, Limit), [Tab, Pattern, Limit]).
+
+%% @doc Compiles a match specification for {@link match_spec_run/2}. The same as `ets:match_spec_compile/1'.
+%%
+%% Errors: `badarg' if it is none.
+%% ```
+%% 1> bets:match_spec_run([{a, 1}, {b, 2}], bets:match_spec_compile([{{'$1', 2}, [], ['$1']}])).
+%% [b]
+%% '''
+-spec match_spec_compile(match_spec()) -> ets:comp_match_spec().
+match_spec_compile(MatchSpec) ->
+    case bets_spec:compile(MatchSpec) of
+        {ok, Compiled} -> Compiled;
+        Failure -> ?FAIL(Failure, [MatchSpec])
+    end.
+
+%% @doc Runs a compiled match specification on each term of a list. The same as `ets:match_spec_run/2'.
+%%
+%% Errors: `badarg' if the list is none or the specification is not compiled.
+%% ```
+%% 1> bets:match_spec_run([{a}], bets:match_spec_compile([{'$1', [], ['$1']}])).
+%% [{a}]
+%% '''
+-spec match_spec_run([term()], ets:comp_match_spec()) -> [term()].
+match_spec_run(List, Compiled) ->
+    try
+        ets:match_spec_run(List, Compiled)
+    catch
+        error:badarg -> ?FAIL({badarg, none}, [List, Compiled])
+    end.
 
 %% @doc Tells whether there is an object with this key.
 %%
@@ -595,6 +792,152 @@ prev_lookup(Tab, Key) ->
 rename(Tab, Name) ->
     ?RESULT(bets_opener:rename(Tab, Name), [Tab, Name]).
 
+%% @doc Makes a continuation that was stored outside of the VM, or sent to another one, usable again. `MatchSpec' has to be that of the traversal; for a
+%% pattern it is `[{Pattern, [], ['$$']}]' or, of `match_object', `[{Pattern, [], ['$_']}]'. `ets:repair_continuation/2' does the same.
+%%
+%% The table has to be open still: its identifier is in the continuation.
+%%
+%% Errors: `badarg' if the specification is none.
+%% ```
+%% 1> bets:repair_continuation('$end_of_table', [{'_', [], ['$_']}]).
+%% '$end_of_table'
+%% '''
+-spec repair_continuation(continuation() | '$end_of_table', match_spec()) -> continuation() | '$end_of_table'.
+repair_continuation('$end_of_table', _MatchSpec) ->
+    '$end_of_table';
+repair_continuation({_, _, _, Limit, Compiled, More, N, M} = Continuation, MatchSpec) when
+    is_integer(Limit), is_list(More), is_integer(N), is_integer(M)
+->
+    repaired(Continuation, 5, Compiled, MatchSpec);
+repair_continuation({_, Slot, Limit, Compiled, More, N} = Continuation, MatchSpec) when
+    is_integer(Slot), is_integer(Limit), is_list(More), is_integer(N)
+->
+    repaired(Continuation, 4, Compiled, MatchSpec).
+
+repaired(Continuation, Position, Compiled, MatchSpec) ->
+    case ets:is_compiled_ms(Compiled) of
+        true -> Continuation;
+        false -> setelement(Position, Continuation, match_spec_compile(MatchSpec))
+    end.
+
+%% @doc As {@link match/1}.
+%% ```
+%% 1> bets:select('$end_of_table').
+%% '$end_of_table'
+%% '''
+-spec select(continuation() | '$end_of_table') -> {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Runs a match specification on all objects and gives the results of those that match, in the table's order.
+%%
+%% `ets' itself compiles and runs the specification. If each clause has a key in its pattern, only these keys are looked up; in an `ordered_set', a pattern with the
+%% beginning of a key makes it a look at the keys that begin so. Otherwise all objects are gone through, in steps; those that constants in the
+%% pattern, or guards that compare an element with a constant, rule out are not made into terms. May read the disk.
+%%
+%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or the specification is none; `system_limit' if it is too deep.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 20}]), bets:select(T, [{{'$1', '$2'}, [{'>', '$2', 10}], ['$1']}]).
+%% [b]
+%% '''
+-spec select(table(), match_spec()) -> [term()].
+select(Tab, MatchSpec) ->
+    ?VALUE(bets_match:all(Tab, MatchSpec, forward), [Tab, MatchSpec]).
+
+%% @doc Like {@link select/2}, but gives at most `Limit' results and how to go on with {@link select/1}.
+%%
+%% Errors: as {@link select/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select(T, [{'_', [], ['$_']}], 10).
+%% {[{a,1}],'$end_of_table'}
+%% '''
+-spec select(table(), match_spec(), Limit :: pos_integer()) ->
+    {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select(Tab, MatchSpec, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, MatchSpec, forward, Limit), [Tab, MatchSpec, Limit]).
+
+%% @doc Tells for how many objects a match specification gives `true'. Costs what {@link select/2} costs.
+%%
+%% Errors: as {@link select/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 20}]), bets:select_count(T, [{{'_', '$1'}, [], [{'>', '$1', 10}]}]).
+%% 1
+%% '''
+-spec select_count(table(), match_spec()) -> non_neg_integer().
+select_count(Tab, MatchSpec) ->
+    ?VALUE(bets_match:count(Tab, MatchSpec), [Tab, MatchSpec]).
+
+%% @doc Deletes the objects for which a match specification gives `true', and tells how many.
+%%
+%% Each object is deleted in a step of its own, and only as the object that matched: when it is changed in between, the specification is run again on what is
+%% there then. Costs what {@link select/2} costs, and a record in the log for each object; `[{'_', [], [true]}]' deletes all in one step with one record.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or the specification is none; `system_limit' if it is too deep.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 20}]), bets:select_delete(T, [{{'_', '$1'}, [{'>', '$1', 10}], [true]}]).
+%% 1
+%% '''
+-spec select_delete(table(), match_spec()) -> non_neg_integer().
+select_delete(Tab, MatchSpec) ->
+    case settled(bets_change:delete(Tab, MatchSpec)) of
+        Count when is_integer(Count) -> Count;
+        Failure -> ?FAIL(Failure, [Tab, MatchSpec])
+    end.
+
+%% @doc Puts what a match specification gives for an object in the place of that object, for all objects that match, and tells how many.
+%%
+%% Each object is replaced in a step of its own, as in {@link select_delete/2}. The form of the specification has to show that the key stays: the result is `$_', or
+%% a tuple with the variable of the key, `{const, Key}' or `{element, KeyPosition, '$_'}' in the key's position. Not for bags. Costs what
+%% {@link select/2} costs, and a record in the log for each object.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, the table is a bag, or the specification is none or could change a key;
+%% `system_limit' if it is too deep.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select_replace(T, [{{'$1', '$2'}, [], [{{'$1', {'+', '$2', 1}}}]}]), bets:lookup(T, a).
+%% [{a,2}]
+%% '''
+-spec select_replace(table(), match_spec()) -> non_neg_integer().
+select_replace(Tab, MatchSpec) ->
+    case settled(bets_change:replace(Tab, MatchSpec)) of
+        Count when is_integer(Count) -> Count;
+        Failure -> ?FAIL(Failure, [Tab, MatchSpec])
+    end.
+
+%% @doc As {@link match/1}: a traversal that began in reverse goes on so.
+%% ```
+%% 1> bets:select_reverse('$end_of_table').
+%% '$end_of_table'
+%% '''
+-spec select_reverse(continuation() | '$end_of_table') ->
+    {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select_reverse(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Like {@link select/2}, in an `ordered_set' from the last object to the first. In a table of another type it is the same, as in `ets'.
+%%
+%% Errors: as {@link select/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select_reverse(T, [{'_', [], ['$_']}]).
+%% [{a,1}]
+%% '''
+-spec select_reverse(table(), match_spec()) -> [term()].
+select_reverse(Tab, MatchSpec) ->
+    ?VALUE(bets_match:all(Tab, MatchSpec, backward), [Tab, MatchSpec]).
+
+%% @doc Like {@link select_reverse/2}, but gives at most `Limit' results and how to go on with {@link select_reverse/1}.
+%%
+%% Errors: as {@link select_reverse/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:select_reverse(T, [{'_', [], ['$_']}], 10).
+%% '$end_of_table'
+%% '''
+-spec select_reverse(table(), match_spec(), Limit :: pos_integer()) ->
+    {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select_reverse(Tab, MatchSpec, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, MatchSpec, backward, Limit), [Tab, MatchSpec, Limit]).
+
 %% @doc Changes the heir or the protection of a table of the caller's.
 %%
 %% Constant time; nothing is written.
@@ -651,6 +994,17 @@ tab2list(Tab) ->
 -spec take(table(), key()) -> [tuple()].
 take(Tab, Key) ->
     ?RESULT(settled(bets_nif:take(Tab, Key)), [Tab, Key]).
+
+%% @doc Runs a match specification on a tuple. The same as `ets:test_ms/2'.
+%%
+%% Gives `{ok, Result}', with `false' if it does not match, or `{error, Errors}' if the specification is none.
+%% ```
+%% 1> bets:test_ms({a, 1}, [{{'$1', '_'}, [], ['$1']}]).
+%% {ok,a}
+%% '''
+-spec test_ms(tuple(), match_spec()) -> {ok, term()} | {error, [{warning | error, string()}]}.
+test_ms(Tuple, MatchSpec) ->
+    ets:test_ms(Tuple, MatchSpec).
 
 %% @doc Adds to integers in the object with this key, in one step, and gives the results.
 %%

@@ -31,17 +31,18 @@
 -type reason() :: term().
 %% The reason of an error of `bets' itself.
 
--type failure() :: {badarg, Cause :: term()} | {bets, reason()}.
+-type failure() :: {badarg, Cause :: term()} | {system_limit, none} | {bets, reason()}.
 %% What a function of `bets_nif' gives when it fails.
 
 %% @private The reason to raise for a failure.
--spec reason(failure()) -> badarg | {bets, reason()}.
+-spec reason(failure()) -> badarg | system_limit | {bets, reason()}.
 reason({badarg, _Cause}) -> badarg;
+reason({system_limit, _Cause}) -> system_limit;
 reason({bets, _Reason} = Failure) -> Failure.
 
 %% @private The options of `erlang:error/3' for a failure.
 -spec options(failure()) -> [{error_info, map()}].
-options({badarg, none}) -> [{error_info, #{module => ?MODULE}}];
+options({_Class, none}) -> [{error_info, #{module => ?MODULE}}];
 options({_Class, Cause}) -> [{error_info, #{module => ?MODULE, cause => Cause}}].
 
 %% @doc Explains an exception of {@link bets}, as the shell and loggers ask for it.
@@ -77,6 +78,10 @@ words_of_ets(update_element, [Tab, Key, Spec, Default], Info) ->
         Words when not is_tuple(Default) -> maps:remove(3, Words#{4 => <<"not a tuple">>});
         Words -> Words
     end;
+words_of_ets(select_delete, Args, Info) ->
+    ask_ets(internal_select_delete, Args, Info);
+words_of_ets(match_delete, [Tab, Pattern], Info) ->
+    ask_ets(internal_select_delete, [Tab, [{Pattern, [], [true]}]], Info);
 words_of_ets(Function, Args, Info) ->
     ask_ets(Function, Args, Info).
 

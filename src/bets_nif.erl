@@ -6,12 +6,15 @@
 -export([
     all/0,
     await_durable/3,
+    clear/1,
     close/1,
     close_all/0,
     delete/1,
     delete/2,
     delete_all_objects/1,
     delete_object/2,
+    delete_objects/2,
+    describe/2,
     first/1,
     first_lookup/1,
     give_away/3,
@@ -33,7 +36,9 @@
     open/4,
     relocate/4,
     rename/2,
+    replace_objects/2,
     scan/3,
+    select/4,
     set_options/2,
     sweep/1,
     set_cache/1,
@@ -74,6 +79,9 @@ all() -> erlang:nif_error(not_loaded).
 -spec await_durable(reference(), non_neg_integer(), reference()) -> ok | wait | bets_errors:failure().
 await_durable(_, _, _) -> erlang:nif_error(not_loaded).
 
+-spec clear(bets:table()) -> non_neg_integer() | durable(non_neg_integer()) | bets_errors:failure().
+clear(_) -> erlang:nif_error(not_loaded).
+
 -spec close(bets:table()) -> ok | bets_errors:failure().
 close(_) -> erlang:nif_error(not_loaded).
 
@@ -91,6 +99,16 @@ delete_all_objects(_) -> erlang:nif_error(not_loaded).
 
 -spec delete_object(bets:table(), tuple()) -> true | durable(true) | bets_errors:failure().
 delete_object(_, _) -> erlang:nif_error(not_loaded).
+
+-type changed(Item) :: {Count :: non_neg_integer(), Changed :: [bets:key()], Rest :: [Item]}.
+
+-spec delete_objects(bets:table(), [tuple()]) ->
+    changed(tuple()) | durable(changed(tuple())) | bets_errors:failure().
+delete_objects(_, _) -> erlang:nif_error(not_loaded).
+
+-spec describe(bets:table(), read | write) ->
+    {reference(), bets:type(), pos_integer()} | bets_errors:failure().
+describe(_, _) -> erlang:nif_error(not_loaded).
 
 -spec first(bets:table()) -> key_or_end() | bets_errors:failure().
 first(_) -> erlang:nif_error(not_loaded).
@@ -139,9 +157,20 @@ relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
 -spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
 
+-type pair() :: nonempty_improper_list(tuple(), tuple()).
+
+-spec replace_objects(bets:table(), [pair()]) -> changed(pair()) | durable(changed(pair())) | bets_errors:failure().
+replace_objects(_, _) -> erlang:nif_error(not_loaded).
+
 -spec scan(bets:table(), start | tuple(), pos_integer()) ->
     {[tuple()], more | done, version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
+
+-type place() :: {forward | backward, start | [bets:key()], Prefix :: [tuple() | cons]}.
+
+-spec select(bets:table(), place(), pos_integer(), Filter :: [tuple()]) ->
+    {[tuple()], done | [bets:key()]} | bets_errors:failure().
+select(_, _, _, _) -> erlang:nif_error(not_loaded).
 
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->
     true | bets_errors:failure().

@@ -7,6 +7,8 @@ mod info;
 mod insert;
 mod lookup;
 mod open;
+mod replace;
+mod select;
 mod traverse;
 mod update;
 
@@ -41,6 +43,11 @@ nif! {
     next_lookup/2 on NORMAL => traverse::next_lookup;
     scan/3 on NORMAL => traverse::scan;
     version/1 on NORMAL => traverse::version;
+    describe/2 on NORMAL => select::describe;
+    select/4 on NORMAL => select::select;
+    delete_objects/2 on NORMAL => replace::delete_objects;
+    replace_objects/2 on NORMAL => replace::replace_objects;
+    clear/1 on NORMAL => replace::clear;
     info/1 on NORMAL => info::info;
     whereis/1 on NORMAL => info::whereis;
     all/0 on NORMAL => info::all;
