@@ -111,7 +111,7 @@
 %% The name of a named table, or a table identifier.
 
 -type key() :: term().
-%% Keys are the same if they are `=:='.
+%% Keys are the same if they are `=:='; in an `ordered_set', if they are `=='.
 
 -type type() :: set | ordered_set | bag | duplicate_bag.
 
@@ -120,6 +120,7 @@
 
 -type shared_option() ::
     set
+    | ordered_set
     | public
     | protected
     | private
@@ -202,8 +203,8 @@
     end
 ).
 
--define(FOLD(Fun, Acc, Tab),
-    case bets_fold:fold(Fun, Acc, Tab) of
+-define(FOLD(Fold, Fun, Acc, Tab),
+    case bets_fold:Fold(Fun, Acc, Tab) of
         {ok, Result} -> Result;
         Failure -> ?FAIL(Failure, [Fun, Acc, Tab])
     end
@@ -290,7 +291,8 @@ delete_all_objects(Tab) ->
 delete_object(Tab, Object) ->
     ?RESULT(settled(bets_nif:delete_object(Tab, Object)), [Tab, Object]).
 
-%% @doc Gives the first key in the table's order. In a `set' the order is fixed but not known beforehand.
+%% @doc Gives the first key in the table's order: in an `ordered_set' the smallest one, in a `set' the order is fixed but not known
+%% beforehand.
 %%
 %% Reads memory. Constant time.
 %%
@@ -329,7 +331,7 @@ first_lookup(Tab) ->
 %% '''
 -spec foldl(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
 foldl(Fun, Acc, Tab) ->
-    ?FOLD(Fun, Acc, Tab).
+    ?FOLD(foldl, Fun, Acc, Tab).
 
 %% @doc Like {@link foldl/3}, from the last object to the first. In a `set' these are the same, as in `ets'.
 %%
@@ -342,7 +344,7 @@ foldl(Fun, Acc, Tab) ->
 %% '''
 -spec foldr(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
 foldr(Fun, Acc, Tab) ->
-    ?FOLD(Fun, Acc, Tab).
+    ?FOLD(foldr, Fun, Acc, Tab).
 
 %% @doc Makes a match specification of a literal fun, in the shell.
 %%
@@ -476,7 +478,7 @@ is_compiled_ms(Term) ->
 %% '''
 -spec last(table()) -> key() | '$end_of_table'.
 last(Tab) ->
-    ?KEY(bets_nif:first(Tab), [Tab]).
+    ?KEY(bets_nif:last(Tab), [Tab]).
 
 %% @doc Gives the key of {@link last/1} with its object.
 %%
@@ -489,7 +491,7 @@ last(Tab) ->
 %% '''
 -spec last_lookup(table()) -> {key(), [tuple()]} | '$end_of_table'.
 last_lookup(Tab) ->
-    ?PAIR(bets_nif:first_lookup(Tab), [Tab]).
+    ?PAIR(bets_nif:last_lookup(Tab), [Tab]).
 
 %% @doc Gives a list of the object with this key, or an empty list.
 %%
@@ -665,7 +667,7 @@ member(Tab, Key) ->
 %% @doc Opens a table or creates it, and makes the caller its owner. Gives `Name' with `named_table', an identifier without.
 %%
 %% The options of `ets:new/2' mean the same; `read_concurrency', `write_concurrency' and `decentralized_counters' change nothing but
-%% {@link info/1}. The type has to be `set'. Options of `bets':
+%% {@link info/1}. The type is `set' or `ordered_set'. Options of `bets':
 %% <dl>
 %% <dt>`{dir, Path}'</dt>
 %% <dd>the directory, which is created if it is not there. Without it, a named table stands below the application's `data_dir'
@@ -696,7 +698,8 @@ new(Name, Options) ->
 %%
 %% Reads memory. Constant time.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not read it, or `Key' is not there.
+%% Errors: `badarg' if there is no such table, the caller may not read it, or `Key' is not there. In an `ordered_set' any `Key' has
+%% its place, there or not, but `'$end_of_table''.
 %% ```
 %% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:next(T, a).
 %% '$end_of_table'
@@ -762,7 +765,7 @@ open(Dir, Options) ->
 %% '''
 -spec prev(table(), key()) -> key() | '$end_of_table'.
 prev(Tab, Key) ->
-    ?KEY(bets_nif:next(Tab, Key), [Tab, Key]).
+    ?KEY(bets_nif:prev(Tab, Key), [Tab, Key]).
 
 %% @doc Gives the key of {@link prev/2} with its object.
 %%
@@ -775,7 +778,7 @@ prev(Tab, Key) ->
 %% '''
 -spec prev_lookup(table(), key()) -> {key(), [tuple()]} | '$end_of_table'.
 prev_lookup(Tab, Key) ->
-    ?PAIR(bets_nif:next_lookup(Tab, Key), [Tab, Key]).
+    ?PAIR(bets_nif:prev_lookup(Tab, Key), [Tab, Key]).
 
 %% @doc Gives a table another name. Gives that name for a named table, the identifier for another, whose name is only seen in {@link info/1}.
 %%

@@ -2,35 +2,42 @@
 %% Goes through all objects of a table in steps that no scheduler feels.
 -module(bets_fold).
 
--export([fold/3, step/2, to_list/1]).
+-export([foldl/3, foldr/3, step/2, to_list/1]).
 
 -define(OBJECTS_MAX, 100).
 
 %% The function sees each object as it is when its turn comes, as in ets: when the table was written to since the step was
 %% read, the rest of it is read again. Steps start small and grow as long as nothing is written.
--spec fold(fun((tuple(), Acc) -> Acc), Acc, bets:table()) -> {ok, Acc} | bets_errors:failure().
-fold(Fun, Acc, Tab) ->
-    steps(Fun, Acc, Tab, start, 8).
+-spec foldl(fun((tuple(), Acc) -> Acc), Acc, bets:table()) -> {ok, Acc} | bets_errors:failure().
+foldl(Fun, Acc, Tab) ->
+    steps(forward, Fun, Acc, Tab, start, 8).
 
-steps(Fun, Acc, Tab, From, Limit) ->
-    case bets_nif:scan(Tab, From, Limit) of
+-spec foldr(fun((tuple(), Acc) -> Acc), Acc, bets:table()) -> {ok, Acc} | bets_errors:failure().
+foldr(Fun, Acc, Tab) ->
+    steps(backward, Fun, Acc, Tab, start, 8).
+
+steps(Direction, Fun, Acc, Tab, From, Limit) ->
+    case scan(Direction, Tab, From, Limit) of
         {Objects, State, Version} ->
-            visit(Fun, Acc, Tab, From, lists:reverse(Objects), State, Version, Limit);
+            visit(Direction, Fun, Acc, Tab, From, lists:reverse(Objects), State, Version, Limit);
         Failure ->
             Failure
     end.
 
-visit(Fun, Acc, Tab, _From, [Object | Objects], State, Version, Limit) ->
+visit(Direction, Fun, Acc, Tab, _From, [Object | Objects], State, Version, Limit) ->
     Acc1 = Fun(Object, Acc),
     case bets_nif:version(Tab) of
-        Version -> visit(Fun, Acc1, Tab, Object, Objects, State, Version, Limit);
-        Changed when is_integer(Changed) -> steps(Fun, Acc1, Tab, Object, 1);
+        Version -> visit(Direction, Fun, Acc1, Tab, Object, Objects, State, Version, Limit);
+        Changed when is_integer(Changed) -> steps(Direction, Fun, Acc1, Tab, Object, 1);
         Failure -> Failure
     end;
-visit(_Fun, Acc, _Tab, _From, [], done, _Version, _Limit) ->
+visit(_Direction, _Fun, Acc, _Tab, _From, [], done, _Version, _Limit) ->
     {ok, Acc};
-visit(Fun, Acc, Tab, From, [], more, _Version, Limit) ->
-    steps(Fun, Acc, Tab, From, min(2 * Limit, ?OBJECTS_MAX)).
+visit(Direction, Fun, Acc, Tab, From, [], more, _Version, Limit) ->
+    steps(Direction, Fun, Acc, Tab, From, min(2 * Limit, ?OBJECTS_MAX)).
+
+scan(forward, Tab, From, Limit) -> bets_nif:scan(Tab, From, Limit);
+scan(backward, Tab, From, Limit) -> bets_nif:scan_back(Tab, From, Limit).
 
 -spec to_list(bets:table()) -> {ok, [tuple()]} | bets_errors:failure().
 to_list(Tab) ->

@@ -23,6 +23,8 @@
     insert_new/2,
     key_decode/1,
     key_encode/2,
+    last/1,
+    last_lookup/1,
     lookup/2,
     lookup_element/3,
     lookup_element/4,
@@ -34,10 +36,13 @@
     object_encode/2,
     object_replace/4,
     open/4,
+    prev/2,
+    prev_lookup/2,
     relocate/4,
     rename/2,
     replace_objects/2,
     scan/3,
+    scan_back/3,
     select/4,
     set_options/2,
     sweep/1,
@@ -141,6 +146,12 @@ lookup_element(_, _, _, _) -> erlang:nif_error(not_loaded).
 -spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
 member(_, _) -> erlang:nif_error(not_loaded).
 
+-spec last(bets:table()) -> key_or_end() | bets_errors:failure().
+last(_) -> erlang:nif_error(not_loaded).
+
+-spec last_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
+last_lookup(_) -> erlang:nif_error(not_loaded).
+
 -spec next(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
 next(_, _) -> erlang:nif_error(not_loaded).
 
@@ -150,6 +161,12 @@ next_lookup(_, _) -> erlang:nif_error(not_loaded).
 -spec open({create | existing, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec prev(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
+prev(_, _) -> erlang:nif_error(not_loaded).
+
+-spec prev_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
+prev_lookup(_, _) -> erlang:nif_error(not_loaded).
 
 -spec relocate(bets:table(), atom(), binary(), binary()) -> bets:table() | bets_errors:failure().
 relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
@@ -165,6 +182,10 @@ replace_objects(_, _) -> erlang:nif_error(not_loaded).
 -spec scan(bets:table(), start | tuple(), pos_integer()) ->
     {[tuple()], more | done, version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec scan_back(bets:table(), start | tuple(), pos_integer()) ->
+    {[tuple()], more | done, version()} | bets_errors:failure().
+scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
 -type place() :: {forward | backward, start | [bets:key()], Prefix :: [tuple() | cons]}.
 

@@ -21,7 +21,7 @@
     cache := boolean(),
     read_concurrency := boolean(),
     write_concurrency := boolean() | auto,
-    decentralized_counters := boolean(),
+    decentralized_counters := boolean() | undefined,
     compressed := boolean()
 }.
 
@@ -67,7 +67,7 @@ defaults(Call) ->
         cache => true,
         read_concurrency => false,
         write_concurrency => false,
-        decentralized_counters => false,
+        decentralized_counters => undefined,
         compressed => false
     }.
 
@@ -75,7 +75,8 @@ defaults(Call) ->
 option(new, set, Acc) -> Acc;
 option(open, set, Acc = #{type := undefined}) -> Acc#{type := set};
 option(open, set, Acc) -> Acc;
-option(_, Type, _) when Type =:= ordered_set; Type =:= bag; Type =:= duplicate_bag -> throw({unsupported_type, Type});
+option(_, ordered_set, Acc) -> Acc#{type := ordered_set};
+option(_, Type, _) when Type =:= bag; Type =:= duplicate_bag -> throw({unsupported_type, Type});
 option(_, protected, Acc) -> Acc;
 option(_, public, Acc) -> Acc#{protection := public};
 option(_, private, Acc) -> Acc#{protection := private};

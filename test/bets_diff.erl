@@ -18,7 +18,7 @@
 
 -type options() :: #{module => module(), mutant => atom(), sequences => pos_integer(), seed => integer(),
                      only => pos_integer(), dir => file:name_all(), vms => pos_integer(), min_ops => pos_integer(),
-                     max_ops => pos_integer(), max_keys => pos_integer(), kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
+                     max_ops => pos_integer(), max_keys => pos_integer(), type => any | set | ordered_set, kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
 
 %% Runs the test. Options, with their defaults:
 %%   module     the table module (bets)          mutant    fault of bets_diff_ref (none)
@@ -27,6 +27,7 @@
 %%   dir        where tables stand (/dev/shm, else /tmp: to survive SIGKILL takes no disk)
 %%   vms        child VMs at a time (2)          max_keys  keys a sequence (20)
 %%   min_ops, max_ops   operations a sequence (50, 80)
+%%   type       of the tables (any)
 %%   kills      whether VMs are killed (true)    shrink    whether to shrink a failure (true)
 %%   progress   called with a line of text now and then
 %% Returns counts, or the first failure: its number, what differed, and the shrunk sequence as text.
@@ -47,7 +48,7 @@ run(Options) ->
 
 defaults() ->
     #{module => bets, mutant => none, sequences => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30), dir => scratch_dir(),
-      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, kills => true, shrink => true, progress => fun(_) -> ok end}.
+      vms => 2, min_ops => 50, max_ops => 80, max_keys => 20, type => any, kills => true, shrink => true, progress => fun(_) -> ok end}.
 
 scratch_dir() ->
     case filelib:is_dir("/dev/shm") of
@@ -129,7 +130,7 @@ worker(Parent, Opts, Vm) ->
 
 batch(#{dir := Dir} = Opts, BatchNo) ->
     Kills = case maps:get(kills, Opts) andalso BatchNo rem 5 < 3 of true -> 2; false -> 0 end,
-    (maps:with([module, mutant, seed, min_ops, max_ops, max_keys], Opts))#{kills => Kills, dir => filename:join(Dir, "batch_" ++ integer_to_list(BatchNo))}.
+    (maps:with([module, mutant, seed, min_ops, max_ops, max_keys, type], Opts))#{kills => Kills, dir => filename:join(Dir, "batch_" ++ integer_to_list(BatchNo))}.
 
 %% How often the VM is killed at a random moment, before the kills for which sequences wait.
 early_kills(#{kills := 0}, _BatchNo) -> 0;

@@ -15,7 +15,7 @@
 %% these operations (by their number, with the added kills counted).
 -type spec() :: #{module := module(), mutant := atom(), seed := integer(), number := pos_integer(),
                   kills := non_neg_integer(), kills_at := [non_neg_integer()], keep := all | [pos_integer()],
-                  min_ops := pos_integer(), max_ops := pos_integer(), max_keys := pos_integer(), dir := file:name_all()}.
+                  min_ops := pos_integer(), max_ops := pos_integer(), max_keys := pos_integer(), type := any | set | ordered_set, dir := file:name_all()}.
 -export_type([spec/0]).
 
 %% Runs `numbers' of a batch. Replies: {started, [{Number, Acked}]} with those that go on after a kill, then
@@ -56,7 +56,7 @@ show(Reply, Spec) ->
 -spec generate(spec()) -> bets_diff_gen:sequence().
 generate(#{seed := Seed, number := Number} = Spec) ->
     Name = list_to_atom("diff_" ++ integer_to_list(Number rem 10000)),
-    Type = bets_diff_gen:sequence((maps:with([min_ops, max_ops, kills, max_keys], Spec))#{name => Name}),
+    Type = bets_diff_gen:sequence((maps:with([min_ops, max_ops, kills, max_keys, type], Spec))#{name => Name}),
     {ok, #{ops := Ops} = Seq} = proper_gen:pick(Type, 10, {Seed, Number, 1}),
     Seq#{ops := keep(maps:get(keep, Spec), add_kills(lists:reverse(lists:sort(maps:get(kills_at, Spec))), Ops))}.
 

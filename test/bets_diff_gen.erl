@@ -25,29 +25,39 @@
     | {walk, next | prev}
     | {reopen, close | owner_exit, self | helper}
     | kill.
--type sequence() :: #{keypos := 1..3, name := atom() | {unnamed, atom()}, protection := atom(),
+-type sequence() :: #{type := set | ordered_set, keypos := 1..3, name := atom() | {unnamed, atom()}, protection := atom(),
                       max_file_size := pos_integer(), sync := term(), ops := [op()]}.
 -export_type([op/0, sequence/0]).
 
 %% Options: `min_ops' and `max_ops', `kills' (the greatest number of kills; none if 0), `name' (an
-%% atom that no other sequence of the run has) and `max_keys'.
+%% atom that no other sequence of the run has), `max_keys', and `type' (`any' for one of all).
 -spec sequence(map()) -> proper_types:type().
-sequence(#{min_ops := Min, max_ops := Max, kills := Kills, name := Name, max_keys := MaxKeys}) ->
+sequence(#{min_ops := Min, max_ops := Max, kills := Kills, name := Name, max_keys := MaxKeys, type := Type}) ->
     Universe = case Kills of 0 -> bets_diff_terms:all(); _ -> bets_diff_terms:portable() end,
+    ?LET(TableType, case Type of any -> oneof([set, ordered_set]); _ -> Type end,
     ?LET({KeyPos, Keys, IsNamed, Protection, FileSize, Sync, N, KillAt},
-         {frequency([{4, 1}, {2, 2}, {1, 3}]), keys(Universe, MaxKeys), boolean(),
+         {frequency([{4, 1}, {2, 2}, {1, 3}]), keys(key_universe(TableType, Universe), MaxKeys), boolean(),
           frequency([{3, public}, {2, protected}, {1, private}]), oneof([4096, 8192, 65536]),
           frequency([{6, none}, {3, {interval, 5}}, {1, always}]), range(Min, Max),
           kill_positions(Kills, Max)},
          ?LET(Ops, vector(N, op(KeyPos, Keys, Universe, Name)),
-              #{keypos => KeyPos, protection => Protection, max_file_size => FileSize, sync => Sync,
+              #{type => TableType, keypos => KeyPos, protection => Protection, max_file_size => FileSize, sync => Sync,
                 name => case IsNamed of true -> Name; false -> {unnamed, Name} end,
-                ops => with_kills(Ops, KillAt)})).
+                ops => with_kills(Ops, KillAt)}))).
+
+%% Of identifiers, `ets' orders those of this node among those of others by the node's name; bets does not know it.
+key_universe(ordered_set, Universe) ->
+    case lists:any(fun bets_diff_terms:is_local/1, Universe) of
+        true -> [Term || Term <- Universe, not bets_diff_terms:is_far(Term)];
+        false -> Universe
+    end;
+key_universe(set, Universe) ->
+    Universe.
 
 %% True if the operation may change what the table holds.
 -spec is_change(op()) -> boolean().
 is_change({Kind, F, _}) when Kind =:= call; Kind =:= other ->
-    lists:member(F, [insert, insert_new, take, delete, delete_object, delete_all_objects,
+    lists:member(F, [insert, insert_new, take, delete, delete_object, delete_found, delete_all_objects,
                      update_counter, update_element]);
 is_change({stale, _, _}) ->
     %% The old identifier of a named table is its name.
@@ -106,6 +116,7 @@ call(KeyPos, Key, Value, Object, Name) ->
          {5, {take, [Key]}},
          {5, {delete, [Key]}},
          {4, {delete_object, [frequency([{12, Object}, {1, BadObject}])]}},
+         {3, {delete_found, [Key]}},
          {1, {delete_all_objects, []}},
          {10, {update_counter, [Key, counter_spec(KeyPos)]}},
          {6, {update_counter, [Key, counter_spec(KeyPos), default_object(Object, BadObject)]}},

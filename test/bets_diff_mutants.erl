@@ -10,7 +10,7 @@
 %% Faults that one process can see.
 -spec sequential() -> [atom()].
 sequential() ->
-    [numeric_keys, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
+    [numeric_keys, exact_keys, old_form_kept, delete_object_by_equality, prev_is_next, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
      take_keeps, threshold_off_by_one, wrong_cause, insert_before_check, counters_one_by_one,
      first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back].
 
@@ -28,6 +28,7 @@ killed() ->
 %% Options of the table inside.
 -spec ets_options(atom(), [term()]) -> [term()].
 ets_options(numeric_keys, Opts) -> [ordered_set | Opts];
+ets_options(exact_keys, Opts) -> Opts -- [ordered_set];
 ets_options(_, Opts) -> Opts.
 
 %% Does a change on the table inside.
@@ -43,6 +44,18 @@ change(delete_object_by_key, delete_object, Tab, [Object]) when is_tuple(Object)
     case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos of
         true -> raw(delete, Tab, [element(KeyPos, Object)]);
         false -> raw(delete_object, Tab, [Object])
+    end;
+change(old_form_kept, insert, Tab, [Object]) when is_tuple(Object) ->
+    KeyPos = ets:info(Tab, keypos),
+    case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos andalso raw(lookup, Tab, [element(KeyPos, Object)]) of
+        [Old] -> raw(insert, Tab, [setelement(KeyPos, Object, element(KeyPos, Old))]);
+        _ -> raw(insert, Tab, [Object])
+    end;
+change(delete_object_by_equality, delete_object, Tab, [Object]) when is_tuple(Object) ->
+    KeyPos = ets:info(Tab, keypos),
+    case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos andalso raw(lookup, Tab, [element(KeyPos, Object)]) of
+        [Old] when Old == Object -> raw(delete_object, Tab, [Old]);
+        _ -> raw(delete_object, Tab, [Object])
     end;
 change(take_keeps, take, Tab, [Key]) ->
     Taken = raw(take, Tab, [Key]),
@@ -110,6 +123,8 @@ read(next_skips, next, Tab, [Key]) ->
         '$end_of_table' -> '$end_of_table';
         Next -> raw(next, Tab, [Next])
     end;
+read(prev_is_next, prev, Tab, [Key]) ->
+    raw(next, Tab, [Key]);
 read(stale_lookup, lookup, Tab, [Key]) ->
     %% A process sees what its lookup before this one should have seen.
     Now = raw(lookup, Tab, [Key]),

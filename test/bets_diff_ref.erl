@@ -30,7 +30,8 @@ new(Name, Opts) ->
     Dir = proplists:get_value(dir, Opts, none),
     EtsOpts = [Opt || Opt <- Opts, is_ets_option(Opt)],
     Tab = ets:new(inner(Name), bets_diff_mutants:ets_options(mutant(), EtsOpts)),
-    ets:insert(?TABLES, {identifier(Tab), log_file(Dir), atomics:new(1, [])}),
+    Type = case lists:member(ordered_set, Opts) of true -> ordered_set; false -> set end,
+    ets:insert(?TABLES, {identifier(Tab), log_file(Dir), atomics:new(1, []), Type}),
     replay(Tab, log_file(Dir)),
     outer(Tab).
 
@@ -85,19 +86,20 @@ tab2list(Tab) -> read(tab2list, Tab, []).
 info(Tab) ->
     case ets:info(inner(Tab)) of
         undefined -> undefined;
-        Items -> [outer_item(Item) || Item <- Items]
+        Items -> [outer_item(Tab, Item) || Item <- Items]
     end.
 
 info(Tab, Item) ->
-    {_, Value} = outer_item({Item, ets:info(inner(Tab), Item)}),
+    {_, Value} = outer_item(Tab, {Item, ets:info(inner(Tab), Item)}),
     Value.
 
 whereis(Name) -> ets:whereis(inner(Name)).
 rename(Tab, Name) -> outer(ets:rename(inner(Tab), inner(Name))).
 
-outer_item({name, Name}) -> {name, outer(Name)};
-outer_item({type, ordered_set}) -> {type, set};
-outer_item(Item) -> Item.
+outer_item(_Tab, {name, Name}) -> {name, outer(Name)};
+%% The type that was asked for: a mutant may have another one inside.
+outer_item(Tab, {type, Type}) when Type =/= undefined -> {type, field_of(inner(Tab), 4, Type)};
+outer_item(_Tab, Item) -> Item.
 
 read(F, Tab, Args) -> bets_diff_mutants:read(mutant(), F, inner(Tab), Args).
 

@@ -2,10 +2,11 @@
 %% every answer.
 %%
 %% Checked: the value, or class, reason and cause of the exception, of each call; the contents, the
-%% size and a whole traversal at each opening and at the end. An answer whose order carries no
-%% meaning is compared as a multiset; first/1, next/2 and the like must name a key that is there;
-%% in a set, last/1 and prev/2 must answer as first/1 and next/2 do.
-%% Not checked: the order of a traversal, memory, and the text of the stack trace.
+%% size and whole traversals at each opening and at the end. In an ordered_set all of it is the same, to the
+%% order and to the last bit. In a set an answer whose order carries no meaning is compared as a multiset;
+%% first/1, next/2 and the like must name a key that is there; last/1 and prev/2 must answer as first/1 and
+%% next/2 do.
+%% Not checked: the order of a traversal of a set, memory, and the text of the stack trace.
 -module(bets_diff_run).
 
 -export([sequence/3, resume/4, cause/1]).
@@ -149,10 +150,10 @@ step({bad_table, Bad, F, Args}, St) ->
     compare(F, in_owner(St, fun() -> both(St, F, Args, Bad, Bad) end), St),
     St;
 step({walk, Direction}, #st{live = true} = St) ->
-    Keys = in_owner(St, fun() -> walk(St#st.module, St#st.tab, Direction) end),
-    {ok, Expected} = in_owner(St, fun() -> walk(ets, St#st.oracle, Direction) end),
+    Keys = in_owner(St, fun() -> walk(St, St#st.module, St#st.tab, Direction) end),
+    {ok, Expected} = in_owner(St, fun() -> walk(St, ets, St#st.oracle, Direction) end),
     case Keys of
-        {ok, Got} -> bets_diff_terms:same_bag(Expected, Got) orelse differs(Expected, Got);
+        {ok, Got} -> same_list(Expected, Got, St) orelse differs(Expected, Got);
         Raised -> differs(Expected, Raised)
     end,
     St;
@@ -184,6 +185,12 @@ view(fold, Module, Tab, [Fold]) ->
     fold(Module, Fold, fun(Object, Acc) -> [Object | Acc] end, [], Tab);
 view(fold_throws, Module, Tab, [Fold]) ->
     fold(Module, Fold, fun(_, _) -> throw(stop) end, none, Tab);
+view(delete_found, Module, Tab, [Key]) ->
+    %% An object that differs from a stored one in the form of its key at most.
+    case call(Module, lookup, Tab, [Key]) of
+        [Object] -> call(Module, delete_object, Tab, [setelement(call(Module, info, Tab, [keypos]), Object, Key)]);
+        [] -> none
+    end;
 view(all, bets_diff_oracle, Tab, []) ->
     lists:member(Tab, ets:all());
 view(all, Module, Tab, []) ->
@@ -241,6 +248,7 @@ compare(F, {Expected, Got}, St) ->
     Expected.
 
 is_fine(_F, {raised, Class, Reason, any}, {raised, Class, Reason, _}, _St) -> true;
+is_fine(_F, Expected, Got, #st{seq = #{type := ordered_set}}) -> bets_diff_terms:same(Expected, Got);
 is_fine(fold, {value, Expected}, {value, Got}, _St) -> bets_diff_terms:same_bag(Expected, Got);
 is_fine(tab2list, {value, Expected}, {value, Got}, _St) -> bets_diff_terms:same_bag(Expected, Got);
 is_fine(F, {value, Expected}, {value, Got}, St) when F =:= first; F =:= last ->
@@ -260,6 +268,9 @@ is_fine(F, {value, _}, {value, Got}, St) when F =:= next_lookup; F =:= prev_look
 is_fine(_F, Expected, Got, _St) ->
     bets_diff_terms:same(Expected, Got).
 
+same_list(Expected, Got, #st{seq = #{type := ordered_set}}) -> bets_diff_terms:same(Expected, Got);
+same_list(Expected, Got, _St) -> bets_diff_terms:same_bag(Expected, Got).
+
 %% A key of the table; or, where the traversal may be at its end, that.
 is_key('$end_of_table', '$end_of_table', _St) -> true;
 is_key(Key, _Expected, St) -> in_owner(St, fun() -> ets:member(St#st.oracle, Key) end).
@@ -270,19 +281,22 @@ stands(Key, Objects, St) ->
     bets_diff_terms:same(in_owner(St, fun() -> ets:lookup(St#st.oracle, Key) end), Objects).
 
 %% All keys that a traversal meets.
-walk(Module, Tab, Direction) ->
+walk(St, Module, Tab, Direction) ->
     try
         {First, Back} = case Direction of next -> {Module:first(Tab), prev}; prev -> {Module:last(Tab), next} end,
-        {ok, walk(Module, Tab, Direction, Back, First, 0)}
+        {ok, walk(Module, Tab, Direction, back(St, Direction, Back), First, 0)}
     catch
         Class:Reason:Stack -> {raised, Class, Reason, cause(Stack)}
     end.
+
+%% In a set both directions are one.
+back(#st{seq = #{type := ordered_set}}, Direction, _Other) -> Direction;
+back(_St, _Direction, Other) -> Other.
 
 walk(_Module, _Tab, _Direction, _Back, '$end_of_table', _N) -> [];
 walk(_Module, _Tab, _Direction, _Back, _Key, 1000) -> [endless];
 walk(Module, Tab, Direction, Back, Key, N) ->
     Next = Module:Direction(Tab, Key),
-    %% In a set both directions are one.
     Next = Module:Back(Tab, Key),
     [Key | walk(Module, Tab, Direction, Back, Next, N + 1)].
 
@@ -293,14 +307,14 @@ check_contents(#st{module = Module, tab = Tab, oracle = Oracle} = St) ->
     {Expected, Got} = in_owner(St, fun() ->
         Objects = ets:tab2list(Oracle),
         Keys = [element(ets:info(Oracle, keypos), Object) || Object <- Objects],
-        {{value, {length(Objects), {ok, Keys}, Objects, [ets:lookup(Oracle, Key) || Key <- Keys]}},
+        {{value, {length(Objects), {ok, Keys}, walk(St, ets, Oracle, prev), Objects, [ets:lookup(Oracle, Key) || Key <- Keys]}},
          observe(fun() ->
-            {Module:info(Tab, size), walk(Module, Tab, next), Module:tab2list(Tab), [Module:lookup(Tab, Key) || Key <- Keys]}
+            {Module:info(Tab, size), walk(St, Module, Tab, next), walk(St, Module, Tab, prev), Module:tab2list(Tab), [Module:lookup(Tab, Key) || Key <- Keys]}
          end, Tab)}
     end),
     case {Expected, Got} of
-        {{value, {Size, {ok, Keys}, Objects, Found}}, {value, {Size, {ok, GotKeys}, GotObjects, GotFound}}} ->
-            (bets_diff_terms:same_bag(Keys, GotKeys) andalso bets_diff_terms:same_bag(Objects, GotObjects)
+        {{value, {Size, {ok, Keys}, {ok, Back}, Objects, Found}}, {value, {Size, {ok, GotKeys}, {ok, GotBack}, GotObjects, GotFound}}} ->
+            (same_list(Keys, GotKeys, St) andalso same_list(Back, GotBack, St) andalso same_list(Objects, GotObjects, St)
                 andalso bets_diff_terms:same(Found, GotFound)) orelse differs(Expected, Got);
         _ ->
             differs(Expected, Got)
@@ -340,8 +354,8 @@ open_subject(#st{module = Module, seq = Seq} = St) ->
 table_name(#st{name = {unnamed, Name}}) -> Name;
 table_name(#st{name = Name}) -> Name.
 
-ets_options(#st{seq = #{keypos := KeyPos, protection := Protection}, name = Name}) ->
-    [{keypos, KeyPos}, Protection | [named_table || is_atom(Name)]].
+ets_options(#st{seq = #{type := Type, keypos := KeyPos, protection := Protection}, name = Name}) ->
+    [Type, {keypos, KeyPos}, Protection | [named_table || is_atom(Name)]].
 
 %% Contents are kept for the next opening.
 shut(How, St) ->

@@ -19,8 +19,11 @@ parts(Part) -> [Part].
 part(diff, Opts) ->
     report(bets_diff, bets_diff:run(maps:merge(#{sequences => 100000}, Opts)));
 part(parallel, Opts) ->
-    report(bets_lin, bets_lin:run(maps:merge(#{histories => 100000}, Opts)))
-        andalso report(bets_lin, bets_lin:watch(maps:merge(#{seconds => 60}, Opts)));
+    Types = case Opts of #{type := Only} -> [Only]; _ -> [set, ordered_set] end,
+    lists:all(fun(Type) ->
+        report(bets_lin, bets_lin:run(maps:merge(#{histories => 50000}, Opts#{type => Type})))
+            andalso report(bets_lin, bets_lin:watch(maps:merge(#{seconds => 30}, Opts#{type => Type})))
+    end, Types);
 part(kill, Opts) ->
     Modes = case Opts of #{sync := Mode} -> [Mode]; _ -> [always, {interval, 1000}, none] end,
     lists:all(fun(Mode) -> report(bets_kill, bets_kill:run(Opts#{sync => Mode})) end, Modes);
@@ -49,7 +52,7 @@ report(Module, Result) ->
     element(1, Result) =:= ok.
 
 options(["--" ++ Name, Value | More]) when Value =/= "" ->
-    lists:member(Name, ["sequences", "only", "vms", "min_ops", "max_ops", "max_keys", "kills", "histories", "seconds", "sync",
+    lists:member(Name, ["sequences", "only", "vms", "min_ops", "max_ops", "max_keys", "type", "kills", "histories", "seconds", "sync",
                         "max_file_size", "seed", "module", "mutant", "dir"]) orelse wrong("--" ++ Name),
     (options(More))#{list_to_atom(Name) => value(Name, Value)};
 options([]) ->

@@ -4,7 +4,7 @@
 %% table that loses the sign would pass. `same/2' compares floats by their bits as well.
 -module(bets_diff_terms).
 
--export([portable/0, all/0, negative_zero/0, same/2, same_bag/2, canonical/1]).
+-export([portable/0, all/0, is_local/1, is_far/1, negative_zero/0, same/2, same_bag/2, canonical/1]).
 
 %% Terms that mean the same in every VM that has this module loaded: fit for sequences with a kill.
 %% Close relatives (1 and 1.0, "a" and <<"a">> ...) stand together on purpose. '$end_of_table' is not
@@ -52,6 +52,16 @@ make_portable() ->
 local() ->
     [self(), whereis(init), make_ref(), make_ref(), {self(), make_ref()}, local_port(),
      [whereis(code_server)], #{whereis(init) => make_ref()}].
+
+%% True for an identifier of this node.
+-spec is_local(term()) -> boolean().
+is_local(Term) -> is_identifier(Term) andalso node(Term) =:= node().
+
+%% True for an identifier of the node that is not there.
+-spec is_far(term()) -> boolean().
+is_far(Term) -> is_identifier(Term) andalso node(Term) =/= node().
+
+is_identifier(Term) -> is_pid(Term) orelse is_reference(Term) orelse is_port(Term).
 
 local_port() ->
     case erlang:ports() of

@@ -25,7 +25,7 @@ shrinks_to_few_operations_test_() ->
     end}.
 
 one_seed_one_sequence_test() ->
-    Spec = #{seed => 7, number => 3, kills => 2, kills_at => [], keep => all, min_ops => 50, max_ops => 80, max_keys => 20},
+    Spec = #{seed => 7, number => 3, kills => 2, kills_at => [], keep => all, min_ops => 50, max_ops => 80, max_keys => 20, type => any},
     ?assertEqual(bets_diff_batch:generate(Spec), bets_diff_batch:generate(Spec)),
     ?assert(length(maps:get(ops, bets_diff_batch:generate(Spec))) >= 50).
 

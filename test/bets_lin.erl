@@ -19,12 +19,13 @@
 %%   module    the table module (bets)           mutant     fault of bets_diff_ref (none)
 %%   histories how many (10,000)                 seed       integer (random)
 %%   dir       directory of the table (none: a temporary table)
+%%   type      of the table (set)
 %%   progress  called with a line of text now and then
 %% Returns counts, or the first history that is not linearizable. The operations come back with the seed; how the
 %% processes interleave does not, so the history itself is the report.
 -spec run(map()) -> {ok, map()} | {failed, map()}.
 run(Options) ->
-    Opts = maps:merge(#{module => bets, mutant => none, histories => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30),
+    Opts = maps:merge(#{module => bets, mutant => none, type => set, histories => 10000, seed => erlang:phash2(make_ref(), 1 bsl 30),
                         dir => none, progress => fun(_) -> ok end}, Options),
     bets_diff_ref:set_mutant(maps:get(mutant, Opts)),
     Clock = atomics:new(1, []),
@@ -51,8 +52,8 @@ format({failed, #{seed := Seed, number := N, setup := Setup, history := History}
 format({failed, #{first := First, second := Second}}) ->
     io_lib:format("HALF-SEEN LIST: read ~tp, then ~tp~n", [First, Second]).
 
-new_table(#{module := Module, dir := Dir}) ->
-    Opts = [public, {read_concurrency, true}, {write_concurrency, true}] ++ [{dir, Dir} || Dir =/= none],
+new_table(#{module := Module, dir := Dir, type := Type}) ->
+    Opts = [Type, public, {read_concurrency, true}, {write_concurrency, true}] ++ [{dir, Dir} || Dir =/= none],
     Module:new(lin, Opts).
 
 drop_table(#{module := Module}, Tab) -> Module:delete(Tab).
@@ -67,7 +68,7 @@ histories(N, Opts, Tab, Workers, Counts) ->
     true = Module:insert(Tab, Setup),
     History = play(Module, Tab, lists:zip(lists:sublist(Workers, length(Lists)), Lists)),
     Events = [Event || {_, Event} <- History],
-    {_, Model} = bets_lin_model:step({insert, Setup}, bets_lin_model:new()),
+    {_, Model} = bets_lin_model:step({insert, Setup}, bets_lin_model:new(maps:get(type, Opts))),
     case bets_lin_check:is_linearizable(Model, Events) of
         true ->
             #{operations := Ops, overlaps := Overlaps} = Counts,
@@ -135,7 +136,7 @@ event(Clock, Module, Tab, Op) ->
 %% Watches for half-seen lists: `seconds' (2), `module', `mutant', `dir' and `readers' (3).
 -spec watch(map()) -> {ok, map()} | {failed, map()}.
 watch(Options) ->
-    Opts = #{module := Module} = maps:merge(#{module => bets, mutant => none, dir => none, seconds => 2, readers => 3}, Options),
+    Opts = #{module := Module} = maps:merge(#{module => bets, mutant => none, type => set, dir => none, seconds => 2, readers => 3}, Options),
     bets_diff_ref:set_mutant(maps:get(mutant, Opts)),
     Tab = new_table(Opts),
     Module:insert(Tab, [{left, 0}, {right, 0}]),

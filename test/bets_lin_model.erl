@@ -1,63 +1,75 @@
-%% A table of type set with keypos 1 as a pure function: what each operation answers when nothing else is going on.
+%% A table of type set or ordered_set with keypos 1 as a pure function: what each operation answers when nothing else is going on.
 %% The checker of histories searches with it; its own check is a comparison with `ets' (`agrees/2').
 %%
-%% Keys are compared exactly. Arguments are valid: what a wrong argument answers is the affair of `bets_diff'.
+%% Of floats that are equal to an integer, keys are such themselves and do not hold them inside. Arguments are valid: what a wrong argument answers is the affair of `bets_diff'.
 -module(bets_lin_model).
 
--export([new/0, step/2, apply_to/3, agrees/1]).
+-export([new/1, step/2, apply_to/3, agrees/2]).
 
--type model() :: #{term() => tuple()}.
+-type model() :: {set | ordered_set, #{term() => tuple()}}.
 -type op() :: {insert, tuple() | [tuple()]} | {insert_new, tuple() | [tuple()]} | {lookup, term()} | {member, term()}
             | {take, term()} | {delete, term()} | {delete_object, tuple()} | delete_all_objects
             | {update_counter, term(), integer()} | {update_counter, term(), integer(), tuple()}
             | {update_element, term(), {2, term()}}.
 -export_type([model/0, op/0]).
 
--spec new() -> model().
-new() -> #{}.
+-spec new(set | ordered_set) -> model().
+new(Type) -> {Type, #{}}.
 
 %% The answer and the table after it.
 -spec step(op(), model()) -> {term(), model()}.
-step({insert, Objects}, M) when is_list(Objects) -> {true, put_all(Objects, M)};
-step({insert, Object}, M) -> {true, put_all([Object], M)};
-step({insert_new, Objects}, M) when is_list(Objects) ->
-    case [O || O <- Objects, is_map_key(element(1, O), M)] of
-        [] -> {true, put_all(Objects, M)};
+step(Op, {Type, Map}) ->
+    {Answer, Next} = do(Op, Type, Map),
+    {Answer, {Type, Next}}.
+
+do({insert, Objects}, T, M) when is_list(Objects) -> {true, put_all(Objects, T, M)};
+do({insert, Object}, T, M) -> {true, put_all([Object], T, M)};
+do({insert_new, Objects}, T, M) when is_list(Objects) ->
+    case [O || O <- Objects, found(element(1, O), T, M) =/= []] of
+        [] -> {true, put_all(Objects, T, M)};
         _ -> {false, M}
     end;
-step({insert_new, Object}, M) -> step({insert_new, [Object]}, M);
-step({lookup, Key}, M) -> {found(Key, M), M};
-step({member, Key}, M) -> {is_map_key(Key, M), M};
-step({take, Key}, M) -> {found(Key, M), maps:remove(Key, M)};
-step({delete, Key}, M) -> {true, maps:remove(Key, M)};
-step({delete_object, Object}, M) ->
-    case found(element(1, Object), M) of
-        [Object] -> {true, maps:remove(element(1, Object), M)};
+do({insert_new, Object}, T, M) -> do({insert_new, [Object]}, T, M);
+do({lookup, Key}, T, M) -> {found(Key, T, M), M};
+do({member, Key}, T, M) -> {found(Key, T, M) =/= [], M};
+do({take, Key}, T, M) -> {found(Key, T, M), maps:remove(id(Key, T), M)};
+do({delete, Key}, T, M) -> {true, maps:remove(id(Key, T), M)};
+do({delete_object, Object}, T, M) ->
+    case found(element(1, Object), T, M) of
+        [Object] -> {true, maps:remove(id(element(1, Object), T), M)};
         _ -> {true, M}
     end;
-step(delete_all_objects, _M) -> {true, #{}};
-step({update_counter, Key, Incr}, M) ->
-    case M of
-        #{Key := Object} -> count(Key, Object, Incr, M);
-        _ -> {badarg, M}
+do(delete_all_objects, _T, _M) -> {true, #{}};
+do({update_counter, Key, Incr}, T, M) ->
+    case found(Key, T, M) of
+        [Object] -> count(Object, Incr, T, M);
+        [] -> {badarg, M}
     end;
-step({update_counter, Key, Incr, Default}, M) ->
-    count(Key, maps:get(Key, M, setelement(1, Default, Key)), Incr, M);
-step({update_element, Key, {2, Value}}, M) ->
-    case M of
-        #{Key := Object} -> {true, M#{Key := setelement(2, Object, Value)}};
-        _ -> {false, M}
+do({update_counter, Key, Incr, Default}, T, M) ->
+    case found(Key, T, M) of
+        [Object] -> count(Object, Incr, T, M);
+        [] -> count(setelement(1, Default, Key), Incr, T, M)
+    end;
+do({update_element, Key, {2, Value}}, T, M) ->
+    case found(Key, T, M) of
+        [Object] -> {true, put_all([setelement(2, Object, Value)], T, M)};
+        [] -> {false, M}
     end.
 
-count(Key, {_, N}, Incr, M) when is_integer(N) -> {N + Incr, M#{Key => {Key, N + Incr}}}.
+count({Key, N}, Incr, T, M) when is_integer(N) -> {N + Incr, put_all([{Key, N + Incr}], T, M)}.
 
-found(Key, M) ->
+found(Key, T, M) ->
+    Id = id(Key, T),
     case M of
-        #{Key := Object} -> [Object];
+        #{Id := Object} -> [Object];
         _ -> []
     end.
 
-put_all(Objects, M) -> lists:foldl(fun(Object, Acc) -> Acc#{element(1, Object) => Object} end, M, Objects).
+put_all(Objects, T, M) -> lists:foldl(fun(Object, Acc) -> Acc#{id(element(1, Object), T) => Object} end, M, Objects).
+
+%% One term for all keys that are the same to the table.
+id(Key, ordered_set) when is_float(Key), trunc(Key) == Key -> trunc(Key);
+id(Key, _Type) -> Key.
 
 %% Does the operation on a real table; `badarg' stands for that exception.
 -spec apply_to(module(), term(), op()) -> term().
@@ -72,10 +84,10 @@ apply_to(Module, Tab, Op) ->
     end.
 
 %% True if `ets' answers all of these operations as the model does.
--spec agrees([op()]) -> boolean().
-agrees(Ops) ->
-    Tab = ets:new(model, []),
-    {Answers, _} = lists:mapfoldl(fun step/2, new(), Ops),
+-spec agrees(set | ordered_set, [op()]) -> boolean().
+agrees(Type, Ops) ->
+    Tab = ets:new(model, [Type]),
+    {Answers, _} = lists:mapfoldl(fun step/2, new(Type), Ops),
     Real = [apply_to(ets, Tab, Op) || Op <- Ops],
     ets:delete(Tab),
     Answers =:= Real.

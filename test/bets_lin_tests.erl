@@ -5,10 +5,12 @@
 
 %% The long form is `bin/soak parallel'.
 bets_is_linearizable_test_() ->
-    {timeout, 300, fun() -> passes(bets_lin:run(#{module => bets, histories => 5000})) end}.
+    [{atom_to_list(Type), {timeout, 300, fun() -> passes(bets_lin:run(#{module => bets, type => Type, histories => 2500})) end}}
+     || Type <- [set, ordered_set]].
 
 no_list_is_seen_by_half_test_() ->
-    {timeout, 60, fun() -> passes(bets_lin:watch(#{module => bets, seconds => 3})) end}.
+    [{atom_to_list(Type), {timeout, 60, fun() -> passes(bets_lin:watch(#{module => bets, type => Type, seconds => 2})) end}}
+     || Type <- [set, ordered_set]].
 
 ets_is_linearizable_test_() ->
     {timeout, 300, fun() -> passes(bets_lin:run(#{module => bets_diff_ref, histories => 1000})) end}.
@@ -19,12 +21,14 @@ harness_finds_test_() ->
 
 model_answers_as_ets_test_() ->
     {timeout, 60, fun() ->
-        ?assert(proper:quickcheck(proper:forall(proper_types:list(bets_lin:op()), fun bets_lin_model:agrees/1), [quiet, {numtests, 2000}, {max_size, 60}]))
+        [?assert(proper:quickcheck(proper:forall(proper_types:list(bets_lin:op()), fun(Ops) -> bets_lin_model:agrees(Type, Ops) end),
+                                   [quiet, {numtests, 1000}, {max_size, 60}]))
+         || Type <- [set, ordered_set]]
     end}.
 
 %% Histories by hand: called, returned, operation, answer.
 checker_test_() ->
-    Check = fun(Events) -> bets_lin_check:is_linearizable(bets_lin_model:new(), Events) end,
+    Check = fun(Events) -> bets_lin_check:is_linearizable(bets_lin_model:new(set), Events) end,
     [?_assert(Check([])),
      {"a lookup within an insert may see it or not",
       [?_assert(Check([{1, 4, {insert, {a, 1}}, true}, {2, 3, {lookup, a}, Answer}])) || Answer <- [[], [{a, 1}]]]},

@@ -7,7 +7,7 @@
 -compile(nowarn_export_all).
 -compile(export_all).
 
-types() -> [set].
+types() -> [set, ordered_set].
 
 %% ---------------------------------------------------------------- one call
 
@@ -105,6 +105,7 @@ same(Type, Objects, Function) ->
 
 same_call(E, B, Function, Args) ->
     Before = ets:tab2list(E),
+    ?assertEqual({Args, in_order(ets, Function, [E | Args])}, {Args, in_order(bets, Function, [B | Args])}),
     ?assertEqual({Args, outcome(ets, Function, [E | Args])}, {Args, outcome(bets, Function, [B | Args])}),
     After = ets:tab2list(E),
     ?assertEqual({Args, sorted(After)}, {Args, sorted(bets:tab2list(B))}),
@@ -120,6 +121,22 @@ outcome(Module, Function, Args) ->
         {ok, Results} when is_list(Results) -> {ok, sorted(Results)};
         Outcome -> Outcome
     end.
+
+%% The results of an ordered_set, in their order.
+in_order(Module, Function, [Tab | _] = Args) when Function =:= select; Function =:= select_reverse; Function =:= match; Function =:= match_object ->
+    case Module:info(Tab, type) of
+        ordered_set ->
+            try apply(Module, Function, Args) of
+                {Results, _} -> io_lib:format("~w", [Results]);
+                Results -> io_lib:format("~w", [Results])
+            catch
+                error:_ -> error
+            end;
+        _ ->
+            any
+    end;
+in_order(_Module, _Function, _Args) ->
+    any.
 
 match_delete_is_that_of_ets_without_a_table_test_() ->
     [

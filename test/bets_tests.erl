@@ -695,7 +695,7 @@ own_options_are_checked_test() ->
     [
         ?assertMatch({error, badarg, {unsupported_type, Type}, #{2 := "tables of type " ++ _}},
             outcome(fun bets:new/2, [t, [Type]], bets))
-     || Type <- [ordered_set, bag, duplicate_bag]
+     || Type <- [bag, duplicate_bag]
     ],
     [
         ?assertMatch({error, badarg, {bad_option, _}, #{2 := _}}, outcome(fun bets:open/2, ["/nowhere", Options], bets))

@@ -45,6 +45,7 @@ rustler::atoms! {
     not_a_table,
     not_owner,
     ok,
+    auto,
     ordered_set,
     bag,
     duplicate_bag,

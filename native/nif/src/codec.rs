@@ -50,6 +50,11 @@ impl Layout {
         }
     }
 
+    /// Whether the table is in the order of its keys.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self.form, Form::Numeric(_))
+    }
+
     /// The key's position in an object, from 1.
     pub fn keypos(&self) -> usize {
         self.keypos
@@ -112,9 +117,19 @@ impl Layout {
         })
     }
 
-    /// Whether two objects of the same key are `=:=`.
-    pub fn same(&self, a: &[u8], b: &[u8], budget: &mut Budget) -> Result<bool, Fail> {
-        Ok(object::same(a, b, self.equality, budget)?)
+    /// Whether the object that was found under the key `asked` for is `=:=` one of that very key and these bytes.
+    pub fn same(
+        &self,
+        asked: Term<'_>,
+        found: Found<'_>,
+        bytes: &[u8],
+        budget: &mut Budget,
+    ) -> Result<bool, Fail> {
+        // Where keys are found by `==`, the stored one may be another.
+        if self.is_ordered() && stored_key(asked, found, budget)? != asked {
+            return Ok(false);
+        }
+        Ok(object::same(found.value, bytes, self.equality, budget)?)
     }
 }
 

@@ -27,8 +27,8 @@ pub struct Options {
     pub read_concurrency: bool,
     /// `write_concurrency`, for `info` only: `false`, `true` or `auto`.
     pub write_concurrency: Atom,
-    /// `decentralized_counters`, for `info` only.
-    pub decentralized_counters: bool,
+    /// `decentralized_counters`, for `info` only; `None` leaves it to the type.
+    pub decentralized_counters: Option<bool>,
     /// `compressed`, for `info` only.
     pub compressed: bool,
 }
@@ -71,7 +71,7 @@ impl Options {
             },
             read_concurrency: get(read_concurrency)?,
             write_concurrency: get(write_concurrency)?,
-            decentralized_counters: get(decentralized_counters)?,
+            decentralized_counters: optional(decentralized_counters).map(get).transpose()?,
             compressed: get(compressed)?,
         })
     }

@@ -67,10 +67,16 @@ impl Batch {
 
     /// Adds an entry. `h32` is of use to keydirs in hash order alone.
     pub(super) fn push(&mut self, h32: u32, key: Key<'_>, location: Location) {
-        self.bytes.extend_from_slice(key.bytes());
+        self.push_parts(h32, key.compared(), key.suffix(), location);
+    }
+
+    /// Adds an entry whose key comes in its two parts.
+    pub(super) fn push_parts(&mut self, h32: u32, compared: &[u8], suffix: &[u8], location: Location) {
+        self.bytes.extend_from_slice(compared);
+        self.bytes.extend_from_slice(suffix);
         self.entries.push(Entry {
             end: self.bytes.len(),
-            suffix: key.suffix().len(),
+            suffix: suffix.len(),
             h32,
             location,
         });

@@ -3,8 +3,9 @@
 //! Which kind serves a table follows from the table's type. The choice is one branch a call that always goes the same way.
 
 use super::hash::{self, HashKeydir};
+use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
-use super::{Batch, Busy, Full, Hit, Location, Next};
+use super::{Batch, Busy, Full, Hit, Location, Next, shard_of};
 use crate::Key;
 use crate::table::TableKind;
 
@@ -12,18 +13,23 @@ use crate::table::TableKind;
 ///
 /// Reads take no lock, write to no memory that threads share, and never wait: they fail with [`Busy`] after some tries.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a table, on the heap, and a box would be one more cache miss"
+)]
 pub enum Keydir {
     /// In the order of the key's hash.
     Hash(HashKeydir),
+    /// In the order of the keys.
+    Ordered(OrderedKeydir),
 }
 
 impl Keydir {
     /// An empty keydir for a table of this type. The seed decides the hash of keys and must be hard to guess.
     pub fn new(kind: TableKind, seed: u64) -> Self {
         match kind {
-            TableKind::Set | TableKind::OrderedSet | TableKind::Bag | TableKind::DuplicateBag => {
-                Keydir::Hash(HashKeydir::new(seed))
-            }
+            TableKind::Set | TableKind::Bag | TableKind::DuplicateBag => Keydir::Hash(HashKeydir::new(seed)),
+            TableKind::OrderedSet => Keydir::Ordered(OrderedKeydir::new(seed)),
         }
     }
 
@@ -32,6 +38,7 @@ impl Keydir {
     pub fn fresh(&self) -> Self {
         match self {
             Keydir::Hash(keydir) => Keydir::Hash(HashKeydir::new(keydir.seed())),
+            Keydir::Ordered(keydir) => Keydir::Ordered(OrderedKeydir::new(keydir.seed())),
         }
     }
 
@@ -39,12 +46,13 @@ impl Keydir {
     pub fn hash(&self, key: Key<'_>) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.hash(key),
+            Keydir::Ordered(keydir) => keydir.hash(key),
         }
     }
 
     /// The lock of a hash, below [`super::SHARDS`].
     pub fn shard_of(hash: u64) -> usize {
-        HashKeydir::shard_of(hash)
+        shard_of(hash)
     }
 
     /// Looks a key up.
@@ -52,6 +60,7 @@ impl Keydir {
     pub fn get(&self, key: Key<'_>) -> Result<Option<Hit>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key),
+            Keydir::Ordered(keydir) => Ok(keydir.get(key)),
         }
     }
 
@@ -61,6 +70,7 @@ impl Keydir {
     pub fn candidate(&self, key: Key<'_>) -> Result<Option<Location>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.candidate(keydir.hash(key)),
+            Keydir::Ordered(keydir) => Ok(keydir.get(key).map(|hit| hit.location)),
         }
     }
 
@@ -68,6 +78,7 @@ impl Keydir {
     pub fn lock(&self, shard: usize) -> WriteGuard<'_> {
         match self {
             Keydir::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
+            Keydir::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
         }
     }
 
@@ -75,6 +86,7 @@ impl Keydir {
     pub fn try_lock(&self, shard: usize) -> Result<WriteGuard<'_>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.try_lock(shard).map(WriteGuard::Hash),
+            Keydir::Ordered(keydir) => keydir.try_lock(shard).map(WriteGuard::Ordered),
         }
     }
 
@@ -82,6 +94,7 @@ impl Keydir {
     pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
         match self {
             Keydir::Hash(keydir) => keydir.load(hash, key, location),
+            Keydir::Ordered(keydir) => Ok(keydir.load(hash, key, location)),
         }
     }
 
@@ -89,6 +102,7 @@ impl Keydir {
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.next(&hash_cursor(keydir, span), key),
+            Keydir::Ordered(keydir) => Ok(keydir.next(span, key)),
         }
     }
 
@@ -98,6 +112,7 @@ impl Keydir {
     pub fn scan(&self, span: &Span<'_>, limit: usize, out: &mut Batch) -> Result<bool, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.scan(&mut hash_cursor(keydir, span), limit, out),
+            Keydir::Ordered(keydir) => Ok(keydir.scan(span, limit, out)),
         }
     }
 
@@ -105,6 +120,7 @@ impl Keydir {
     pub fn len(&self) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.len(),
+            Keydir::Ordered(keydir) => keydir.len(),
         }
     }
 
@@ -117,6 +133,7 @@ impl Keydir {
     pub fn memory_bytes(&self) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.memory_bytes(),
+            Keydir::Ordered(keydir) => keydir.memory_bytes(),
         }
     }
 }
@@ -128,6 +145,8 @@ impl Keydir {
 pub enum WriteGuard<'a> {
     /// Of a keydir in hash order.
     Hash(hash::WriteGuard<'a>),
+    /// Of a keydir in the order of the keys.
+    Ordered(ordered::WriteGuard<'a>),
 }
 
 impl WriteGuard<'_> {
@@ -135,6 +154,7 @@ impl WriteGuard<'_> {
     pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
         match self {
             WriteGuard::Hash(guard) => guard.get(hash, key),
+            WriteGuard::Ordered(guard) => guard.get(hash, key),
         }
     }
 
@@ -142,6 +162,7 @@ impl WriteGuard<'_> {
     pub fn has_room(&mut self, key: Key<'_>) -> bool {
         match self {
             WriteGuard::Hash(guard) => guard.has_room(key),
+            WriteGuard::Ordered(_) => true,
         }
     }
 
@@ -150,6 +171,7 @@ impl WriteGuard<'_> {
     pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
         match self {
             WriteGuard::Hash(guard) => guard.put(hash, key, location),
+            WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
         }
     }
 
@@ -157,6 +179,7 @@ impl WriteGuard<'_> {
     pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
         match self {
             WriteGuard::Hash(guard) => guard.remove(hash, key),
+            WriteGuard::Ordered(guard) => guard.remove(hash, key),
         }
     }
 
@@ -164,6 +187,7 @@ impl WriteGuard<'_> {
     pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
         match self {
             WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
         }
     }
 }

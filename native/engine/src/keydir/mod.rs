@@ -1,21 +1,34 @@
 //! The in-memory index: key to the place of its newest record.
 //!
 //! A keydir holds every live key of a table and nothing of the values. It never touches the disk. [`HashKeydir`]
-//! serves the tables whose order is that of the key's hash. [`Keydir`] is what the rest of the engine sees.
+//! serves the tables whose order is that of the key's hash, [`OrderedKeydir`] those in the order of the keys. [`Keydir`] is what the rest of the engine sees.
 
 mod batch;
 mod hash;
 mod kinds;
 mod location;
+mod ordered;
 mod span;
 
 pub use batch::{Batch, Next};
-pub use hash::{Cursor, HashKeydir, SHARDS};
+pub use hash::{Cursor, HashKeydir};
 pub use kinds::{Keydir, WriteGuard};
 pub use location::Location;
+pub use ordered::OrderedKeydir;
 pub use span::{Direction, Span};
 
 use batch::BATCH_BYTES;
+
+/// Number of write locks of a keydir.
+pub const SHARDS: usize = 256;
+
+/// How often an attempt to take a lock without waiting tries.
+const LOCK_TRIES: u32 = 32;
+
+/// The write lock of a hash.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 56) as usize
+}
 
 /// A writer kept interfering with a lock-free read, or holds the lock that was asked for without waiting. Nothing was
 /// changed: the call may be made again, here or on a thread that may wait.

@@ -229,9 +229,15 @@ impl Job for Inner {
     }
 }
 
-/// Frees a keydir elsewhere: millions of keys take longer than a caller may.
+/// Frees a keydir that the table has let go of elsewhere: millions of keys take longer than a caller may.
 fn free(keydir: Arc<Keydir>) {
     if keydir.len() > 1000 {
-        background::run_once(move || drop(keydir));
+        background::run_once(move || {
+            // A call that still looks into it would be the one to free it.
+            while Arc::strong_count(&keydir) > 1 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(keydir);
+        });
     }
 }

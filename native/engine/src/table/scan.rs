@@ -56,6 +56,11 @@ impl Cursor {
         )
     }
 
+    /// Moves to the place behind this key in the cursor's direction. The end stays.
+    pub fn go_behind(&mut self, key: Key<'_>) {
+        self.from = Bound::Excluded(key.compared().to_vec());
+    }
+
     fn span(&self) -> Span<'_> {
         Span {
             direction: self.direction,
@@ -133,7 +138,7 @@ impl Inner {
             };
             for ((key, _), range) in found.iter().zip(ranges).take(taken) {
                 f(key.bytes(), &values[range]);
-                cursor.from = Bound::Excluded(key.compared().to_vec());
+                cursor.go_behind(*key);
             }
             return Ok(more || taken < found.len());
         }

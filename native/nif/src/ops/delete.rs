@@ -32,15 +32,15 @@ pub fn delete_all_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn delete_object<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let object = call.arg(1);
-        let key = key_of(object, table.keypos())?;
+        let asked = key_of(object, table.keypos())?;
         let commit = buffers::with(|buffers| {
             let mut budget = call.budget();
             table
                 .layout
                 .encode_object(object, &mut buffers.object, &mut budget)?;
-            let key = super::key(call, table, key, &mut buffers.key)?;
+            let key = super::key(call, table, asked, &mut buffers.key)?;
             let (commit, result) = table.table.update(key, call.wait(), |found| {
-                let same = found.map(|found| table.layout.same(found.value, &buffers.object, &mut budget));
+                let same = found.map(|found| table.layout.same(asked, found, &buffers.object, &mut budget));
                 match same {
                     Some(Ok(true)) => (Change::Delete, Ok(())),
                     Some(Ok(false)) | None => (Change::Keep, Ok(())),

@@ -1,13 +1,13 @@
 //! What is known of tables.
 
-use bets_engine::table::Sync;
+use bets_engine::table::{Sync, TableKind};
 use rustler::{Atom, Encoder, Env, Term};
 
 use super::boolean;
 use crate::access;
 use crate::atoms;
 use crate::error::{Fail, path_term};
-use crate::options::{kind_atom, protection_atom};
+use crate::options::{Options, kind_atom, protection_atom};
 use crate::owner::Heir;
 use crate::raw;
 use crate::registry;
@@ -33,7 +33,7 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
         word("id", table.identifier(env)),
         word(
             "decentralized_counters",
-            boolean(env, options.decentralized_counters),
+            boolean(env, decentralized_counters(options, meta.kind)),
         ),
         word("read_concurrency", boolean(env, options.read_concurrency)),
         word("write_concurrency", options.write_concurrency.to_term(env)),
@@ -58,6 +58,12 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
         word("durable_seq", stats.durable_seq.encode(env)),
     ];
     items.as_slice().encode(env)
+}
+
+/// What `ets` would use: without writers side by side there are no such counters, and some tables have them unless told otherwise.
+fn decentralized_counters(options: &Options, kind: TableKind) -> bool {
+    let by_default = kind == TableKind::OrderedSet || options.write_concurrency == atoms::auto();
+    options.write_concurrency != atoms::r#false() && options.decentralized_counters.unwrap_or(by_default)
 }
 
 fn sync(env: Env<'_>, sync: Sync) -> Term<'_> {

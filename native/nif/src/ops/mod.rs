@@ -38,10 +38,15 @@ nif! {
     update_counter/3 on NORMAL => count::update_counter;
     update_counter/4 on NORMAL => count::update_counter;
     first/1 on NORMAL => traverse::first;
+    last/1 on NORMAL => traverse::last;
     next/2 on NORMAL => traverse::next;
+    prev/2 on NORMAL => traverse::prev;
     first_lookup/1 on NORMAL => traverse::first_lookup;
+    last_lookup/1 on NORMAL => traverse::last_lookup;
     next_lookup/2 on NORMAL => traverse::next_lookup;
+    prev_lookup/2 on NORMAL => traverse::prev_lookup;
     scan/3 on NORMAL => traverse::scan;
+    scan_back/3 on NORMAL => traverse::scan_back;
     version/1 on NORMAL => traverse::version;
     describe/2 on NORMAL => select::describe;
     select/4 on NORMAL => select::select;

@@ -116,11 +116,7 @@ fn change<'a>(
     };
     let key = super::key(call, table, key_term, &mut buffers.key)?;
     let (commit, fate) = table.table.update(key, call.wait(), |found: Option<Found<'_>>| {
-        let same = found.map(|found| match found.key {
-            // Under an equal key of another form stands another object.
-            Some(_) => Ok(false),
-            None => table.layout.same(found.value, &buffers.object, budget),
-        });
+        let same = found.map(|found| table.layout.same(key_term, found, &buffers.object, budget));
         match (same, new) {
             (Some(Ok(true)), Some(new)) => (Change::Put(new), Ok(Fate::Done(None, 1))),
             (Some(Ok(true)), None) => (Change::Delete, Ok(Fate::Done(None, 1))),

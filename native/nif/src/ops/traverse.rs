@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bets_engine::Key;
-use bets_engine::table::Cursor;
+use bets_engine::table::{Cursor, Direction};
 use rustler::{Encoder, Term};
 
 use super::lookup::{contains, get};
@@ -24,52 +24,91 @@ const EMPTY_TRIES: u32 = 16;
 
 /// `first(Tab) -> [Key] | '$end_of_table'`.
 pub fn first<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| {
-        step(call, table, &Cursor::default()).map(|key| key_or_end(call, key))
-    })
+    key_from(call, |_| Ok(Cursor::default()))
+}
+
+/// `last(Tab) -> [Key] | '$end_of_table'`.
+pub fn last<'a>(call: &Call<'a>) -> Outcome<'a> {
+    key_from(call, |_| Ok(Cursor::backward()))
 }
 
 /// `next(Tab, Key) -> [Key] | '$end_of_table'`.
 pub fn next<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| {
-        let cursor = behind_present(call, table)?;
-        step(call, table, &cursor).map(|key| key_or_end(call, key))
-    })
+    key_from(call, |table| beside(call, table, Direction::Forward))
+}
+
+/// `prev(Tab, Key) -> [Key] | '$end_of_table'`.
+pub fn prev<'a>(call: &Call<'a>) -> Outcome<'a> {
+    key_from(call, |table| beside(call, table, Direction::Backward))
 }
 
 /// `first_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
 pub fn first_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| {
-        step_lookup(call, table, Cursor::default())
-    })
+    object_from(call, |_| Ok(Cursor::default()))
+}
+
+/// `last_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
+pub fn last_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
+    object_from(call, |_| Ok(Cursor::backward()))
 }
 
 /// `next_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
 pub fn next_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
+    object_from(call, |table| beside(call, table, Direction::Forward))
+}
+
+/// `prev_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
+pub fn prev_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
+    object_from(call, |table| beside(call, table, Direction::Backward))
+}
+
+fn key_from<'a>(call: &Call<'a>, place: impl FnOnce(&TableResource) -> Result<Cursor, Fail>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let cursor = behind_present(call, table)?;
-        step_lookup(call, table, cursor)
+        Ok(match step(call, table, &place(table)?)? {
+            Some(key) => list_of_one(call.env, key),
+            None => atoms::end_of_table().to_term(call.env),
+        })
     })
 }
 
-fn key_or_end<'a>(call: &Call<'a>, key: Option<Term<'a>>) -> Term<'a> {
-    match key {
-        Some(key) => list_of_one(call.env, key),
-        None => atoms::end_of_table().to_term(call.env),
-    }
+fn object_from<'a>(
+    call: &Call<'a>,
+    place: impl FnOnce(&TableResource) -> Result<Cursor, Fail>,
+) -> Outcome<'a> {
+    access::with(call.arg(0), Need::Read, |table| {
+        step_lookup(call, table, place(table)?)
+    })
 }
 
-/// The place behind the call's key, which must be there.
-fn behind_present(call: &Call<'_>, table: &TableResource) -> Result<Cursor, Fail> {
-    if contains(call, table, call.arg(1))? {
-        behind(call, table, call.arg(1))
+/// The place behind or before the call's key. In hash order the key must be there; in the order of keys every key has its place,
+/// but `ets` takes the end of the table for none.
+fn beside(call: &Call<'_>, table: &TableResource, direction: Direction) -> Result<Cursor, Fail> {
+    let key = call.arg(1);
+    let known = if table.layout.is_ordered() {
+        key != atoms::end_of_table().to_term(call.env)
+    } else {
+        contains(call, table, key)?
+    };
+    if known {
+        beside_key(call, table, key, direction)
     } else {
         Err(Fail::none())
     }
 }
 
-fn behind(call: &Call<'_>, table: &TableResource, key: Term<'_>) -> Result<Cursor, Fail> {
-    buffers::with(|buffers| Ok(Cursor::after(super::key(call, table, key, &mut buffers.key)?)))
+fn beside_key(
+    call: &Call<'_>,
+    table: &TableResource,
+    key: Term<'_>,
+    direction: Direction,
+) -> Result<Cursor, Fail> {
+    buffers::with(|buffers| {
+        let key = super::key(call, table, key, &mut buffers.key)?;
+        Ok(match direction {
+            Direction::Forward => Cursor::after(key),
+            Direction::Backward => Cursor::before(key),
+        })
+    })
 }
 
 fn step<'a>(call: &Call<'a>, table: &TableResource, cursor: &Cursor) -> Result<Option<Term<'a>>, Fail> {
@@ -87,21 +126,33 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
         };
         let key = codec::decode_key(call.env, &bytes, &mut call.budget())?;
         if let Some(object) = get(call, table, key)? {
+            // The object's own key: it may have been stored in another form between the two looks.
+            let key = key_of(object, table.keypos())?;
             return Ok(list_of_one(call.env, object).list_prepend(key));
         }
         // It was deleted between the two looks.
         let compared = codec::compared(&bytes, &mut call.budget())?;
-        cursor = Cursor::after(Key::new(&bytes, compared));
+        cursor.go_behind(Key::new(&bytes, compared));
     }
 }
 
 /// `scan(Tab, start | LastObject, Limit) -> {[Object], more | done, Version}`: the objects behind one that an earlier call
 /// gave, in the table's order but each step's last first.
 pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
+    scan_to(call, Direction::Forward)
+}
+
+/// `scan_back(Tab, start | LastObject, Limit)`: as `scan`, from the table's end to its start.
+pub fn scan_back<'a>(call: &Call<'a>) -> Outcome<'a> {
+    scan_to(call, Direction::Backward)
+}
+
+fn scan_to<'a>(call: &Call<'a>, direction: Direction) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let mut cursor = match key_of(call.arg(1), table.keypos()) {
-            Ok(key) => behind(call, table, key)?,
-            Err(_) => Cursor::default(),
+        let mut cursor = match (key_of(call.arg(1), table.keypos()), direction) {
+            (Ok(key), _) => beside_key(call, table, key, direction)?,
+            (Err(_), Direction::Forward) => Cursor::default(),
+            (Err(_), Direction::Backward) => Cursor::backward(),
         };
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let started = Instant::now();

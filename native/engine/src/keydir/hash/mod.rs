@@ -27,19 +27,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use self::reclaim::Reclaim;
 use self::shard::Shard;
 use self::write::Writer;
-use super::{Busy, Full, Hit, Location};
+use super::{Busy, Full, Hit, LOCK_TRIES, Location, SHARDS, shard_of};
 use crate::Key;
 use crate::sync::{Ordering, spin_loop};
-
-/// Number of shards, and of locks.
-pub const SHARDS: usize = 256;
-
-/// How often [`HashKeydir::try_lock`] tries.
-const LOCK_TRIES: u32 = 32;
-
-fn shard_of(hash: u64) -> usize {
-    (hash >> 56) as usize
-}
 
 fn h32_of(hash: u64) -> u32 {
     (hash >> 24) as u32

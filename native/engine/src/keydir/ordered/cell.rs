@@ -1,0 +1,110 @@
+//! What changes of a node: its location, and the stored form of its key.
+//!
+//! As long as a key keeps the form that its node was made with, the cell is the location alone. An overwrite in another
+//! form gives the cell a *form*: a suffix together with the location of the records that have it. The cell has one from then on
+//! until its node goes, so a reader that saw a pointer reads a location that belongs to it.
+#![allow(unsafe_code, reason = "follows a pointer that the epoch protects")]
+
+use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
+
+use super::stored::StoredKey;
+use crate::keydir::Location;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The changing part of a node. Only the holder of the key's lock changes it.
+#[derive(Debug)]
+pub(super) struct Cell {
+    /// The location while there is no form.
+    location: AtomicU64,
+    form: Atomic<Form>,
+}
+
+/// A stored form other than the node's own.
+#[derive(Debug)]
+struct Form {
+    location: AtomicU64,
+    suffix: Box<[u8]>,
+}
+
+impl Form {
+    /// Bytes of memory of a form with this suffix.
+    fn size(suffix: &[u8]) -> usize {
+        size_of::<Form>() + suffix.len()
+    }
+}
+
+impl Cell {
+    pub(super) fn new(location: Location) -> Self {
+        Cell {
+            location: AtomicU64::new(location.to_bits()),
+            form: Atomic::null(),
+        }
+    }
+
+    /// The location and the suffix that belongs to it. `key` is the node's.
+    pub(super) fn read<'g>(&self, key: &'g StoredKey, guard: &'g Guard) -> (Location, &'g [u8]) {
+        match self.form(guard) {
+            None => (
+                Location::from_bits(self.location.load(Ordering::Acquire)),
+                key.key().suffix(),
+            ),
+            Some(form) => (
+                Location::from_bits(form.location.load(Ordering::Acquire)),
+                &form.suffix,
+            ),
+        }
+    }
+
+    /// Replaces the location alone and gives the old one.
+    pub(super) fn set_location(&self, location: Location, guard: &Guard) -> Location {
+        let word = self.form(guard).map_or(&self.location, |form| &form.location);
+        // Nobody but the lock's holder writes, so this need not be one step.
+        let old = word.load(Ordering::Relaxed);
+        word.store(location.to_bits(), Ordering::Release);
+        Location::from_bits(old)
+    }
+
+    /// Replaces location and suffix in one step. Gives by how many bytes the memory held outside the node changed: those that came
+    /// and those that went.
+    pub(super) fn set_form(&self, location: Location, suffix: &[u8], guard: &Guard) -> (usize, usize) {
+        let form = Owned::new(Form {
+            location: AtomicU64::new(location.to_bits()),
+            suffix: suffix.into(),
+        });
+        let came = Form::size(suffix);
+        let old = self.form.swap(form, Ordering::AcqRel, guard);
+        (came, retire(old, guard))
+    }
+
+    /// Bytes of memory that it holds outside the node.
+    pub(super) fn outside(&self, guard: &Guard) -> usize {
+        self.form(guard).map_or(0, |form| Form::size(&form.suffix))
+    }
+
+    fn form<'g>(&self, guard: &'g Guard) -> Option<&'g Form> {
+        // SAFETY: what the pointer points to is destroyed by `retire`, which waits for the guards of its time to go, or by
+        // `drop`, when nobody has the cell.
+        unsafe { self.form.load(Ordering::Acquire, guard).as_ref() }
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        let form = std::mem::replace(&mut self.form, Atomic::null());
+        // SAFETY: nobody else has the cell, and the pointer is null or the only one to its form.
+        drop(unsafe { form.try_into_owned() });
+    }
+}
+
+/// Frees a form that its cell points to no more, once no reader has it. Gives its size.
+fn retire(old: Shared<'_, Form>, guard: &Guard) -> usize {
+    // SAFETY: as in `form`: it was a cell's until now, and `guard` was there then.
+    let Some(form) = (unsafe { old.as_ref() }) else {
+        return 0;
+    };
+    let went = Form::size(&form.suffix);
+    // SAFETY: the cell's pointer was the only way to it and has been replaced, once.
+    unsafe { guard.defer_destroy(old) };
+    guard.flush();
+    went
+}
