@@ -72,6 +72,7 @@
     prev_lookup/2,
     rename/2,
     repair_continuation/2,
+    safe_fixtable/2,
     select/1,
     select/2,
     select/3,
@@ -82,6 +83,7 @@
     select_reverse/2,
     select_reverse/3,
     setopts/2,
+    slot/2,
     sync/1,
     tab2list/1,
     take/2,
@@ -823,6 +825,21 @@ repaired(Continuation, Position, Compiled, MatchSpec) ->
         false -> setelement(Position, Continuation, match_spec_compile(MatchSpec))
     end.
 
+%% @doc Holds a table fixed, or lets it go again: as long as it is fixed, {@link next/2} takes keys that were deleted meanwhile.
+%%
+%% Traversals of `bets' meet an object that is there all the time exactly once whether the table is fixed or not. A process may fix a
+%% table several times, and has to let it go as often; when it dies all its fixes end. While a table is fixed each deletion takes some memory for its
+%% key. Constant time.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or `Fix' is no boolean.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:safe_fixtable(T, true), bets:delete(T, a), bets:next(T, a).
+%% '$end_of_table'
+%% '''
+-spec safe_fixtable(table(), Fix :: boolean()) -> true.
+safe_fixtable(Tab, Fix) ->
+    ?RESULT(bets_fix:set(Tab, Fix), [Tab, Fix]).
+
 %% @doc As {@link match/1}.
 %% ```
 %% 1> bets:select('$end_of_table').
@@ -954,6 +971,21 @@ select_reverse(Tab, MatchSpec, Limit) ->
     Option :: {heir, pid(), term()} | {heir, none} | {protection, public | protected | private}.
 setopts(Tab, Options) ->
     ?RESULT(bets_opener:set(Tab, Options), [Tab, Options]).
+
+%% @doc Gives the objects of one slot, from 0. All slots together have every object once. Behind the last one is `$end_of_table'.
+%%
+%% In an `ordered_set' slot N has the object number N + 1; going on by one costs constant time as long as nothing is written, a leap linear time. In a
+%% table of another type there are 256 slots or more; when the table grows or shrinks their number changes, unless it is fixed (see {@link safe_fixtable/2}). May
+%% read the disk.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or the slot is beyond the end.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), lists:append([bets:slot(T, N) || N <- lists:seq(0, 255)]).
+%% [{a,1}]
+%% '''
+-spec slot(table(), non_neg_integer()) -> [tuple()] | '$end_of_table'.
+slot(Tab, Slot) ->
+    ?RESULT(bets_fix:slot(Tab, Slot), [Tab, Slot]).
 
 %% @doc Returns when all writes so far survive a power loss.
 %%

@@ -26,17 +26,33 @@ item(Tab, Item) ->
         undefined ->
             {ok, undefined};
         Items when is_list(Items) ->
-            case lists:keyfind(Item, 1, Items ++ more()) of
-                {_, Value} when is_atom(Item) -> {ok, Value};
-                _ -> {badarg, none}
+            case lists:keyfind(Item, 1, Items) of
+                {_, Value} -> {ok, Value};
+                false -> more(Tab, Item, Items)
             end;
         Failure ->
             Failure
     end.
 
 %% Items that only info/2 knows.
-more() ->
-    [{fixed, false}, {safe_fixed, false}, {safe_fixed_monotonic_time, false}, {binary, []}].
+more(Tab, Item, _Items) when Item =:= fixed; Item =:= safe_fixed; Item =:= safe_fixed_monotonic_time ->
+    case {bets_nif:fixes(Tab), Item} of
+        {{_, _, _}, fixed} -> {ok, true};
+        {{_, Timestamp, Holders}, safe_fixed} -> {ok, {Timestamp, Holders}};
+        {{Monotonic, _, Holders}, safe_fixed_monotonic_time} -> {ok, {Monotonic, Holders}};
+        {NoFixes, _} -> {ok, NoFixes}
+    end;
+more(_Tab, binary, _Items) ->
+    {ok, []};
+more(_Tab, stats, Items) ->
+    case lists:keyfind(type, 1, Items) of
+        {type, ordered_set} ->
+            {ok, false};
+        _ ->
+            {ok, {proplists:get_value(size, Items), proplists:get_value(segments, Items), proplists:get_value(disk_bytes, Items)}}
+    end;
+more(_Tab, _Item, _Items) ->
+    {badarg, none}.
 
 -spec print() -> ok.
 print() ->

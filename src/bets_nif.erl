@@ -17,6 +17,8 @@
     describe/2,
     first/1,
     first_lookup/1,
+    fix/3,
+    fixes/1,
     give_away/3,
     info/1,
     insert/2,
@@ -45,12 +47,14 @@
     scan_back/3,
     select/4,
     set_options/2,
+    slot/2,
     sweep/1,
     set_cache/1,
     sync/1,
     take/2,
     test_panic/1,
     test_watch/0,
+    unfix/1,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -120,6 +124,16 @@ first(_) -> erlang:nif_error(not_loaded).
 
 -spec first_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
 first_lookup(_) -> erlang:nif_error(not_loaded).
+
+-spec fix(bets:table(), MonotonicTime :: integer(), erlang:timestamp()) -> true | bets_errors:failure().
+fix(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec fixes(bets:table()) ->
+    {MonotonicTime :: integer(), erlang:timestamp(), [{pid(), Count :: pos_integer()}]}
+    | false
+    | undefined
+    | bets_errors:failure().
+fixes(_) -> erlang:nif_error(not_loaded).
 
 -spec give_away(bets:table(), pid(), term()) -> true | bets_errors:failure().
 give_away(_, _, _) -> erlang:nif_error(not_loaded).
@@ -197,6 +211,9 @@ select(_, _, _, _) -> erlang:nif_error(not_loaded).
     true | bets_errors:failure().
 set_options(_, _) -> erlang:nif_error(not_loaded).
 
+-spec slot(bets:table(), term()) -> [bets:key()] | '$end_of_table' | bets_errors:failure().
+slot(_, _) -> erlang:nif_error(not_loaded).
+
 -spec sweep(binary()) -> non_neg_integer().
 sweep(_) -> erlang:nif_error(not_loaded).
 
@@ -208,6 +225,9 @@ sync(_) -> erlang:nif_error(not_loaded).
 
 -spec take(bets:table(), bets:key()) -> [tuple()] | durable([tuple()]) | bets_errors:failure().
 take(_, _) -> erlang:nif_error(not_loaded).
+
+-spec unfix(bets:table()) -> true | bets_errors:failure().
+unfix(_) -> erlang:nif_error(not_loaded).
 
 -spec update_counter(bets:table(), bets:key(), term()) -> counted() | durable(counted()) | bets_errors:failure().
 update_counter(_, _, _) -> erlang:nif_error(not_loaded).

@@ -6,6 +6,7 @@
 
 mod read;
 mod scan;
+mod slot;
 mod types;
 mod write;
 

@@ -14,6 +14,7 @@ pub fn delete<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let commit = buffers::with(|buffers| {
             let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
+            table.note_deletion(key, call.wait())?;
             Ok::<_, Fail>(table.table.delete(key, call.wait())?)
         })?;
         Ok(written(call.env, table, commit, boolean(call.env, true)))
@@ -23,6 +24,7 @@ pub fn delete<'a>(call: &Call<'a>) -> Outcome<'a> {
 /// `delete_all_objects(Tab) -> true`.
 pub fn delete_all_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
+        table.fixes.note_all();
         let commit = table.table.clear(call.wait())?;
         Ok(written(call.env, table, Some(commit), boolean(call.env, true)))
     })
@@ -39,6 +41,7 @@ pub fn delete_object<'a>(call: &Call<'a>) -> Outcome<'a> {
                 .layout
                 .encode_object(object, &mut buffers.object, &mut budget)?;
             let key = super::key(call, table, asked, &mut buffers.key)?;
+            table.note_deletion(key, call.wait())?;
             let (commit, result) = table.table.update(key, call.wait(), |found| {
                 let same = found.map(|found| table.layout.same(asked, found, &buffers.object, &mut budget));
                 match same {
@@ -60,6 +63,7 @@ pub fn take<'a>(call: &Call<'a>) -> Outcome<'a> {
         let (commit, object) = buffers::with(|buffers| {
             let key = super::key(call, table, asked, &mut buffers.key)?;
             let mut budget = call.budget();
+            table.note_deletion(key, call.wait())?;
             Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
                 match found.map(|found| table.layout.decode_object(asked, found, &mut budget)) {
                     Some(Ok(object)) => (Change::Delete, Ok(list_of_one(call.env, object))),

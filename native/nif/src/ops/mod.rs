@@ -3,6 +3,7 @@
 mod administer;
 mod count;
 mod delete;
+mod fix;
 mod info;
 mod insert;
 mod lookup;
@@ -48,6 +49,10 @@ nif! {
     scan/3 on NORMAL => traverse::scan;
     scan_back/3 on NORMAL => traverse::scan_back;
     version/1 on NORMAL => traverse::version;
+    fix/3 on NORMAL => fix::fix;
+    unfix/1 on NORMAL => fix::unfix;
+    fixes/1 on NORMAL => fix::fixes;
+    slot/2 on NORMAL => fix::slot;
     describe/2 on NORMAL => select::describe;
     select/4 on NORMAL => select::select;
     delete_objects/2 on NORMAL => replace::delete_objects;

@@ -47,6 +47,7 @@ pub fn replace_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
 /// `clear(Tab) -> Count`: removes all objects in one step.
 pub fn clear<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
+        table.fixes.note_all();
         let (commit, objects) = table.table.clear_counted(call.wait())?;
         Ok(written(call.env, table, Some(commit), objects.encode(call.env)))
     })
@@ -115,6 +116,9 @@ fn change<'a>(
         None => None,
     };
     let key = super::key(call, table, key_term, &mut buffers.key)?;
+    if new.is_none() {
+        table.note_deletion(key, call.wait())?;
+    }
     let (commit, fate) = table.table.update(key, call.wait(), |found: Option<Found<'_>>| {
         let same = found.map(|found| table.layout.same(key_term, found, &buffers.object, budget));
         match (same, new) {

@@ -13,6 +13,7 @@ mod guard;
 mod reclaim;
 mod scan;
 mod shard;
+mod slot;
 mod slots;
 mod write;
 
