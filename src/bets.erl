@@ -36,15 +36,22 @@
     delete/2,
     delete_all_objects/1,
     delete_object/2,
+    file2tab/1,
+    file2tab/2,
     first/1,
     first_lookup/1,
     foldl/3,
     foldr/3,
+    from_dets/2,
     fun2ms/1,
     give_away/3,
     i/0,
+    i/1,
+    i/2,
+    i/3,
     info/1,
     info/2,
+    init_table/2,
     insert/2,
     insert_new/2,
     is_compiled_ms/1,
@@ -85,9 +92,15 @@
     setopts/2,
     slot/2,
     sync/1,
+    tab2file/2,
+    tab2file/3,
     tab2list/1,
+    tabfile_info/1,
+    table/1,
+    table/2,
     take/2,
     test_ms/2,
+    to_dets/2,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -293,6 +306,31 @@ delete_all_objects(Tab) ->
 delete_object(Tab, Object) ->
     ?RESULT(settled(bets_nif:delete_object(Tab, Object)), [Tab, Object]).
 
+%% @doc As {@link file2tab/2} without options.
+%% ```
+%% 1> bets:file2tab("/nowhere").
+%% {error,{read_error,{file_error,"/nowhere",enoent}}}
+%% '''
+-spec file2tab(file:name()) -> {ok, table()} | {error, term()}.
+file2tab(File) ->
+    file2tab(File, []).
+
+%% @doc Makes a table of a file of {@link tab2file/3} or of `ets:tab2file/3', with the name, type and protection that are in it.
+%%
+%% The table is a temporary one: its files go with it. With `{table, Tab}' the objects are put into that table instead, so a durable one can be filled; it is
+%% deleted if the file cannot be read to its end. With `{verify, true}' the number of objects and, if the file has one, the digest are checked.
+%% Takes linear time; reads the file.
+%%
+%% Gives `{error, cannot_create_table}' if the name is taken, `{error, badfile}' if the file is no table, `{error, checksum_error}' and
+%% `{error, invalid_object_count}' if it is not what was written, or another `{error, Reason}'.
+%% ```
+%% 1> T = bets:new(t, []), ok = bets:tab2file(T, "/tmp/t.tab"), {ok, T2} = bets:file2tab("/tmp/t.tab"), bets:info(T2, name).
+%% t
+%% '''
+-spec file2tab(file:name(), [{verify, boolean()} | {table, table()}]) -> {ok, table()} | {error, term()}.
+file2tab(File, Options) ->
+    bets_file:read(File, Options).
+
 %% @doc Gives the first key in the table's order: in an `ordered_set' the smallest one, in a `set' the order is fixed but not known
 %% beforehand.
 %%
@@ -348,6 +386,21 @@ foldl(Fun, Acc, Tab) ->
 foldr(Fun, Acc, Tab) ->
     ?FOLD(foldr, Fun, Acc, Tab).
 
+%% @doc Stores all objects of an open dets table. What is in the table stays, but for objects with the same keys. Takes linear time; reads the dets
+%% file, appends to the log.
+%%
+%% Errors: `badarg' if there is no such table or dets table, or the caller may not write to it; another reason of dets.
+%% ```
+%% 1> {ok, d} = dets:open_file(d, [{file, "/tmp/d.dets"}]), T = bets:new(t, []), bets:from_dets(T, d).
+%% true
+%% '''
+-spec from_dets(table(), dets:tab_name()) -> true.
+from_dets(Tab, Dets) ->
+    case bets_copy:from_dets(Tab, Dets) of
+        true -> true;
+        {error, Reason} -> erlang:error(Reason, [Tab, Dets])
+    end.
+
 %% @doc Makes a match specification of a literal fun, in the shell.
 %%
 %% In a module the call is made into a literal when it is compiled, if the module has the line
@@ -391,6 +444,36 @@ give_away(Tab, Pid, GiftData) ->
 i() ->
     bets_info:print().
 
+%% @doc As {@link i/3}, 40 lines high.
+%% ```
+%% 1> bets:i(no_table).
+%% ** exception error: bad argument
+%% '''
+-spec i(table()) -> ok.
+i(Tab) ->
+    i(Tab, 40).
+
+%% @doc As {@link i/3}, 80 characters wide.
+%% ```
+%% 1> bets:i(no_table, 20).
+%% ** exception error: bad argument
+%% '''
+-spec i(table(), Height :: pos_integer()) -> ok.
+i(Tab, Height) ->
+    i(Tab, Height, 80).
+
+%% @doc Shows a table in the shell, page by page: `c' goes on, `p12' prints object number 12 in full, `/Regexp' shows only what matches, `k' deletes the
+%% table, `q' ends.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> bets:i(no_table, 20, 80).
+%% ** exception error: bad argument
+%% '''
+-spec i(table(), Height :: pos_integer(), Width :: pos_integer()) -> ok.
+i(Tab, Height, Width) ->
+    bets_browse:start(Tab, Height, Width).
+
 %% @doc Tells what is known of a table: the items of `ets:info/1' in their order, then those of `bets':
 %% <dl>
 %% <dt>`dir'</dt><dd>the directory.</dd>
@@ -428,6 +511,24 @@ info(Tab, Item) ->
     case bets_info:item(Tab, Item) of
         {ok, Value} -> Value;
         Failure -> ?FAIL(Failure, [Tab, Item])
+    end.
+
+%% @doc Deletes all objects and stores those that `InitFun' gives.
+%%
+%% `InitFun(read)' gives `{Objects, InitFun2}', with which it goes on, or `end_of_input'. Objects are stored one by one: others see
+%% them come. Appends to the log.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it. Exits if `InitFun' gives anything else, or an object cannot be stored, after
+%% `InitFun2(close)' was called.
+%% ```
+%% 1> T = bets:new(t, []), bets:init_table(T, fun(read) -> {[{a, 1}], fun(_) -> end_of_input end} end).
+%% true
+%% '''
+-spec init_table(table(), InitFun) -> true when InitFun :: fun((read | close) -> end_of_input | {[tuple()], InitFun} | term()).
+init_table(Tab, InitFun) ->
+    case settled(bets_nif:delete_all_objects(Tab)) of
+        true -> bets_copy:init(Tab, InitFun);
+        Failure -> ?FAIL(Failure, [Tab, InitFun])
     end.
 
 %% @doc Stores an object, or all objects of a list, each in place of the one with the same key.
@@ -1001,6 +1102,30 @@ slot(Tab, Slot) ->
 sync(Tab) ->
     ?RESULT(bets_nif:sync(Tab), [Tab]).
 
+%% @doc As {@link tab2file/3} without options.
+%% ```
+%% 1> T = bets:new(t, []), bets:tab2file(T, "/tmp/t.tab").
+%% ok
+%% '''
+-spec tab2file(table(), file:name()) -> ok | {error, term()}.
+tab2file(Tab, File) ->
+    tab2file(Tab, File, []).
+
+%% @doc Writes all objects to a file that `ets:file2tab/1' and {@link file2tab/1} read.
+%%
+%% `{extended_info, [object_count, md5sum]}' adds what {@link file2tab/2} verifies; with `{sync, true}' the file is durable. The file is written anew.
+%% To save a table of `bets' there is no need for it: its own files are kept.
+%% An object that is there all the time is written once. Takes linear time.
+%%
+%% Gives `{error, badtab}' if there is no such table, or another `{error, Reason}'.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:tab2file(T, "/tmp/t.tab", [{extended_info, [md5sum]}]), {ok, E} = ets:file2tab("/tmp/t.tab"), ets:tab2list(E).
+%% [{a,1}]
+%% '''
+-spec tab2file(table(), file:name(), [{extended_info, [object_count | md5sum]} | {sync, boolean()}]) -> ok | {error, term()}.
+tab2file(Tab, File, Options) ->
+    bets_file:write(Tab, File, Options).
+
 %% @doc Gives all objects, in the table's order.
 %%
 %% Linear time, in steps of at most 100 objects. May read the disk.
@@ -1015,6 +1140,45 @@ tab2list(Tab) ->
     case bets_fold:to_list(Tab) of
         {ok, Objects} -> Objects;
         Failure -> ?FAIL(Failure, [Tab])
+    end.
+
+%% @doc Tells name, type, protection, `named_table', `keypos', size, extended information and version of a file of {@link tab2file/3} or of
+%% `ets:tab2file/3'.
+%% ```
+%% 1> bets:tabfile_info("/nowhere").
+%% {error,{read_error,{file_error,"/nowhere",enoent}}}
+%% '''
+-spec tabfile_info(file:name()) -> {ok, [{atom(), term()}]} | {error, term()}.
+tabfile_info(File) ->
+    bets_file:info(File).
+
+%% @doc As {@link table/2} without options.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), qlc:e(qlc:q([K || {K, N} <- bets:table(T), N > 1])).
+%% [b]
+%% '''
+-spec table(table()) -> qlc:query_handle().
+table(Tab) ->
+    table(Tab, []).
+
+%% @doc Makes a table the source of a query of {@link qlc}. A query that asks for keys looks them up; one that compares elements with constants
+%% becomes a match specification.
+%%
+%% With `{traverse, select}', the default, objects are gone through as by {@link select/3}, `{n_objects, N}' at a time (100); with `{traverse, {select, MatchSpec}}' by this
+%% specification; with `{traverse, first_next}' or `last_prev' key by key, in an `ordered_set' in the order of its keys. Other options are those of
+%% `qlc:table/2'.
+%%
+%% Errors: `badarg' if an option is none; when the query runs, if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), qlc:e(qlc:q([N || {b, N} <- bets:table(T, {n_objects, 10})])).
+%% [2]
+%% '''
+-spec table(table(), Option | [Option]) -> qlc:query_handle() when
+    Option :: {n_objects, default | pos_integer()} | {traverse, first_next | last_prev | select | {select, match_spec()}}.
+table(Tab, Options) ->
+    case bets_qlc:table(Tab, Options) of
+        {ok, Handle} -> Handle;
+        {badarg, none} -> erlang:error(badarg, [Tab, Options])
     end.
 
 %% @doc Deletes the object with this key and gives it in a list, in one step; an empty list if there is none.
@@ -1040,6 +1204,20 @@ take(Tab, Key) ->
 -spec test_ms(tuple(), match_spec()) -> {ok, term()} | {error, [{warning | error, string()}]}.
 test_ms(Tuple, MatchSpec) ->
     ets:test_ms(Tuple, MatchSpec).
+
+%% @doc Puts all objects into an open dets table, in the place of what is in it, and gives its name. Takes linear time; writes the dets file.
+%%
+%% Errors: `badarg' if there is no such table or dets table, or the caller may not read it; another reason of dets.
+%% ```
+%% 1> {ok, d} = dets:open_file(d, [{file, "/tmp/d.dets"}]), T = bets:new(t, []), bets:to_dets(T, d).
+%% d
+%% '''
+-spec to_dets(table(), dets:tab_name()) -> dets:tab_name().
+to_dets(Tab, Dets) ->
+    case bets_copy:to_dets(Tab, Dets) of
+        ok -> Dets;
+        {error, Reason} -> erlang:error(Reason, [Tab, Dets])
+    end.
 
 %% @doc Adds to integers in the object with this key, in one step, and gives the results.
 %%

@@ -2,7 +2,7 @@
 %% What info/1,2 and i/0 tell of tables.
 -module(bets_info).
 
--export([all/1, item/2, print/0]).
+-export([all/1, item/2, of_ets/1, print/0]).
 
 %% The items of ets, in the order of ets, before those of bets.
 -spec all(bets:table()) -> [{atom(), term()}] | undefined | bets_errors:failure().
@@ -19,6 +19,14 @@ item_of_ets(Item) -> [Item].
 words(Bytes) ->
     Word = erlang:system_info(wordsize),
     (Bytes + Word - 1) div Word.
+
+%% The items of ets alone.
+-spec of_ets(bets:table()) -> [{atom(), term()}] | undefined | bets_errors:failure().
+of_ets(Tab) ->
+    case all(Tab) of
+        Items when is_list(Items) -> lists:takewhile(fun({Item, _}) -> Item =/= protection end, Items) ++ [lists:keyfind(protection, 1, Items)];
+        Other -> Other
+    end.
 
 -spec item(bets:table(), term()) -> {ok, term()} | bets_errors:failure().
 item(Tab, Item) ->
