@@ -136,6 +136,8 @@
 -type shared_option() ::
     set
     | ordered_set
+    | bag
+    | duplicate_bag
     | public
     | protected
     | private
@@ -212,7 +214,7 @@
 
 -define(PAIR(Call, Args),
     case Call of
-        [Key_, Object] -> {Key_, [Object]};
+        [Key_ | Objects] when is_list(Objects), Objects =/= [] -> {Key_, Objects};
         '$end_of_table' -> '$end_of_table';
         Failure -> ?FAIL(Failure, Args)
     end

@@ -10,7 +10,7 @@
 %% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>
 %% <dd>the table was created with another type or position of the key.</dd>
 %% <dt>`{name_mismatch, Dir}'</dt><dd>the directory that belongs to the name holds a table of another name.</dd>
-%% <dt>`{unsupported_type, Type}', `{bad_option, Option}'</dt><dd>the option is not one that can be used here.</dd>
+%% <dt>`{bad_option, Option}'</dt><dd>the option is not one that can be used here.</dd>
 %% <dt>`{io, Operation, Path, Posix}'</dt><dd>the operating system refused; `Posix' is as in {@link file}.</dd>
 %% <dt>`{damaged, File, Offset, What}', `{missing, File}', `damaged_object'</dt>
 %% <dd>bytes are not what was written, or gone.</dd>
@@ -119,8 +119,6 @@ explain({keypos_mismatch, Stored, Asked}) ->
     text("the table in the directory has keypos ~w, not ~w", [Stored, Asked]);
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
-explain({unsupported_type, Type}) ->
-    text("tables of type ~w cannot be used yet", [Type]);
 explain({bad_option, Option}) ->
     text("invalid option ~tp", [Option]);
 explain({io, Operation, Path, Posix}) when is_atom(Posix) ->

@@ -5,11 +5,11 @@
 %% compiled it is run in the calling process. A continuation has a shape of those that ets uses, so that `ets' and `bets' repair it
 %% alike:
 %% ```
-%% {Tab, 0, Limit, Compiled, [[LastKey], Filter | Results], 1}         in the order of hashes
+%% {Tab, 0, Limit, Compiled, [Last, Filter | Results], 1}              in the order of hashes
 %% {Tab, -1, Limit, Compiled, Results, 1}                              nothing but results is left
 %% {Tab, LastKey, [], Limit, Compiled, [Filter, Prefix], Backward, 0}  in the order of keys
 %% '''
-%% `Results' are those of objects with the same key as the last one that was given.
+%% `Last' is `[Key]', or `[Key, Seq]' where a step ended among many objects of a key. `Results' are those of objects with the same key as the last one that was given.
 -module(bets_match).
 
 -export([all/3, all/4, chunk/4, count/2, fold/3, next/1, query/4, table/1]).
@@ -117,7 +117,7 @@ resume(Base, {_, -1, Limit, Compiled, Results, _}) when
     Base#query.order =:= hash, ?IS_LIMIT(Limit), is_list(Results)
 ->
     checked(Base#query{compiled = Compiled, keys = []}, fun(Query) -> {ok, given(Query, Limit, Results)} end);
-resume(Base, {_, 0, Limit, Compiled, [[_] = From, Filter | Results], _}) when
+resume(Base, {_, 0, Limit, Compiled, [[_ | _] = From, Filter | Results], _}) when
     Base#query.order =:= hash, ?IS_LIMIT(Limit), is_list(Filter)
 ->
     checked(Base#query{compiled = Compiled, filter = Filter}, fun(Query) -> left_over(Query, From, Limit, Results) end);
@@ -167,8 +167,8 @@ gathered(Query, Limit, Missing, Acc, Asked, {Objects, Results, Place}) ->
         Count when Count =:= Missing, Place =/= done ->
             {ok, {lists:reverse(Acc, lists:reverse(Results)), continuation(Query, Limit, Place, [])}};
         _ ->
-            {Given, Place1, Later} = cut(lists:reverse(Objects), Missing, Query, Acc),
-            {ok, {Given, continuation(Query, Limit, Place1, Later)}}
+            {Given, Key, Later} = cut(lists:reverse(Objects), Missing, Query, Acc),
+            {ok, {Given, continuation(Query, Limit, behind(Key, Place), Later)}}
     end.
 
 last([]) -> '$end_of_table';
@@ -184,8 +184,12 @@ cut([Object | Objects], Missing, #query{compiled = Compiled, keypos = Keypos} = 
         [Result] ->
             Key = element(Keypos, Object),
             Same = lists:takewhile(fun(Next) -> element(Keypos, Next) =:= Key end, Objects),
-            {lists:reverse(Acc, [Result]), [Key], ets:match_spec_run(Same, Compiled)}
+            {lists:reverse(Acc, [Result]), Key, ets:match_spec_run(Same, Compiled)}
     end.
+
+%% A step may have ended inside the key.
+behind(Key, [Key, _Seq] = Place) -> Place;
+behind(Key, _Place) -> [Key].
 
 continuation(#query{tab = Tab, order = hash, compiled = Compiled, filter = Filter}, Limit, From, Later) ->
     {Tab, 0, Limit, Compiled, [From, Filter | Later], 1};

@@ -79,6 +79,7 @@ load() ->
 -type durable(Result) :: {durable, reference(), Commit :: non_neg_integer(), Result}.
 -type key_or_end() :: nonempty_list(bets:key()) | '$end_of_table'.
 -type object_or_end() :: nonempty_list(term()) | '$end_of_table'.
+%% A key and its objects.
 -type counted() :: integer() | [integer()].
 -type version() :: non_neg_integer().
 
@@ -193,18 +194,18 @@ rename(_, _) -> erlang:nif_error(not_loaded).
 -spec replace_objects(bets:table(), [pair()]) -> changed(pair()) | durable(changed(pair())) | bets_errors:failure().
 replace_objects(_, _) -> erlang:nif_error(not_loaded).
 
--spec scan(bets:table(), start | tuple(), pos_integer()) ->
-    {[tuple()], more | done, version()} | bets_errors:failure().
+-spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
+    {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan_back(bets:table(), start | tuple(), pos_integer()) ->
     {[tuple()], more | done, version()} | bets_errors:failure().
 scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
--type place() :: {forward | backward, start | [bets:key()], Prefix :: [tuple() | cons]}.
+-type place() :: {forward | backward, start | nonempty_list(term()), Prefix :: [tuple() | cons]}.
 
 -spec select(bets:table(), place(), pos_integer(), Filter :: [tuple()]) ->
-    {[tuple()], done | [bets:key()]} | bets_errors:failure().
+    {[tuple()], done | nonempty_list(term())} | bets_errors:failure().
 select(_, _, _, _) -> erlang:nif_error(not_loaded).
 
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->

@@ -7,7 +7,7 @@
 -compile(nowarn_export_all).
 -compile(export_all).
 
-types() -> [set, ordered_set].
+types() -> [set, ordered_set, bag, duplicate_bag].
 
 objects() -> [{N, N * N, {deep, [N]}} || N <- lists:seq(1, 250)] ++ [{a}, {"key", #{x => 1}, <<1:3>>}, {1.5, make_ref()}].
 

@@ -6,7 +6,7 @@
 -compile(nowarn_export_all).
 -compile(export_all).
 
-types() -> [set, ordered_set].
+types() -> [set, ordered_set, bag, duplicate_bag].
 
 calls() ->
     [{safe_fixtable, ['T', Fix]} || Fix <- [true, false, x, 1]] ++ [{slot, ['T', N]} || N <- [a, -1, 1.0, 257, 100000, 1 bsl 70]].

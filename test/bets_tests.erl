@@ -228,6 +228,100 @@ an_empty_table_ends_at_once_test() ->
     [?assertMatch({error, badarg, _, #{2 := _}}, outcome(fun bets:F/2, [B, k], bets)) || F <- [next, prev, next_lookup, prev_lookup]],
     drop(E, B).
 
+an_ordered_set_goes_both_ways_test() ->
+    {E, B} = pair([ordered_set], [{N, N * N} || N <- [9, 3, 1, 7, 5]] ++ [{Odd, odd} || Odd <- [a, [], {}, "x", <<>>, 2.5]]),
+    ?assertEqual(ordered_set, bets:info(B, type)),
+    ?assertEqual(ets:tab2list(E), bets:tab2list(B)),
+    ?assertEqual(keys(ets, E), keys(bets, B)),
+    [?assertEqual(ets:F(E), bets:F(B)) || F <- [first, last]],
+    Collect = fun({K, _}, Acc) -> [K | Acc] end,
+    [?assertEqual(ets:F(Collect, [], E), bets:F(Collect, [], B)) || F <- [foldl, foldr]],
+    %% A key that is not there has its place.
+    [
+        ?assertEqual(ets:F(E, Key), bets:F(B, Key))
+     || F <- [next, prev], Key <- [0, 1, 1.0, 4, 4.5, 9, 10, 2.5, a, b, [], {}, {1}, "", "y", <<>>, <<1>>, self(), make_ref(), 1 bsl 80, -1.0]
+    ],
+    ?assertEqual({5, [{5, 25}]}, bets:next_lookup(B, 3.5)),
+    ?assertEqual({3, [{3, 9}]}, bets:prev_lookup(B, 3.5)),
+    ?assertEqual({1, [{1, 1}]}, bets:first_lookup(B)),
+    ?assertEqual({<<>>, [{<<>>, odd}]}, bets:last_lookup(B)),
+    drop(E, B).
+
+the_end_of_the_table_is_no_place_in_it_test() ->
+    {E, B} = pair([ordered_set], [{'$end_of_table', 1}, {a, 2}]),
+    [same_call(F, [E, '$end_of_table'], F, [B, '$end_of_table']) || F <- [next, prev]],
+    [
+        ?assertMatch({error, badarg, _, _}, outcome(fun bets:F/2, [B, '$end_of_table'], bets))
+     || F <- [next, prev, next_lookup, prev_lookup]
+    ],
+    ?assertEqual('$end_of_table', bets:first(B)),
+    drop(E, B).
+
+keys_that_are_equal_are_one_key_in_an_ordered_set_test() ->
+    {E, B} = pair([ordered_set], []),
+    Both = fun(F, Args) ->
+        ?assertEqual({F, written([apply(ets, F, [E | Args])])}, {F, written([apply(bets, F, [B | Args])])}),
+        ?assertEqual(written(ets:tab2list(E)), written(bets:tab2list(B)))
+    end,
+    [
+        begin
+            Both(insert, [{One, a}]),
+            Both(insert, [{Other, b}]),
+            Both(lookup, [One]),
+            Both(member, [One]),
+            Both(next, [0]),
+            Both(lookup_element, [One, 1]),
+            Both(update_element, [One, {2, c}]),
+            Both(update_element, [One, {2, 5}]),
+            Both(update_counter, [One, 1]),
+            Both(update_counter, [One, 1, {One, 0}]),
+            Both(insert_new, [{One, x}]),
+            %% The object must be the stored one in the form of its key too.
+            Both(delete_object, [{One, 7}]),
+            Both(delete_object, [{Other, 7}]),
+            Both(insert, [[{One, 1}, {Other, 2}]]),
+            Both(take, [One]),
+            Both(insert_new, [[{Other, 1}, {One, 2}]]),
+            Both(update_counter, [Other, 1]),
+            Both(delete, [Other])
+        end
+     || {One, Other} <- [
+            {1, 1.0}, {1.0, 1}, {{1, [2]}, {1.0, [2.0]}}, {[1 | 2.0], [1.0 | 2]}, {0, -0.0}, {1 bsl 64, float(1 bsl 64)},
+            {#{a => 1}, #{a => 1.0}}, {{#{k => [1]}, x}, {#{k => [1.0]}, x}}
+        ]
+    ],
+    drop(E, B).
+
+an_ordered_set_keeps_forms_and_order_over_a_reopening_test() ->
+    {ok, _} = application:ensure_all_started(bets),
+    Dir = temp_dir("ordered"),
+    B = bets:new(t, [ordered_set, {dir, Dir}]),
+    bets:insert(B, [{N, a} || N <- lists:seq(200, 1, -1)]),
+    bets:insert(B, [{float(N), b} || N <- lists:seq(1, 200, 3)]),
+    Before = bets:tab2list(B),
+    ok = bets:close(B),
+    {ok, Again} = bets:open(Dir),
+    ?assertEqual(ordered_set, bets:info(Again, type)),
+    ?assertEqual(Before, bets:tab2list(Again)),
+    ?assertEqual({1.0, 200}, {bets:first(Again), bets:last(Again)}),
+    ok = bets:close(Again),
+    ?assertMatch({error, {type_mismatch, ordered_set, set}}, bets:open(Dir, [set])),
+    {ok, Last} = bets:open(Dir, [ordered_set]),
+    bets:delete(Last).
+
+writers_side_by_side_are_told_as_in_ets_test() ->
+    [
+        begin
+            {E, B} = pair(Options, []),
+            [?assertEqual({Options, Item, ets:info(E, Item)}, {Options, Item, bets:info(B, Item)})
+             || Item <- [type, write_concurrency, decentralized_counters]],
+            drop(E, B)
+        end
+     || Type <- [set, ordered_set], Protection <- [public, private], Concurrency <- [true, false, auto],
+        Counters <- [[], [{decentralized_counters, true}], [{decentralized_counters, false}]],
+        Options <- [[Type, Protection, {write_concurrency, Concurrency} | Counters]]
+    ].
+
 keys(Module, Tab) -> keys(Module, Tab, Module:first(Tab)).
 keys(_Module, _Tab, '$end_of_table') -> [];
 keys(Module, Tab, Key) -> [Key | keys(Module, Tab, Module:next(Tab, Key))].
@@ -693,11 +787,6 @@ own_options_are_checked_test() ->
         ]
     ],
     [
-        ?assertMatch({error, badarg, {unsupported_type, Type}, #{2 := "tables of type " ++ _}},
-            outcome(fun bets:new/2, [t, [Type]], bets))
-     || Type <- [bag, duplicate_bag]
-    ],
-    [
         ?assertMatch({error, badarg, {bad_option, _}, #{2 := _}}, outcome(fun bets:open/2, ["/nowhere", Options], bets))
      || Options <- [[named_table], [{dir, "x"}], [bad], bad]
     ],
@@ -794,7 +883,7 @@ a_panic_closes_one_table_only_test() ->
 every_own_reason_has_words_test() ->
     Reasons = [
         already_open, {locked, "/d", 17}, {locked, "/d", undefined}, {no_table, "/d"}, {not_a_table, "/d", <<"a link">>},
-        {type_mismatch, bag, set}, {keypos_mismatch, 2, 1}, {name_mismatch, "/d"}, {unsupported_type, bag},
+        {type_mismatch, bag, set}, {keypos_mismatch, 2, 1}, {name_mismatch, "/d"},
         {bad_option, {sync, x}}, {io, write, "/f", enospc}, {io, write, "/f", 999}, {damaged, "/f", 17, <<"bad crc">>},
         {missing, "/f"}, damaged_object, {newer_version, "/f", 9, 1}, {read_only, {io, sync, "/f", eio}},
         {sync_failed, {io, sync, "/f", eio}}, {too_large, object, 5, 4}, too_many_segments, closed, internal_error, table_failed

@@ -10,11 +10,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bets_engine::Key;
-use bets_engine::keydir::{Batch, Cursor, HashKeydir, Location};
+use bets_engine::keydir::{Batch, Direction, HashKeydir, Keydir, Location, Span};
+use bets_engine::table::TableKind;
 
 /// Counts what is allocated, and the most there ever was.
 struct Counting;
@@ -67,20 +69,19 @@ fn mix(i: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn put(keydir: &HashKeydir, i: u64, location: u64) {
+fn put(keydir: &Keydir, i: u64, location: u64) {
     let bytes = key(i);
     let hash = keydir.hash(Key::plain(&bytes));
-    let mut guard = keydir.lock(HashKeydir::shard_of(hash));
+    let mut guard = keydir.lock(Keydir::shard_of(hash));
     guard
         .put(hash, Key::plain(&bytes), Location::from_bits(location))
         .unwrap();
 }
 
-fn get(keydir: &HashKeydir, i: u64) -> bool {
+fn get(keydir: &Keydir, i: u64) -> bool {
     let bytes = key(i);
-    let hash = keydir.hash(Key::plain(&bytes));
     loop {
-        if let Ok(hit) = keydir.get(hash, Key::plain(&bytes)) {
+        if let Ok(hit) = keydir.get(Key::plain(&bytes)) {
             return hit.is_some();
         }
     }
@@ -132,15 +133,17 @@ fn measure(name: &str, threads: u64, count: u64, longest: bool, work: impl Fn(u6
     }
 }
 
-fn run(keys: u64, threads: u64) {
-    println!("{keys} keys of {KEY} bytes, {threads} thread(s); ns an operation of all threads together");
+fn run(kind: TableKind, keys: u64, threads: u64) {
+    println!(
+        "{kind:?}: {keys} keys of {KEY} bytes, {threads} thread(s); ns an operation of all threads together"
+    );
     measure("making key and hash alone", threads, keys, false, |i| {
         let bytes = key(i);
         black_box(xxhash_rust::xxh3::xxh3_64_with_seed(black_box(&bytes), 1));
     });
     let before = ALLOCATED.load(Relaxed);
     PEAK.store(before, Relaxed);
-    let mut keydir = HashKeydir::new(1);
+    let mut keydir = Keydir::new(kind, 1);
     measure("insert", threads, keys, false, |i| put(&keydir, i, i));
     let held = (ALLOCATED.load(Relaxed) - before) as f64;
     let peak = (PEAK.load(Relaxed) - before) as f64;
@@ -154,38 +157,22 @@ fn run(keys: u64, threads: u64) {
     let random = |i| mix(i ^ 0x5555) % keys;
     measure("hit by candidate", threads, keys, false, |i| {
         let bytes = key(random(i));
-        assert!(
-            keydir
-                .candidate(keydir.hash(Key::plain(&bytes)))
-                .unwrap()
-                .is_some()
-        );
+        assert!(keydir.candidate(Key::plain(&bytes)).unwrap().is_some());
     });
     measure("hit", threads, keys, false, |i| assert!(get(&keydir, random(i))));
     measure("miss", threads, keys, false, |i| assert!(!get(&keydir, keys + i)));
     measure("overwrite", threads, keys, false, |i| {
         put(&keydir, random(i), i + 1);
     });
-    let begin = Instant::now();
-    let (mut cursor, mut batch, mut seen) = (Cursor::start(), Batch::new(), 0);
-    while {
-        batch.clear();
-        let more = keydir.scan(&mut cursor, 100, &mut batch).unwrap();
-        seen += batch.len() as u64;
-        more
-    } {}
-    assert_eq!(seen, keys);
-    println!(
-        "  {:<28} {:8.1} ns",
-        "scan, 100 at a time",
-        begin.elapsed().as_nanos() as f64 / keys as f64
-    );
-    let ordered = sorted(&keydir);
+    scan(&keydir, keys, Direction::Forward);
+    if kind == TableKind::OrderedSet {
+        scan(&keydir, keys, Direction::Backward);
+    }
     measure("delete one, insert another", threads, keys, true, |i| {
         let bytes = key(i);
         let hash = keydir.hash(Key::plain(&bytes));
         keydir
-            .lock(HashKeydir::shard_of(hash))
+            .lock(Keydir::shard_of(hash))
             .remove(hash, Key::plain(&bytes))
             .unwrap();
         put(&keydir, keys + i, i);
@@ -198,32 +185,64 @@ fn run(keys: u64, threads: u64) {
         let bytes = key(keys + i);
         let hash = keydir.hash(Key::plain(&bytes));
         keydir
-            .lock(HashKeydir::shard_of(hash))
+            .lock(Keydir::shard_of(hash))
             .remove(hash, Key::plain(&bytes))
             .unwrap();
     });
     println!("  {} bytes when empty again", keydir.memory_bytes());
-    keydir = HashKeydir::new(1);
+    keydir = Keydir::new(kind, 1);
     measure("insert, each timed", threads, keys, true, |i| put(&keydir, i, i));
     let begin = Instant::now();
-    drop(std::mem::replace(&mut keydir, HashKeydir::new(1)));
+    drop(std::mem::replace(&mut keydir, Keydir::new(kind, 1)));
     println!("  drop of all: {} ms", begin.elapsed().as_millis());
-    if threads == 1 {
-        load(keys, &ordered);
+    if threads == 1 && kind == TableKind::Set {
+        load(keys);
     }
 }
 
-/// All keys with their hashes, in traversal order.
-fn sorted(keydir: &HashKeydir) -> Vec<(u64, [u8; KEY])> {
-    let (mut cursor, mut batch) = (Cursor::start(), Batch::new());
-    while keydir.scan(&mut cursor, 1000, &mut batch).unwrap() {}
-    batch
-        .iter()
-        .map(|(key, _)| (keydir.hash(key), key.bytes().try_into().unwrap()))
-        .collect()
+fn scan(keydir: &Keydir, keys: u64, direction: Direction) {
+    let begin = Instant::now();
+    let (mut last, mut batch, mut seen) = (Vec::new(), Batch::new(), 0);
+    loop {
+        batch.clear();
+        let span = Span {
+            direction,
+            from: if seen == 0 {
+                Bound::Unbounded
+            } else {
+                Bound::Excluded(&last)
+            },
+            until: Bound::Unbounded,
+        };
+        let more = keydir.scan(&span, 100, &mut batch).unwrap();
+        seen += batch.len() as u64;
+        if let Some((key, _)) = batch.iter().last() {
+            last = key.compared().to_vec();
+        }
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(seen, keys);
+    println!(
+        "  {:<28} {:8.1} ns",
+        format!("scan {direction:?}, 100 at a time"),
+        begin.elapsed().as_nanos() as f64 / keys as f64
+    );
 }
 
-fn load(keys: u64, ordered: &[(u64, [u8; KEY])]) {
+/// All keys with their hashes, in traversal order.
+fn sorted(keys: u64) -> Vec<(u64, [u8; KEY])> {
+    let keydir = HashKeydir::new(1);
+    let mut all: Vec<_> = (0..keys)
+        .map(|i| (keydir.hash(Key::plain(&key(i))), key(i)))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+fn load(keys: u64) {
+    let ordered = sorted(keys);
     for (name, reserve) in [("load", 0), ("load, reserved", keys)] {
         let mut keydir = HashKeydir::new(1);
         let begin = Instant::now();
@@ -243,7 +262,7 @@ fn load(keys: u64, ordered: &[(u64, [u8; KEY])]) {
     let mut keydir = HashKeydir::new(1);
     let begin = Instant::now();
     keydir.reserve(keys);
-    for (hash, bytes) in ordered {
+    for (hash, bytes) in &ordered {
         keydir
             .load(*hash, Key::plain(bytes), Location::from_bits(*hash))
             .unwrap();
@@ -268,7 +287,9 @@ fn main() {
         sizes.push(1_000_000);
     }
     for keys in sizes {
-        run(keys, 1);
-        run(keys, 2);
+        for kind in [TableKind::Set, TableKind::OrderedSet] {
+            run(kind, keys, 1);
+            run(kind, keys, 2);
+        }
     }
 }

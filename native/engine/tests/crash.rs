@@ -21,14 +21,17 @@ use std::sync::Arc;
 
 use bets_engine::io::Storage;
 use bets_engine::io::sim::{Plan, Sim};
-use bets_engine::table::{Change, Config, Open, Table, Wait};
-use bets_engine::{Error, Result};
-use common::{Random, contents, key, meta};
+use bets_engine::table::{Change, Config, Open, Table, TableKind, Wait};
+use bets_engine::{Error, Key, Result};
+use common::{ALL_KINDS, Random, add, contents, meta_of, put_many, remove};
 
 const DIR: &str = "/t";
 
-/// What a table holds, values by length and first byte; `None` if there is no table.
-type State = Option<BTreeMap<Vec<u8>, (usize, u8)>>;
+/// What a table holds: the objects of each key in their order, as length and first byte of the value.
+type Objects = BTreeMap<Vec<u8>, Vec<(usize, u8)>>;
+
+/// The same; `None` if there is no table.
+type State = Option<Objects>;
 
 fn brief(value: &[u8]) -> (usize, u8) {
     assert!(
@@ -97,10 +100,10 @@ fn reopen(sim: &Sim) -> Result<State> {
         },
     ) {
         Ok(table) => {
-            let found = contents(&table)
-                .into_iter()
-                .map(|(k, v)| (k, brief(&v)))
-                .collect();
+            let mut found = Objects::new();
+            for (k, v) in contents(&table) {
+                found.entry(k).or_default().push(brief(&v));
+            }
             table.kill();
             Ok(Some(found))
         }
@@ -109,40 +112,101 @@ fn reopen(sim: &Sim) -> Result<State> {
     }
 }
 
+/// A key's first byte is compared, the rest is its form.
+fn key(bytes: &[u8]) -> Key<'_> {
+    Key::new(bytes, 1)
+}
+
+/// What a put does, which replaces the key's form too, or in a bag adds an object.
+fn store(state: &mut Objects, kind: TableKind, k: Vec<u8>, value: &[u8]) {
+    if !kind.is_bag() {
+        state.retain(|stored, _| stored[0] != k[0]);
+    }
+    let objects = state.entry(k).or_default();
+    if kind != TableKind::Bag || !objects.contains(&brief(value)) {
+        objects.push(brief(value));
+    }
+}
+
+/// Removes an object of a key, if it has one: mostly its first.
+fn remove_object(table: &Table, random: &mut Random, state: &mut Objects, k: &[u8]) {
+    let Some(objects) = state.get_mut(k) else { return };
+    let (len, byte) = objects[if random.below(3) == 0 {
+        objects.len() - 1
+    } else {
+        0
+    }];
+    assert!(remove(table, k, &vec![byte; len]).is_some());
+    objects.retain(|object| *object != (len, byte));
+    state.retain(|_, objects| !objects.is_empty());
+}
+
+fn remove_key(table: &Table, state: &mut Objects, k: &[u8]) {
+    table.delete(key(k), Wait::May).unwrap();
+    state.retain(|stored, _| stored[0] != k[0]);
+}
+
 /// Runs a random workload and gives its history.
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
-    let mut table = open_at(sim, &Open::OrCreate(meta())).unwrap();
-    let mut state = BTreeMap::new();
+    let kind = ALL_KINDS[random.below(ALL_KINDS.len())];
+    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind))).unwrap();
+    let mut state = Objects::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
+    if random.below(2) == 0 {
+        // From here on records are staged.
+        table.care().unwrap();
+        history.add(sim, Some(state.clone()), true);
+    }
     for step in 0..random.below(25) + 5 {
-        let k = |random: &mut Random| vec![b'a' + random.below(6) as u8];
-        let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
+        // One key in two forms.
+        let bag = kind.is_bag();
+        let k = |random: &mut Random| {
+            let keys = if bag { 3 } else { 6 };
+            let form = if bag { 0 } else { random.below(2) };
+            [b'a' + random.below(keys) as u8, b'~'][..=form].to_vec()
+        };
+        // In a bag, objects come again.
+        let byte = if bag { step % 4 } else { step } as u8;
+        let v = |random: &mut Random| vec![byte; [3, 40, 300][random.below(3)]];
         let mut durable = false;
         match random.below(14) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
-                table.put(key(&k), &v, Wait::May).unwrap();
-                state.insert(k, brief(&v));
+                if bag {
+                    add(&table, &k, &v);
+                } else {
+                    table.put(key(&k), &v, Wait::May).unwrap();
+                }
+                store(&mut state, kind, k, &v);
             }
             5..=6 => {
                 let list: Vec<_> = (0..=random.below(4)).map(|_| (k(random), v(random))).collect();
-                let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
-                table.put_many(&puts, Wait::May).unwrap();
-                state.extend(list.iter().map(|(k, v)| (k.clone(), brief(v))));
+                if bag {
+                    put_many(&table, &list);
+                } else {
+                    let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
+                    table.put_many(&puts, Wait::May).unwrap();
+                }
+                for (k, v) in &list {
+                    store(&mut state, kind, k.clone(), v);
+                }
             }
-            7..=8 => {
+            7 => remove_key(&table, &mut state, &k(random)),
+            8 if !bag => remove_key(&table, &mut state, &k(random)),
+            8..=9 if bag => {
                 let k = k(random);
-                table.delete(key(&k), Wait::May).unwrap();
-                state.remove(&k);
+                remove_object(&table, random, &mut state, &k);
             }
             9 => {
                 let (k, v) = (k(random), v(random));
                 table
                     .update(key(&k), Wait::May, |_| (Change::Put(v.clone()), ()))
                     .unwrap();
-                state.insert(k, brief(&v));
+                // The stored form stays.
+                let stored = state.keys().find(|stored| stored[0] == k[0]).cloned();
+                store(&mut state, kind, stored.unwrap_or(k), &v);
             }
             10 => {
                 table.clear(Wait::May).unwrap();
@@ -191,6 +255,15 @@ struct Tally {
     kinds: BTreeMap<&'static str, u64>,
     recovery_kinds: BTreeMap<&'static str, u64>,
     kills: u64,
+    /// Kills that found records in the stage.
+    staged: u64,
+}
+
+/// Whether there is a stage with a record in it.
+fn is_staged(image: &Sim) -> bool {
+    let stage = image.open(&Path::new(DIR).join("STAGE"), false);
+    let mut start = [0; 64];
+    stage.is_ok_and(|file| file.read_at(&mut start, 0).is_ok() && start[32..].iter().any(|&b| b != 0))
 }
 
 impl Tally {
@@ -248,7 +321,9 @@ fn every_crash_leaves_a_state_of_the_history() {
             );
             let mut crash_again = |one_in| (random.below(one_in) == 0).then_some(survivors);
             let what = format!("workload {seed}, kill at {} ({:?})", point.at(), point.kind());
-            tally.check(&point.kill(), allowed, crash_again(8), &what);
+            let image = point.kill();
+            tally.staged += u64::from(is_staged(&image));
+            tally.check(&image, allowed, crash_again(8), &what);
             if let Some(image) = point.kill_within(point.at() % 40) {
                 let allowed = history.allowed(point.at() - 1, true);
                 tally.check(&image, allowed, None, &format!("{what}, within the write"));
@@ -266,10 +341,12 @@ fn every_crash_leaves_a_state_of_the_history() {
         seed += 1;
     }
     println!(
-        "{} distinct images, 0 bad, {} kills, last workload {seed}",
+        "{} distinct images, 0 bad, {} kills, {} of them with a stage, last workload {seed}",
         tally.distinct.len(),
-        tally.kills
+        tally.kills,
+        tally.staged
     );
+    assert!(tally.staged > 0, "no kill with a stage");
     println!("crash points by the operation before them: {:?}", tally.kinds);
     println!("in recoveries: {:?}", tally.recovery_kinds);
     for kind in [

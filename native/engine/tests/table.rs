@@ -9,13 +9,21 @@
 
 mod common;
 
-use bets_engine::table::{Change, Cursor, Open, Wait};
+use std::ops::Bound;
+
+use bets_engine::table::{Change, Cursor, Direction, Open, Table, TableKind, Wait};
 use bets_engine::{Error, Key};
-use common::{TestDir, contents, get, key, put};
+use common::{KINDS, TestDir, contents, get, key, put};
 
 #[test]
 fn what_was_put_is_found_also_after_reopening() {
-    let dir = TestDir::new();
+    KINDS
+        .into_iter()
+        .for_each(what_was_put_is_found_also_after_reopening_in);
+}
+
+fn what_was_put_is_found_also_after_reopening_in(kind: TableKind) {
+    let dir = TestDir::of(kind);
     let table = dir.open();
     for i in 0..1000u32 {
         put(&table, &i.to_be_bytes(), &[i as u8; 50]);
@@ -60,7 +68,13 @@ fn a_table_that_was_not_closed_has_all_that_was_acknowledged() {
 
 #[test]
 fn a_list_is_there_whole_and_the_last_of_equal_keys_wins() {
-    let dir = TestDir::new();
+    KINDS
+        .into_iter()
+        .for_each(a_list_is_there_whole_and_the_last_of_equal_keys_wins_in);
+}
+
+fn a_list_is_there_whole_and_the_last_of_equal_keys_wins_in(kind: TableKind) {
+    let dir = TestDir::of(kind);
     let table = dir.open();
     let puts = [(key(b"a"), b"1".as_slice()), (key(b"b"), b"2"), (key(b"a"), b"3")];
     table.put_many(&puts, Wait::May).unwrap();
@@ -83,7 +97,13 @@ fn a_list_is_there_whole_and_the_last_of_equal_keys_wins() {
 
 #[test]
 fn an_update_keeps_or_replaces_the_stored_form() {
-    let dir = TestDir::new();
+    KINDS
+        .into_iter()
+        .for_each(an_update_keeps_or_replaces_the_stored_form_in);
+}
+
+fn an_update_keeps_or_replaces_the_stored_form_in(kind: TableKind) {
+    let dir = TestDir::of(kind);
     let table = dir.open();
     let (plain, suffixed) = (Key::new(b"k", 1), Key::new(b"k~", 1));
     table.put(suffixed, b"1", Wait::May).unwrap();
@@ -109,7 +129,13 @@ fn an_update_keeps_or_replaces_the_stored_form() {
 
 #[test]
 fn a_traversal_in_steps_sees_every_object_once() {
-    let dir = TestDir::new();
+    KINDS
+        .into_iter()
+        .for_each(a_traversal_in_steps_sees_every_object_once_in);
+}
+
+fn a_traversal_in_steps_sees_every_object_once_in(kind: TableKind) {
+    let dir = TestDir::of(kind);
     let table = dir.open();
     for i in 0..777u32 {
         put(&table, &i.to_be_bytes(), &vec![1; (i % 100) as usize]);
@@ -144,7 +170,9 @@ fn a_traversal_in_steps_sees_every_object_once() {
 
 #[test]
 fn small_segments_rotate_and_all_is_found() {
-    let dir = TestDir::new().max_file_size(2000);
+    let mut dir = TestDir::new().max_file_size(2000);
+    // A copy of the directory, file by file, is what a killed process leaves only while no thread works on it.
+    dir.config.background = false;
     let table = dir.open();
     for round in 0..5u8 {
         for i in 0..100u32 {
@@ -253,4 +281,56 @@ fn descriptors_are_bounded_however_many_segments_there_are() {
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
     let held = held.filter(|path| path.starts_with(dir.path())).count();
     assert!(held <= 16, "{held} descriptors");
+}
+
+/// The keys that a traversal meets, in steps of a few.
+fn walk(table: &Table, mut cursor: Cursor) -> Vec<Vec<u8>> {
+    let mut seen = Vec::new();
+    let mut next = cursor.clone();
+    while table
+        .scan(&mut cursor, 3, 1 << 20, Wait::May, |key, value| {
+            assert_eq!(key, value);
+            seen.push(key.to_vec());
+        })
+        .unwrap()
+    {}
+    for expected in &seen {
+        let found = table.next_key(&next, Wait::May).unwrap();
+        assert_eq!(found.as_ref(), Some(expected));
+        next.go_behind(key(expected));
+    }
+    assert_eq!(table.next_key(&next, Wait::May).unwrap(), None);
+    seen
+}
+
+#[test]
+fn an_ordered_table_is_traversed_both_ways_between_bounds() {
+    let dir = TestDir::of(TableKind::OrderedSet);
+    let table = dir.open();
+    let keys: Vec<Vec<u8>> = (0..20u8).map(|i| vec![i / 5, i % 5]).collect();
+    for k in keys.iter().rev() {
+        put(&table, k, k);
+    }
+    table.close().unwrap();
+    let table = dir.reopen();
+    let backward: Vec<Vec<u8>> = keys.iter().rev().cloned().collect();
+    assert_eq!(walk(&table, Cursor::default()), keys);
+    assert_eq!(walk(&table, Cursor::backward()), backward);
+    // A key that is not there has its place.
+    assert_eq!(walk(&table, Cursor::after(key(&[0, 9]))), keys[5..]);
+    assert_eq!(walk(&table, Cursor::before(key(&[3, 0]))), backward[5..]);
+    // All keys that begin with a one.
+    let (low, high) = (Bound::Included(&[1][..]), Bound::Excluded(&[2][..]));
+    assert_eq!(
+        walk(&table, Cursor::range(Direction::Forward, low, high)),
+        keys[5..10]
+    );
+    assert_eq!(
+        walk(&table, Cursor::range(Direction::Backward, high, low)),
+        backward[10..15]
+    );
+    table.clear(Wait::May).unwrap();
+    assert!(walk(&table, Cursor::default()).is_empty());
+    put(&table, &[7], &[7]);
+    assert_eq!(walk(&table, Cursor::backward()), [[7]]);
 }

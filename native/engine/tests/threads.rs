@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bets_engine::Error;
-use bets_engine::table::{Change, Cursor, Sync, Table, Wait};
-use common::{Random, TestDir, contents, get, key, put};
+use bets_engine::table::{Change, Cursor, Sync, Table, TableKind, Wait};
+use common::{KINDS, Random, TestDir, contents, get, key, put};
 
 /// Calls as the NIF does: first without waiting, then where waiting is allowed.
 fn either<R>(mut call: impl FnMut(Wait) -> bets_engine::Result<R>) -> R {
@@ -83,7 +83,11 @@ fn no_update_is_lost() {
 
 #[test]
 fn a_list_is_never_seen_in_part() {
-    let dir = TestDir::new().max_file_size(100_000);
+    KINDS.into_iter().for_each(a_list_is_never_seen_in_part_in);
+}
+
+fn a_list_is_never_seen_in_part_in(kind: TableKind) {
+    let dir = TestDir::of(kind).max_file_size(100_000);
     let table = dir.open();
     let keys: Vec<[u8; 1]> = (0..8).map(|k| [k]).collect();
     let write = |stop: &AtomicBool| {
@@ -130,13 +134,17 @@ fn a_list_is_never_seen_in_part() {
             );
         });
     };
-    for_seconds(2.0, &[&write, &read, &snapshot]);
+    for_seconds(1.0, &[&write, &read, &snapshot]);
     assert!(looks.load(Ordering::Relaxed) > 1000);
 }
 
 #[test]
 fn a_clear_and_writers_agree() {
-    let dir = TestDir::new().max_file_size(50_000);
+    KINDS.into_iter().for_each(a_clear_and_writers_agree_in);
+}
+
+fn a_clear_and_writers_agree_in(kind: TableKind) {
+    let dir = TestDir::of(kind).max_file_size(50_000);
     let table = dir.open();
     let (written, seen_before_clear) = (AtomicU64::new(0), AtomicU64::new(0));
     let write = |stop: &AtomicBool| {
@@ -155,7 +163,7 @@ fn a_clear_and_writers_agree() {
             thread::sleep(Duration::from_millis(3));
         });
     };
-    for_seconds(1.0, &[&write, &clear]);
+    for_seconds(0.5, &[&write, &clear]);
     let before = contents(&table);
     assert_eq!(
         contents(&dir.copy().reopen()),
@@ -167,7 +175,13 @@ fn a_clear_and_writers_agree() {
 
 #[test]
 fn reads_go_on_while_everything_changes() {
-    let dir = TestDir::new().max_file_size(200_000);
+    KINDS
+        .into_iter()
+        .for_each(reads_go_on_while_everything_changes_in);
+}
+
+fn reads_go_on_while_everything_changes_in(kind: TableKind) {
+    let dir = TestDir::of(kind).max_file_size(200_000);
     let table = dir.open();
     for i in 0..2000u32 {
         put(&table, &i.to_be_bytes(), &[(i % 251) as u8; 40]);
@@ -207,7 +221,7 @@ fn reads_go_on_while_everything_changes() {
             assert_eq!(seen, 2000, "an object present throughout is seen exactly once");
         });
     };
-    for_seconds(2.0, &[&write, &churn, &read, &traverse]);
+    for_seconds(1.0, &[&write, &churn, &read, &traverse]);
     table.close().unwrap();
     assert_eq!(
         contents(&dir.reopen())

@@ -69,5 +69,4 @@ rustler::atoms! {
     create,
     existing,
     unstorable,
-    unsupported_type,
 }

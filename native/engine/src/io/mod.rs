@@ -10,9 +10,12 @@ pub mod failing;
 pub mod real;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
+#[cfg(any(test, feature = "testing"))]
+mod window;
 
 use std::fmt::Debug;
-use std::io::Result;
+use std::io::{ErrorKind, Result};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,6 +74,13 @@ pub trait Storage: Send + Sync + Debug {
     fn lock(&self, path: &Path, shared: bool) -> Result<Option<Box<dyn Lock>>>;
 }
 
+/// A part of a file that is written without a system call.
+pub trait Window: Send + Debug {
+    /// Writes all of `buf` at `offset` of the file. Both must lie in the range that was asked for, else `InvalidInput`. After an
+    /// error any part of it may have been written and the window is of no more use.
+    fn write_at(&mut self, buf: &[u8], offset: u64) -> Result<()>;
+}
+
 /// A held kernel lock.
 pub trait Lock: Send + Sync + Debug {
     /// Device and inode of what is locked.
@@ -95,6 +105,12 @@ pub trait File: Send + Sync + Debug {
     /// `Unsupported` error means that the file system cannot and that nothing changed. After another one (`StorageFull`,
     /// say) the file may be longer than before. Never cuts the file.
     fn preallocate(&self, len: u64) -> Result<()>;
+    /// A window for writing into bytes that were preallocated, for one writer. What is written through it is as safe as what
+    /// [`File::write_at`] wrote, and read, synced and lost like it. `Unsupported` where the system cannot promise that.
+    /// Nothing may be cut from the range while the window is used: a write then fails.
+    fn window(&self, _range: Range<u64>) -> Result<Box<dyn Window>> {
+        Err(ErrorKind::Unsupported.into())
+    }
     /// The length in bytes.
     fn len(&self) -> Result<u64>;
     /// Whether the file has no bytes.

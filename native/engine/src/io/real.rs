@@ -6,6 +6,8 @@
 mod file;
 mod limit;
 mod lock;
+#[cfg(target_os = "linux")]
+mod window;
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;

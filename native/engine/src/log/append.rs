@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::stage::Stage;
 use super::{Log, MAX_UNSYNCED_BYTES};
 use crate::format::frame::{Kind, Record, Stamp, batch_key};
 use crate::format::segment::HEADER_LEN;
@@ -22,6 +23,9 @@ pub const MAX_BATCH_LEN: u64 = 1 << 31;
 /// How often a call that may not wait looks at a lock before it gives up: some microseconds, about one write of another.
 const SPINS: usize = 2_000;
 
+/// A segment of so many bytes gets a stage at once; a shorter one with the next sync.
+const STAGE_AT: u64 = 16 << 10;
+
 /// The end of the log.
 #[derive(Debug)]
 pub struct End {
@@ -33,7 +37,10 @@ pub struct End {
     pub(super) next_seq: u64,
     /// The highest durable seq that a frame tells.
     pub(super) told_durable: u64,
-    buf: Vec<u8>,
+    /// Takes frames before the active segment's file does.
+    pub(super) stage: Option<Stage>,
+    /// The frames that are staged, which end at the tail; behind them the one that is being written.
+    pub(super) buf: Vec<u8>,
 }
 
 /// A segment that takes, or took, writes.
@@ -63,6 +70,15 @@ impl Active {
             last_seq: next_seq - 1,
             left_behind: false,
         }
+    }
+
+    /// Writes frames at the tail of the file. After an error they are cut off again.
+    pub(super) fn write(&mut self, frames: &[u8]) -> Result<()> {
+        let offset = u64::from(self.tail);
+        self.file.write_at(frames, offset).map_err(|e| {
+            self.left_behind = self.file.truncate(offset).is_err();
+            Error::io("write", &self.segment.path(), e)
+        })
     }
 
     /// Whether it holds no record but marks.
@@ -101,6 +117,7 @@ impl End {
             sealing: Vec::new(),
             next_seq,
             told_durable: next_seq - 1,
+            stage: None,
             buf: Vec::new(),
         }
     }
@@ -111,10 +128,9 @@ impl Log {
     pub fn append(&self, record: &Record<'_>, wait: Wait) -> Result<Appended> {
         let mut end = self.room(record.frame_len(), wait)?;
         let stamp = self.stamp(&mut end);
-        let mut buf = std::mem::take(&mut end.buf);
-        buf.clear();
-        record.put(&mut buf, stamp);
-        let written = self.write(&mut end, buf, 1);
+        let staged = end.buf.len();
+        record.put(&mut end.buf, stamp);
+        let written = self.write(&mut end, staged, 1);
         drop(end);
         written
     }
@@ -141,24 +157,23 @@ impl Log {
         let mut end = self.room(header.frame_len() + len as usize, wait)?;
         let stamp = self.stamp(&mut end);
         let base = stamp.seq;
-        let mut buf = std::mem::take(&mut end.buf);
-        buf.clear();
+        let staged = end.buf.len();
         let key = batch_key(count as u32, len as u32);
         header.key = Key::plain(&key);
-        header.put(&mut buf, stamp);
+        header.put(&mut end.buf, stamp);
         for (seq, record) in (base..).zip(records) {
-            record.as_member().put(&mut buf, Stamp { seq, ..stamp });
+            record.as_member().put(&mut end.buf, Stamp { seq, ..stamp });
         }
         let first = base.to_le_bytes();
         Record::new(Kind::Commit, Key::plain(&first), &[]).put(
-            &mut buf,
+            &mut end.buf,
             Stamp {
                 seq: base + count - 1,
                 ..stamp
             },
         );
         let slot = end.active.segment.slot;
-        let written = self.write(&mut end, buf, count)?;
+        let written = self.write(&mut end, staged, count)?;
         drop(end);
         let mut offset = written.location.offset() + header.frame_len() as u32;
         for (i, record) in records.iter().enumerate() {
@@ -177,17 +192,14 @@ impl Log {
         }
         let mark = Record::new(Kind::Mark, Key::plain(&[]), &[]);
         let segment = end.active.segment.id;
-        let mut buf = std::mem::take(&mut end.buf);
-        buf.clear();
-        mark.put(
-            &mut buf,
-            Stamp {
-                segment,
-                seq: end.next_seq - 1,
-                durable_seq: Some(durable),
-            },
-        );
-        if self.write(&mut end, buf, 0).is_ok() {
+        let staged = end.buf.len();
+        let stamp = Stamp {
+            segment,
+            seq: end.next_seq - 1,
+            durable_seq: Some(durable),
+        };
+        mark.put(&mut end.buf, stamp);
+        if self.write(&mut end, staged, 0).is_ok() {
             end.told_durable = durable;
         }
     }
@@ -204,9 +216,10 @@ impl Log {
             if fits(&end.active, len, self.config.max_file_size) {
                 return Ok(end);
             }
-            if let Some(spare) = end.spare.take() {
-                let next = Active::new(spare, end.next_seq);
-                let old = std::mem::replace(&mut end.active, next);
+            if let Some(spare) = &end.spare {
+                let next = Active::new(spare.clone(), end.next_seq);
+                let old = end.switch(next, self.table)?;
+                end.spare = None;
                 end.sealing.push(old);
                 self.needs_care.store(true, Ordering::Release);
                 continue;
@@ -219,7 +232,7 @@ impl Log {
         }
     }
 
-    fn lock_end(&self, wait: Wait) -> Result<MutexGuard<'_, End>> {
+    pub(super) fn lock_end(&self, wait: Wait) -> Result<MutexGuard<'_, End>> {
         if wait == Wait::May {
             return Ok(self.append.lock());
         }
@@ -242,20 +255,12 @@ impl Log {
         }
     }
 
-    /// Writes frames that hold `count` seqs at the tail.
-    fn write(&self, end: &mut End, buf: Vec<u8>, count: u64) -> Result<Appended> {
+    /// Writes the frames that stand in the buffer behind `staged` bytes; they hold `count` seqs.
+    fn write(&self, end: &mut End, staged: usize, count: u64) -> Result<Appended> {
+        let offset = end.active.tail;
+        let len = end.buf.len() - staged;
+        end.put(staged)?;
         let active = &mut end.active;
-        let offset = active.tail;
-        let done = active.file.write_at(&buf, u64::from(offset));
-        let len = buf.len();
-        // A list of many megabytes must not keep its buffer for ever.
-        if buf.capacity() <= 1 << 20 {
-            end.buf = buf;
-        }
-        if let Err(e) = done {
-            active.left_behind = active.file.truncate(u64::from(offset)).is_err();
-            return Err(Error::io("write", &active.segment.path(), e));
-        }
         active.tail += len as u32;
         end.next_seq += count;
         if count > 0 {
@@ -263,7 +268,9 @@ impl Log {
             active.records_end = active.tail;
         }
         self.last_seq.store(end.next_seq - 1, Ordering::Release);
-        self.disk_bytes.fetch_add(len as u64, Ordering::Relaxed);
+        // The lock of the end is held, so nobody else adds to it.
+        let disk_bytes = self.disk_bytes.load(Ordering::Relaxed) + len as u64;
+        self.disk_bytes.store(disk_bytes, Ordering::Relaxed);
         let care = if count == 0 {
             Care::None
         } else {
@@ -279,13 +286,16 @@ impl Log {
 
 impl Log {
     /// What a write of `len` bytes at `offset` makes necessary: a sync some time after the first unsynced byte, at once when there are
-    /// many; a spare when the active segment is half full; the sealing of a segment left.
+    /// many; a spare when the active segment is half full; the sealing of a segment left; a stage for a table that is written to a lot.
     fn care_after(&self, offset: u32, len: usize) -> Care {
-        let before = self.unsynced_bytes.fetch_add(len as u64, Ordering::Relaxed);
+        // As with the bytes on disk: under the lock of the end nobody else changes it.
+        let before = self.unsynced_bytes.load(Ordering::Relaxed);
+        self.unsynced_bytes.store(before + len as u64, Ordering::Relaxed);
         let crossed = |from: u64, limit: u64| from < limit && from + len as u64 >= limit;
         if crossed(before, MAX_UNSYNCED_BYTES / 2)
             || crossed(u64::from(offset), self.config.max_file_size / 2)
             || self.needs_care.load(Ordering::Relaxed)
+            || (crossed(u64::from(offset), STAGE_AT) && self.wants_stage.load(Ordering::Relaxed))
         {
             Care::Now
         } else if before == 0 && self.config.sync != Sync::None {

@@ -44,6 +44,7 @@ impl Log {
             self.add_spare(&mut maintenance)?;
         }
         self.reserve(&mut maintenance, tail);
+        self.add_stage(&mut maintenance);
         let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
         Ok(match self.config.sync {
             _ if self.waiters.any() || unsynced >= MAX_UNSYNCED_BYTES / 2 => Some(Duration::ZERO),
@@ -116,7 +117,10 @@ impl Log {
 
     fn close_segments(&self, maintenance: &mut Maintenance) -> Result<()> {
         {
-            let end = self.append.lock();
+            // After a failure what is staged is left to the next opening.
+            self.sticky.check()?;
+            let mut end = self.append.lock();
+            end.flush()?;
             // Only gives reserved space back: without it the file is longer than its records, which is allowed.
             let _ = end.active.file.truncate(u64::from(end.active.tail));
         }
@@ -130,7 +134,9 @@ impl Log {
         if let Some(spare) = spare {
             left.push(Active::new(spare, self.last_seq() + 1));
         }
-        self.seal(maintenance, &left)
+        self.seal(maintenance, &left)?;
+        self.remove_stage();
+        Ok(())
     }
 
     /// Makes sure that there is a segment to switch to.
@@ -156,7 +162,8 @@ impl Log {
     fn sync_segments(&self) -> Result<Vec<Active>> {
         self.sticky.check()?;
         let (left, active, last_seq, unsynced) = {
-            let end = self.append.lock();
+            let mut end = self.append.lock();
+            end.flush()?;
             let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
             (
                 end.sealing.clone(),
@@ -176,7 +183,12 @@ impl Log {
             }
         }
         self.durable_seq.store(last_seq, Ordering::Release);
-        self.unsynced_bytes.fetch_sub(unsynced, Ordering::Relaxed);
+        let _end = self.append.lock();
+        let later = self
+            .unsynced_bytes
+            .load(Ordering::Relaxed)
+            .saturating_sub(unsynced);
+        self.unsynced_bytes.store(later, Ordering::Relaxed);
         Ok(left)
     }
 

@@ -5,6 +5,7 @@
 
 mod append;
 mod maintain;
+mod stage;
 mod waiters;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 pub use append::{Appended, Care, End};
 pub(crate) use maintain::create_segment;
 pub use maintain::publish;
+pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
 use crate::dir::Dir;
@@ -51,6 +53,7 @@ pub struct Log {
     disk_bytes: AtomicU64,
     closed: AtomicBool,
     needs_care: AtomicBool,
+    wants_stage: AtomicBool,
     pub(crate) sticky: Sticky,
     waiters: Waiters,
 }
@@ -62,6 +65,7 @@ struct Maintenance {
     /// The bytes reserved for the active segment so far, and for which segment.
     reserved: (u32, u64),
     can_reserve: bool,
+    cannot_stage: bool,
 }
 
 impl Log {
@@ -90,6 +94,7 @@ impl Log {
                 manifest,
                 reserved: (0, 0),
                 can_reserve: true,
+                cannot_stage: false,
             }),
             durable_seq: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),
@@ -97,6 +102,7 @@ impl Log {
             disk_bytes: AtomicU64::new(disk_bytes),
             closed: AtomicBool::new(false),
             needs_care: AtomicBool::new(false),
+            wants_stage: AtomicBool::new(true),
             sticky: Sticky::default(),
             waiters: Waiters::default(),
         }

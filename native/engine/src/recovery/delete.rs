@@ -7,6 +7,7 @@ use crate::format::manifest::{DELETED_FILE, FILE, NEW_FILE};
 use crate::format::segment::parse_file_name;
 use crate::io::Storage;
 use crate::lock::PID_FILE;
+use crate::log::STAGE_FILE;
 use crate::{Error, Result};
 
 /// Deletes the table in `dir`, whose lock the caller holds, then the directory if nothing else is in it.
@@ -29,7 +30,7 @@ pub(super) fn finish(storage: &dyn Storage, dir: &Path) -> Result<()> {
     // Before anything goes, the renaming is durable; whoever renamed may have died before that.
     sync_dir(storage, dir)?;
     for name in storage.list(dir).map_err(|e| Error::io("list", dir, e))? {
-        if parse_file_name(&name).is_some() || name == NEW_FILE {
+        if parse_file_name(&name).is_some() || name == NEW_FILE || name == STAGE_FILE {
             remove(storage, &dir.join(name))?;
         }
     }

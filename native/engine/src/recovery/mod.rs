@@ -4,6 +4,7 @@
 //! 2. A deletion that a crash cut short is finished.
 //! 3. The manifest tells the segments. Sealed ones must be whole; a fault in one is damage.
 //! 4. Unsealed ones hold what a crash may have cut: see [`tail`].
+//!    What the stage holds beyond its segment comes behind it.
 //! 5. Records above the durable mark are copied to fresh segments and synced, since what the page cache shows of the old ones need not
 //!    be on the disk.
 //! 6. A new manifest names the old segments as sealed, the fresh ones, and a new active one. Only then is anything removed or appended.
@@ -25,7 +26,7 @@ use crate::format::segment::parse_file_name;
 use crate::io::{Kind, Storage};
 use crate::keydir::Keydir;
 use crate::lock::{DirLock, PID_FILE};
-use crate::log::{Log, create_segment, publish};
+use crate::log::{Log, STAGE_FILE, create_segment, publish};
 use crate::segment::{Segment, Segments};
 use crate::table::{Config, Meta, Open};
 use crate::{Error, Result};
@@ -114,6 +115,8 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
     opening.manifest.generation += 1;
     publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
     opening.remove_orphans(&emptied);
+    // Its segment is sealed now, so one that stays does no harm.
+    let _ = storage.unlink(&dir.join(STAGE_FILE));
     let Opening {
         keydir,
         manifest,
@@ -218,7 +221,8 @@ fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
 fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
     let mut names = storage.list(dir).map_err(|e| Error::io("list", dir, e))?;
     names.retain(|name| {
-        [FILE, NEW_FILE, DELETED_FILE, PID_FILE].contains(&name.as_str()) || parse_file_name(name).is_some()
+        [FILE, NEW_FILE, DELETED_FILE, PID_FILE, STAGE_FILE].contains(&name.as_str())
+            || parse_file_name(name).is_some()
     });
     for name in &names {
         let path = dir.join(name);

@@ -5,14 +5,17 @@
 //! disk: that is damage, and the opening is refused. Otherwise the log is cut there. Below the durable mark a rotten value concerns its
 //! key alone; above it, it is a torn write, and the log is cut there too.
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Opening;
 use super::load::{apply, location};
 use crate::format::frame::{Bad, Kind, Record, Stamp};
 use crate::format::manifest::{Entry, State};
-use crate::format::segment::HEADER_LEN;
+use crate::format::segment::{HEADER_LEN, check_header};
 use crate::io::File;
+use crate::log::STAGE_FILE;
 use crate::segment::Segment;
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner, Unit, unit_at};
@@ -21,10 +24,12 @@ use crate::{Error, Result};
 /// Copies are written in pieces of about so many bytes.
 const COPY_LEN: usize = 1 << 20;
 
-/// An unsealed segment on the disk.
+/// An unsealed segment on the disk, or the stage with what may be missing in it.
 struct Piece {
     segment: Arc<Segment>,
+    path: PathBuf,
     scanner: Scanner,
+    staged: bool,
 }
 
 /// Where the log stops.
@@ -37,8 +42,10 @@ struct Stop {
 
 /// What reading the unsealed segments told.
 struct Survey {
-    /// Where the accepted records end.
+    /// Where the accepted records end, in the last piece that has some.
     stop: Stop,
+    /// Where they end in each piece.
+    ends: Vec<u64>,
     /// The last accepted seq.
     last_seq: u64,
     /// The highest seq known to be durable.
@@ -57,9 +64,14 @@ impl Opening<'_> {
         for entry in &entries {
             let segment = self.add_slot(entry.id)?;
             let (file, len) = self.open_segment(&segment)?;
-            let scanner = Scanner::new(file, entry.id, len.min(u64::from(u32::MAX)));
-            pieces.push(Piece { segment, scanner });
+            pieces.push(Piece {
+                path: segment.path(),
+                segment,
+                scanner: Scanner::new(file, entry.id, len.min(u64::from(u32::MAX))),
+                staged: false,
+            });
         }
+        self.add_stage(&mut pieces)?;
         let mut survey = self.survey(&mut pieces)?;
         // Whatever the marks say, a value that is rotten above them was torn by the crash, and so was all that followed.
         if let Some(&(piece, pos, unit)) = survey
@@ -77,6 +89,39 @@ impl Opening<'_> {
         self.apply_pieces(&mut pieces, &survey)
     }
 
+    /// Puts the stage behind the piece that it belongs to.
+    fn add_stage(&self, pieces: &mut Vec<Piece>) -> Result<()> {
+        let path = self.dir.join(STAGE_FILE);
+        let file = match self.storage.open(&path, false) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Error::io("open", &path, e)),
+        };
+        let len = file.len().map_err(|e| Error::io("read", &path, e))?;
+        let mut header = vec![0; len.min(u64::from(HEADER_LEN)) as usize];
+        file.read_at(&mut header, 0)
+            .map_err(|e| Error::io("read", &path, e))?;
+        // It is written to without syncs: after a power loss anything may stand there, and nothing durable is missing then.
+        let owner = pieces
+            .iter()
+            .position(|piece| check_header(&header, piece.segment.id, self.manifest.table).is_ok());
+        if let Some(owner) = owner {
+            let segment = Arc::clone(&pieces[owner].segment);
+            let scanner = Scanner::new(file, segment.id, len);
+            let staged = true;
+            pieces.insert(
+                owner + 1,
+                Piece {
+                    segment,
+                    path,
+                    scanner,
+                    staged,
+                },
+            );
+        }
+        Ok(())
+    }
+
     /// Reads on from the last sealed record for as long as the seqs go on.
     fn survey(&self, pieces: &mut [Piece]) -> Result<Survey> {
         let start = Stop {
@@ -86,15 +131,26 @@ impl Opening<'_> {
         };
         let mut survey = Survey {
             stop: start,
+            ends: Vec::with_capacity(pieces.len()),
             last_seq: self.last_seq,
             durable_seq: self.last_seq,
             rotten: Vec::new(),
         };
-        for (i, piece) in pieces.iter_mut().enumerate() {
+        for i in 0..pieces.len() {
+            let (piece, behind) = match &mut pieces[i..] {
+                [piece, behind, ..] => (piece, Some(behind)),
+                [piece] => (piece, None),
+                [] => break,
+            };
             let mut pos = u64::from(HEADER_LEN);
-            let bad = loop {
+            let mut accepted = false;
+            let mut bad = loop {
                 let unit = match unit_at(&mut piece.scanner, pos, true).map_err(|e| read_error(piece, e))? {
                     Ok(unit) if unit.first_seq == survey.last_seq + 1 => unit,
+                    Ok(unit) if piece.staged && unit.last_seq <= survey.last_seq => {
+                        pos = unit.end;
+                        continue;
+                    }
                     Ok(_) => break Bad::Wrong("records are missing before this one"),
                     Err(bad) => break bad,
                 };
@@ -103,10 +159,21 @@ impl Opening<'_> {
                 if !unit.values_good {
                     survey.rotten.push((i, pos, unit));
                 }
+                accepted = true;
                 pos = unit.end;
             };
+            // A process that died while it wrote its stage out leaves a torn value at the end of the segment, and the whole record staged.
+            if let (Some(&(at, start, torn)), Some(stage)) = (survey.rotten.last(), behind)
+                && (at, torn.end, stage.staged) == (i, pos, true)
+                && holds(stage, torn.first_seq)?
+            {
+                survey.rotten.pop();
+                survey.last_seq = torn.first_seq - 1;
+                (pos, bad) = (start, Bad::Cut);
+            }
+            survey.ends.push(pos);
             // A segment without a record of its own is no stop yet: it is a spare, or what is missing here goes on in the next.
-            if i == 0 || pos > u64::from(HEADER_LEN) {
+            if i == 0 || accepted {
                 survey.stop = Stop { piece: i, pos, bad };
             }
         }
@@ -118,9 +185,10 @@ impl Opening<'_> {
     fn apply_pieces(&mut self, pieces: &mut [Piece], survey: &Survey) -> Result<Vec<u32>> {
         let mut emptied = Vec::new();
         let mut copier = Copier::default();
+        let mut applied = self.last_seq;
         for (i, piece) in pieces.iter_mut().enumerate() {
             let end = match i.cmp(&survey.stop.piece) {
-                std::cmp::Ordering::Less => piece.scanner.end(),
+                std::cmp::Ordering::Less => survey.ends[i],
                 std::cmp::Ordering::Equal => survey.stop.pos,
                 std::cmp::Ordering::Greater => u64::from(HEADER_LEN),
             };
@@ -141,8 +209,10 @@ impl Opening<'_> {
                 if unit.first_seq > survey.last_seq {
                     break;
                 }
-                if unit.first_seq > unit.last_seq {
-                    // A mark.
+                if unit.first_seq > unit.last_seq || unit.last_seq <= applied {
+                    // A mark, or what the segment has too.
+                } else if piece.staged {
+                    copier.copy(self, piece, pos, unit)?;
                 } else if unit.last_seq <= survey.durable_seq || self.config.temporary {
                     self.apply_unit(piece, pos, unit.end)?;
                     sealed.len = unit.end;
@@ -153,7 +223,11 @@ impl Opening<'_> {
                 } else {
                     copier.copy(self, piece, pos, unit)?;
                 }
+                applied = applied.max(unit.last_seq);
                 pos = unit.end;
+            }
+            if piece.staged {
+                continue;
             }
             if sealed.first_seq == 0 {
                 emptied.push(sealed.id);
@@ -178,7 +252,7 @@ impl Opening<'_> {
             let Found::Frame(frame) = piece
                 .scanner
                 .at(pos, false)
-                .map_err(|e| Error::io("read", &piece.segment.path(), e))?
+                .map_err(|e| Error::io("read", &piece.path, e))?
             else {
                 return Err(changed(piece, pos));
             };
@@ -189,6 +263,18 @@ impl Opening<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a whole unit with this first seq is staged.
+fn holds(stage: &mut Piece, first_seq: u64) -> Result<bool> {
+    let mut pos = u64::from(HEADER_LEN);
+    while let Ok(unit) = unit_at(&mut stage.scanner, pos, true).map_err(|e| read_error(stage, e))? {
+        if unit.first_seq == first_seq && unit.last_seq >= first_seq && unit.values_good {
+            return Ok(true);
+        }
+        pos = unit.end;
+    }
+    Ok(false)
 }
 
 /// Refuses a stop that no crash can have made: one below a durable mark, wherever behind the stop that mark stands.
@@ -206,7 +292,7 @@ fn refuse_damage(pieces: &mut [Piece], survey: &mut Survey) -> Result<()> {
         return Ok(());
     }
     Err(Error::Damaged {
-        path: pieces[at].segment.path(),
+        path: pieces[at].path.clone(),
         offset: pos,
         what: explain(bad),
     })
@@ -242,7 +328,7 @@ impl Copier {
             let Found::Frame(frame) = piece
                 .scanner
                 .at(pos, true)
-                .map_err(|e| Error::io("read", &piece.segment.path(), e))?
+                .map_err(|e| Error::io("read", &piece.path, e))?
             else {
                 return Err(changed(piece, pos));
             };
@@ -291,11 +377,11 @@ impl Copier {
 }
 
 fn read_error(piece: &Piece, e: std::io::Error) -> Error {
-    Error::io("read", &piece.segment.path(), e)
+    Error::io("read", &piece.path, e)
 }
 
 fn changed(piece: &Piece, offset: u64) -> Error {
-    let path = piece.segment.path();
+    let path = piece.path.clone();
     Error::Damaged {
         path,
         offset,

@@ -7,6 +7,7 @@ pub mod scan;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -24,6 +25,8 @@ pub struct Segment {
     dir: Arc<Dir>,
     name: String,
     handle: ArcSwapOption<Handle>,
+    /// Frames from this offset on are staged and not in the file yet; `u32::MAX` if there are none.
+    staged_from: AtomicU32,
 }
 
 /// An open descriptor of a segment.
@@ -39,7 +42,19 @@ impl Segment {
             dir: Arc::clone(dir),
             name: format::segment::file_name(id),
             handle: ArcSwapOption::empty(),
+            staged_from: AtomicU32::new(u32::MAX),
         }
+    }
+
+    /// Whether the frame at `offset` may be missing in the file, being staged.
+    pub fn is_staged(&self, offset: u32) -> bool {
+        offset >= self.staged_from.load(Ordering::Acquire)
+    }
+
+    /// Tells readers from which offset on frames are staged, if there are any.
+    pub fn set_staged_from(&self, offset: Option<u32>) {
+        self.staged_from
+            .store(offset.unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// Where its file stands now.

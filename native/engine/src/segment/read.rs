@@ -44,11 +44,21 @@ pub fn read_put<'b>(
     }
     buf.resize(len, 0);
     read(handle, segment, offset, wait, buf)?;
-    let frame = Frame::parse(buf).map_err(|bad| damaged(explain(bad)))?;
+    check_put(segment, offset, compared, buf)
+}
+
+/// Checks the bytes that stand at `offset` of `segment`, as [`read_put`] does.
+pub fn check_put<'b>(segment: &Segment, offset: u32, compared: &[u8], bytes: &'b [u8]) -> Result<Frame<'b>> {
+    let damaged = |what| Error::Damaged {
+        path: segment.path(),
+        offset: u64::from(offset),
+        what,
+    };
+    let frame = Frame::parse(bytes).map_err(|bad| damaged(explain(bad)))?;
     let Head {
         kind, segment: id, ..
     } = frame.head;
-    if kind != Kind::Put || id != segment.id || frame.head.frame_len() != len {
+    if kind != Kind::Put || id != segment.id || frame.head.frame_len() != bytes.len() {
         return Err(damaged("another record stands where the keydir points"));
     }
     if !frame.key().bytes().starts_with(compared) {

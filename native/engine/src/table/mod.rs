@@ -4,6 +4,7 @@
 //! seq, its place in the log and its place in the keydir follow one order. A read looks in the keydir without a lock, then takes the
 //! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
 
+mod bag;
 mod read;
 mod scan;
 mod slot;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub use bag::Same;
 pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};
@@ -38,6 +40,7 @@ pub struct Table {
 #[derive(Debug)]
 struct Inner {
     log: Log,
+    kind: TableKind,
     keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
@@ -55,6 +58,7 @@ impl Table {
         let cache = config.cache.then(TableCache::default);
         let Opened { lock, log, keydir } = recovery::open(storage, dir, open, config)?;
         let inner = Arc::new_cyclic(|itself| Inner {
+            kind: log.meta().kind,
             log,
             keydir: ArcSwap::from_pointee(keydir),
             epoch: AtomicU64::new(0),

@@ -30,7 +30,21 @@ impl Cursor {
             direction,
             from: from.map(<[u8]>::to_vec),
             until: until.map(<[u8]>::to_vec),
+            within: None,
         }
+    }
+
+    /// The objects of this key behind the one with this seq, then the keys behind it: where [`Cursor::within`] told so.
+    pub fn inside(key: Key<'_>, seq: u64) -> Self {
+        Cursor {
+            within: Some(seq),
+            ..Cursor::after(key)
+        }
+    }
+
+    /// The seq of the object where the traversal stands, if that key has more objects behind it.
+    pub fn within(&self) -> Option<u64> {
+        self.within
     }
 
     /// All keys, from the last one to the first. In a table in hash order, from the first to the last.
@@ -91,6 +105,9 @@ impl Table {
     /// moves the cursor behind the last. `true` if there may be more. An object present throughout a traversal is seen
     /// exactly once. `f` gets the stored key bytes and the value, and is called for none if the result is an error. Values that are
     /// not cached are read from the disk in the order of their places.
+    ///
+    /// The objects of a key in a bag come in one step and as they were at one moment, unless the key has more of them than a step takes:
+    /// then [`Cursor::within`] tells that the step ended inside the key.
     pub fn scan(
         &self,
         cursor: &mut Cursor,
@@ -130,49 +147,78 @@ impl Inner {
             let Step { keys, values } = step;
             let more = self.calm(wait, |keydir| {
                 keys.clear();
-                keydir.scan(&cursor.span(), objects, keys).ok()
+                keydir.scan(&cursor.span(), cursor.within, objects, keys).ok()
             })?;
             let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
-            let Some((taken, ranges)) = self.gather(&found, values, bytes, wait)? else {
+            let taken = fitting(&found, bytes);
+            // A step ends between two keys if it can.
+            let taken = match keys.within(taken) {
+                Some(_) => (0..taken)
+                    .rev()
+                    .find(|&at| keys.within(at).is_none())
+                    .filter(|&at| at > 0)
+                    .unwrap_or(taken),
+                None => taken,
+            };
+            let Some(read) = self.gather(&found[..taken], values, wait)? else {
                 continue;
             };
-            for ((key, _), range) in found.iter().zip(ranges).take(taken) {
-                f(key.bytes(), &values[range]);
+            for ((key, _), Read { value, form }) in found.iter().zip(&read) {
+                f(form.as_deref().unwrap_or(key.bytes()), &values[value.clone()]);
+            }
+            cursor.within = keys.within(taken);
+            if let Some((key, _)) = found[..taken].last() {
                 cursor.go_behind(*key);
             }
             return Ok(more || taken < found.len());
         }
     }
 
-    /// Puts the values of the first records, in whole not many more than `bytes`, into `values`. `None` if one has moved meanwhile.
+    /// Puts the values of these records into `values`. `None` if one has moved meanwhile.
     fn gather(
         &self,
         found: &[(Key<'_>, Location)],
         values: &mut Vec<u8>,
-        bytes: usize,
         wait: Wait,
-    ) -> Result<Option<(usize, Vec<Range<usize>>)>> {
-        let mut total = 0;
-        let fitting = found.iter().take_while(|(key, location)| {
-            let before = total;
-            total += location.frame_len().map_or(1 << 16, usize::from) + key.bytes().len();
-            before < bytes
-        });
-        let taken = fitting.count();
-        let mut order: Vec<usize> = (0..taken).collect();
+    ) -> Result<Option<Vec<Read>>> {
+        let mut order: Vec<usize> = (0..found.len()).collect();
         order.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
-        let mut ranges = vec![0..0; taken];
+        let mut reads: Vec<Read> = (0..found.len()).map(|_| Read::default()).collect();
         for i in order {
             let (key, location) = found[i];
             let start = values.len();
-            let read = self.record(location, key.compared(), wait, |_, value| {
+            let form = self.record(location, key.compared(), wait, |stored, value| {
                 values.extend_from_slice(value);
+                let stored = self.own_key(stored, key.compared());
+                (stored != key.bytes()).then(|| stored.to_vec())
             })?;
-            if read.is_none() {
+            let Some(form) = form else {
                 return Ok(None);
-            }
-            ranges[i] = start..values.len();
+            };
+            reads[i] = Read {
+                value: start..values.len(),
+                form,
+            };
         }
-        Ok(Some((taken, ranges)))
+        Ok(Some(reads))
     }
+}
+
+/// A record that was read.
+#[derive(Default)]
+struct Read {
+    value: Range<usize>,
+    /// Its key, if that has another form than the one that the keydir has.
+    form: Option<Vec<u8>>,
+}
+
+/// How many of the first records have in whole not many more than so many bytes.
+fn fitting(found: &[(Key<'_>, Location)], bytes: usize) -> usize {
+    let mut total = 0;
+    let fitting = found.iter().take_while(|(key, location)| {
+        let before = total;
+        total += location.frame_len().map_or(1 << 16, usize::from) + key.bytes().len();
+        before < bytes
+    });
+    fitting.count()
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::Guard;
 use parking_lot::MutexGuard;
 
-use super::{Change, Commit, Found, Inner, Table, Wait, free};
+use super::{Change, Commit, Found, Inner, Same, Table, Wait, free};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
@@ -16,7 +16,8 @@ use crate::{Error, Key, Result};
 const SPINS: usize = 500;
 
 impl Table {
-    /// Stores a value under a key, replacing what was there (the key's stored form too). Appends one record.
+    /// Stores a value under a key, replacing what was there (the key's stored form too); in a bag, adds it to what is there, whether it
+    /// is there already or not. Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
         check_len(key, value)?;
         let record = Record::new(Kind::Put, key, value);
@@ -26,24 +27,24 @@ impl Table {
             }
             let appended = self.inner.log.append(&record, wait)?;
             let old = shard
-                .put(hash, key, appended.location)
+                .put(hash, key, appended.location, appended.last_seq)
                 .map_err(|_| Error::KeydirFull)?;
             Ok(self.inner.done(appended, old, Some((key, value))))
         })
     }
 
-    /// Stores all of them or none, isolated from every reader; of equal keys the last wins. Appends one batch. With an empty list
+    /// Stores all of them or none, isolated from every reader; of equal keys the last wins, but in a bag all are added. Appends one batch. With an empty list
     /// does nothing and gives the last commit.
     pub fn put_many(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Commit> {
         Ok(self
             .inner
-            .put_list(puts, wait, false)?
+            .put_list(puts, wait, false, None)?
             .unwrap_or(Commit(self.inner.log.last_seq())))
     }
 
     /// Like [`Table::put_many`], but `None` and no change if one of the keys is present.
     pub fn put_many_new(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Option<Commit>> {
-        self.inner.put_list(puts, wait, true)
+        self.inner.put_list(puts, wait, true, None)
     }
 
     /// Reads a key's object and decides what becomes of it, in one step that no other writer of the key comes between. `f` is called at
@@ -89,7 +90,7 @@ impl Table {
         })
     }
 
-    /// Removes a key; `None` if it was not there. Appends a tombstone. Does not read the value.
+    /// Removes a key with all its objects; `None` if it was not there. Appends a tombstone. Does not read the value.
     pub fn delete(&self, key: Key<'_>, wait: Wait) -> Result<Option<Commit>> {
         self.inner.with_shard(key, wait, |hash, shard| {
             if shard.get(hash, key).is_none() {
@@ -127,7 +128,7 @@ impl Table {
 
 impl Inner {
     /// Runs `f` under the write lock of the key's shard.
-    fn with_shard<R>(
+    pub(super) fn with_shard<R>(
         &self,
         key: Key<'_>,
         wait: Wait,
@@ -163,12 +164,18 @@ impl Inner {
         }
         let appended = self.log.append(&Record::new(Kind::Put, key, value), wait)?;
         let old = shard
-            .put(hash, key, appended.location)
+            .put(hash, key, appended.location, appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
         Ok(self.done(appended, old, Some((key, value))))
     }
 
-    fn remove(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Commit> {
+    pub(super) fn remove(
+        &self,
+        shard: &mut WriteGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        wait: Wait,
+    ) -> Result<Commit> {
         // The tombstone has no use for the stored form.
         let record = Record::new(Kind::Delete, Key::plain(key.compared()), &[]);
         let appended = self.log.append(&record, wait)?;
@@ -177,7 +184,12 @@ impl Inner {
     }
 
     /// What is left to do once the keydir points at a new record.
-    fn done(&self, appended: Appended, old: Option<Location>, new: Option<(Key<'_>, &[u8])>) -> Commit {
+    pub(super) fn done(
+        &self,
+        appended: Appended,
+        old: Option<Location>,
+        new: Option<(Key<'_>, &[u8])>,
+    ) -> Commit {
         if let Some(cache) = &self.cache {
             if let Some(old) = old {
                 cache.remove(old);
@@ -190,7 +202,14 @@ impl Inner {
         Commit(appended.last_seq)
     }
 
-    fn put_list(&self, puts: &[(Key<'_>, &[u8])], wait: Wait, only_new: bool) -> Result<Option<Commit>> {
+    /// With `same`, drops objects that are there already, in the table or in the list. `None` if nothing was stored.
+    pub(super) fn put_list(
+        &self,
+        puts: &[(Key<'_>, &[u8])],
+        wait: Wait,
+        only_new: bool,
+        same: Option<&mut Same<'_>>,
+    ) -> Result<Option<Commit>> {
         self.check()?;
         for (key, value) in puts {
             check_len(*key, value)?;
@@ -207,7 +226,16 @@ impl Inner {
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
             if self.is_current(&keydir) {
                 let index = |hash: u64| wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default();
-                return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
+                let Some(same) = same else {
+                    return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
+                };
+                let fresh = self.fresh(puts, &hashes, &mut shards, index, wait, same)?;
+                let puts: Vec<_> = fresh.iter().map(|&at| puts[at]).collect();
+                let hashes: Vec<_> = fresh.iter().map(|&at| hashes[at]).collect();
+                if puts.is_empty() {
+                    return Ok(None);
+                }
+                return self.put_locked(&puts, &hashes, &mut shards, index, wait, only_new);
             }
         }
     }
@@ -249,8 +277,10 @@ impl Inner {
         let mut old = Vec::new();
         let mut full = false;
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        for (((key, _), &hash), &location) in puts.iter().zip(hashes).zip(&locations) {
-            match shards[index(hash)].put(hash, *key, location) {
+        let first_seq = appended.last_seq + 1 - puts.len() as u64;
+        for ((((key, _), &hash), &location), seq) in puts.iter().zip(hashes).zip(&locations).zip(first_seq..)
+        {
+            match shards[index(hash)].put(hash, *key, location, seq) {
                 Ok(before) => old.extend(before),
                 Err(_) => full = true,
             }
@@ -273,7 +303,7 @@ impl Inner {
         Ok(Some(self.done(appended, None, None)))
     }
 
-    fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
         if wait == Wait::May {
             return Ok(self.many.lock());
         }
@@ -307,7 +337,7 @@ fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
     Err(Error::WouldBlock)
 }
 
-fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
+pub(super) fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {
     let (key, value) = (key.bytes().len() as u64, value.len() as u64);
     if key > MAX_KEY_LEN {
         return Err(Error::TooLarge {

@@ -98,7 +98,7 @@ type Attempt<'a> = dyn Fn(&Failing, &dyn File) -> std::io::Result<()> + 'a;
 fn any_call_fails_when_asked() {
     let dir = Path::new("/t");
     let (f, g, d) = (dir.join("f"), dir.join("g"), dir.join("d"));
-    let tries: [(Call, &Attempt); 18] = [
+    let tries: [(Call, &Attempt); 19] = [
         (Call::Create, &|fs, _| fs.create(&g).map(drop)),
         (Call::Open, &|fs, _| fs.open(&f, false).map(drop)),
         (Call::Stat, &|fs, _| fs.stat_follow(&f).map(drop)),
@@ -119,6 +119,7 @@ fn any_call_fails_when_asked() {
         (Call::Sync, &|_, file| file.sync()),
         (Call::Truncate, &|_, file| file.truncate(1)),
         (Call::Preallocate, &|_, file| file.preallocate(9)),
+        (Call::Window, &|_, file| file.window(0..1).map(drop)),
         (Call::Len, &|_, file| file.len().map(drop)),
     ];
     for (call, attempt) in tries {

@@ -14,7 +14,7 @@ mod traverse;
 mod update;
 
 use bets_engine::Key;
-use bets_engine::table::Commit;
+use bets_engine::table::{Commit, Same};
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
@@ -98,6 +98,37 @@ fn key<'b>(
 ) -> Result<Key<'b>, Fail> {
     let compared = table.layout.encode_key(key, buffer, &mut call.budget())?;
     Ok(Key::new(buffer, compared))
+}
+
+/// Runs a call of the engine that has to tell whether objects are the same.
+fn comparing<R>(
+    call: &Call<'_>,
+    table: &TableResource,
+    f: impl FnOnce(&mut Same<'_>) -> bets_engine::Result<R>,
+) -> Result<R, Fail> {
+    let mut budget = call.budget();
+    let mut failed = None;
+    let result = f(
+        &mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
+            Ok(same) => Some(same),
+            Err(fail) => {
+                failed = Some(fail);
+                None
+            }
+        },
+    );
+    match failed {
+        Some(fail) => Err(fail),
+        None => Ok(result?),
+    }
+}
+
+/// A list of these terms.
+fn list<'a>(env: Env<'a>, terms: &[Term<'a>]) -> Term<'a> {
+    terms
+        .iter()
+        .rev()
+        .fold(Term::list_new_empty(env), |list, term| list.list_prepend(*term))
 }
 
 /// A list of one.

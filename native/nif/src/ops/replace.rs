@@ -11,10 +11,11 @@
 
 use std::time::{Duration, Instant};
 
+use bets_engine::Key;
 use bets_engine::table::{Change, Commit, Found};
 use rustler::{Encoder, Term};
 
-use super::{key_of, written};
+use super::{comparing, key_of, written};
 use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
 use crate::codec::Budget;
@@ -107,6 +108,9 @@ fn change<'a>(
 ) -> Result<Fate<'a>, Fail> {
     let key_term = key_of(old, table.keypos())?;
     table.layout.encode_object(old, &mut buffers.object, budget)?;
+    if table.layout.kind().is_bag() {
+        return remove(call, table, key_term, budget, buffers);
+    }
     let new = match new {
         Some(new) => {
             let mut bytes = Vec::new();
@@ -132,5 +136,26 @@ fn change<'a>(
     Ok(match fate? {
         Fate::Done(_, objects) => Fate::Done(commit, objects),
         fate => fate,
+    })
+}
+
+/// Removes an object, whose bytes are in the buffers, from a bag: all its copies.
+fn remove<'a>(
+    call: &Call<'a>,
+    table: &TableResource,
+    key: Term<'a>,
+    budget: &mut Budget,
+    buffers: &mut Buffers,
+) -> Result<Fate<'a>, Fail> {
+    let compared = table.layout.encode_key(key, &mut buffers.key, budget)?;
+    table.layout.mark_key(&mut buffers.key, &buffers.object, budget)?;
+    let key = Key::new(&buffers.key, compared);
+    table.note_deletion(key, call.wait())?;
+    let deleted = comparing(call, table, |same| {
+        table.table.delete_copies(key, &buffers.object, call.wait(), same)
+    })?;
+    Ok(match deleted {
+        Some((commit, copies)) => Fate::Done(Some(commit), copies as u64),
+        None => Fate::Gone,
     })
 }

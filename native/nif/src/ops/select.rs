@@ -1,14 +1,15 @@
 //! Steps of a traversal for match specifications: filters on stored bytes, ranges of keys.
 //!
 //! ```text
-//! select(Tab, Place, Limit, Filter) -> {[Object], done | [LastKey]}
-//! Place  = {forward | backward, start | [Key], Prefix}
+//! select(Tab, Place, Limit, Filter) -> {[Object], done | Last}
+//! Place  = {forward | backward, start | Last, Prefix}
+//! Last   = [Key] | [Key, Seq]
 //! Prefix = [{tuple, Arity} | cons | {term, Term}]
 //! Filter = [{Arity, [{Position, Op, Constant}]}]
 //! ```
 //!
-//! The objects come with the last one first; `LastKey` is that of the last object that was looked at, whether it passed the
-//! filter or not. An empty filter lets everything through, an arity of 0 stands for any. A prefix is how the bytes of the wanted keys begin: a term's
+//! The objects come with the last one first; `Last` has the key of the last object that was looked at, whether it passed the
+//! filter or not, and its seq if a bag has more objects of that key. Of a bag, more objects may come than asked for: whole keys if it can be. An empty filter lets everything through, an arity of 0 stands for any. A prefix is how the bytes of the wanted keys begin: a term's
 //! parts in order, up to the first that is not known; it counts in tables of type `ordered_set` only.
 
 use std::ops::Bound;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bets_codec::key::{put_cons, put_tuple};
 use bets_codec::object::filter::{Clause, Filter, Op, Test};
+use bets_engine::Key;
 use bets_engine::table::{Cursor, Direction, TableKind};
 use rustler::{Atom, Encoder, ListIterator, Term};
 
@@ -28,14 +30,17 @@ use crate::raw::{element, tuple};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
-/// One look at the engine takes so many objects when a filter is set.
-const FILTERED_OBJECTS: usize = 128;
+/// One look at the engine takes so many objects.
+const OBJECTS_MAX: usize = 100;
 
-/// One look at the engine reads not much more than this, in bytes.
+/// With a filter, which lets most of them be.
+const FILTERED_MAX: usize = 128;
+
+/// A step on a normal scheduler takes so many looks.
+const LOOKS_MAX: usize = 3;
+
+/// One look reads not much more than this, in bytes.
 const SCAN_BYTES: usize = 64 * 1024;
-
-/// What reaching an object costs beside its decoding, in units of the budget.
-const OBJECT_COST: usize = 20;
 
 /// A step on a dirty scheduler ends after this.
 const DIRTY_STEP: Duration = Duration::from_millis(5);
@@ -53,33 +58,47 @@ pub fn describe<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `select(Tab, Place, Limit, Filter) -> {[Object], done | [LastKey]}`.
+/// `select(Tab, Place, Limit, Filter) -> {[Object], done | Last}`.
 pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         let mut cursor = cursor(call, table, call.arg(1))?;
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let filter = filter(call, table, call.arg(3))?;
         let started = Instant::now();
+        let objects_max = if filter.clauses.is_empty() {
+            OBJECTS_MAX
+        } else {
+            FILTERED_MAX
+        };
         let mut step = Step {
             table,
-            filter: if filter.clauses.is_empty() {
-                None
-            } else {
-                Some(filter)
-            },
-            objects: Term::list_new_empty(call.env),
-            limit,
-            taken: 0,
-            looked_at: 0,
-            last: Vec::new(),
-            ended: None,
-            budget: call.budget(),
-        };
-        let more = loop {
-            let objects = if step.filter.is_some() {
-                FILTERED_OBJECTS
+            filter: (!filter.clauses.is_empty()).then_some(filter),
+            limit: if table.layout.kind().is_bag() {
+                usize::MAX
             } else {
                 limit
+            },
+            objects: Term::list_new_empty(call.env),
+            taken: 0,
+            last: Vec::new(),
+            failed: None,
+            budget: call.budget(),
+        };
+        let (mut looks, mut more) = (0, true);
+        let mut reached = None;
+        while more && step.failed.is_none() && step.taken < limit {
+            let spent = if call.is_normal() {
+                looks == LOOKS_MAX
+            } else {
+                started.elapsed() > DIRTY_STEP
+            };
+            if spent && !step.last.is_empty() {
+                break;
+            }
+            let objects = if step.filter.is_some() {
+                objects_max
+            } else {
+                objects_max.min(limit - step.taken)
             };
             let scanned = table
                 .table
@@ -87,74 +106,93 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                     step.take(key, value);
                 });
             match scanned {
-                Ok(true) if step.ended.is_none() => {}
-                Ok(more) => break more || step.ended.is_some(),
+                Ok(left) => more = left || step.taken == step.limit,
                 // What was found before counts: the next step begins behind it.
-                Err(_) if step.looked_at > 0 => break true,
+                Err(_) if !step.last.is_empty() => break,
                 Err(error) => return Err(error.into()),
             }
-            if step.looked_at > 0 && !call.is_normal() && started.elapsed() > DIRTY_STEP {
-                break true;
+            looks += 1;
+            if step.failed.is_none() {
+                reached = Some(step.reached(cursor.within()));
             }
-        };
-        match step.ended.take() {
-            Some(End::Failed(fail)) if step.looked_at == 0 => return Err(fail),
-            // The step that begins at that object meets the failure again.
-            _ => call.consume(started),
         }
-        let place = if !more {
-            atoms::done().to_term(call.env)
-        } else if step.looked_at == 0 {
-            return Err(Fail::OverBudget);
+        call.consume(started);
+        let failed = step.failed.take();
+        // Inside a key there is no place but those that the engine knows.
+        let reached = if failed.is_some() && !table.layout.kind().is_bag() && !step.last.is_empty() {
+            Some(step.reached(None))
         } else {
-            super::list_of_one(
-                call.env,
-                codec::decode_key(call.env, &step.last, &mut call.budget())?,
-            )
+            reached
         };
-        Ok((step.objects, place).encode(call.env))
+        match (reached, failed) {
+            (None, Some(fail)) => Err(fail),
+            (None, None) => Ok((step.objects, atoms::done()).encode(call.env)),
+            (Some(reached), None) if !more => Ok((reached.objects, atoms::done()).encode(call.env)),
+            // A failure is met again by the step that begins at its object.
+            (Some(reached), _) => Ok((reached.objects, reached.place(call)?).encode(call.env)),
+        }
     })
 }
 
-enum End {
-    Full,
-    Failed(Fail),
+/// What a step has found up to a place.
+struct Reached<'a> {
+    objects: Term<'a>,
+    /// The key of the last object that was looked at; empty if there was none.
+    last: Vec<u8>,
+    within: Option<u64>,
+}
+
+impl<'a> Reached<'a> {
+    fn place(&self, call: &Call<'a>) -> Outcome<'a> {
+        if self.last.is_empty() {
+            // Only deleted keys so far.
+            return Err(Fail::OverBudget);
+        }
+        let key = codec::decode_key(call.env, &self.last, &mut call.budget())?;
+        let place = match self.within {
+            Some(seq) => super::list_of_one(call.env, seq.encode(call.env)),
+            None => Term::list_new_empty(call.env),
+        };
+        Ok(place.list_prepend(key))
+    }
 }
 
 struct Step<'a, 't> {
     table: &'t TableResource,
     filter: Option<Filter>,
-    objects: Term<'a>,
     limit: usize,
+    objects: Term<'a>,
     taken: usize,
-    looked_at: usize,
     /// The key of the last object that was looked at.
     last: Vec<u8>,
-    /// Objects behind this point are left to the next step.
-    ended: Option<End>,
+    /// The objects behind one that failed are left to the next step.
+    failed: Option<Fail>,
     budget: Budget,
 }
 
-impl Step<'_, '_> {
+impl<'a> Step<'a, '_> {
+    fn reached(&self, within: Option<u64>) -> Reached<'a> {
+        Reached {
+            objects: self.objects,
+            last: self.last.clone(),
+            within,
+        }
+    }
+
     fn take(&mut self, key: &[u8], value: &[u8]) {
-        if self.ended.is_some() {
+        if self.failed.is_some() || self.taken == self.limit {
             return;
         }
-        if self.taken == self.limit {
-            self.ended = Some(End::Full);
-            return;
+        match self.look_at(key, value) {
+            Ok(()) => {
+                self.last.clear();
+                self.last.extend_from_slice(key);
+            }
+            Err(fail) => self.failed = Some(fail),
         }
-        if let Err(fail) = self.look_at(key, value) {
-            self.ended = Some(End::Failed(fail));
-            return;
-        }
-        self.looked_at += 1;
-        self.last.clear();
-        self.last.extend_from_slice(key);
     }
 
     fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fail> {
-        self.budget.charge(OBJECT_COST).map_err(|_| Fail::OverBudget)?;
         let keypos = self.table.keypos();
         if let Some(filter) = &self.filter
             && !filter.passes(key, value, keypos, &mut self.budget)
@@ -197,8 +235,13 @@ fn cursor(call: &Call<'_>, table: &TableResource, place: Term<'_>) -> Result<Cur
     };
     let mut last = Vec::new();
     if from.is_list() {
-        let key = list(*from)?.next().ok_or_else(Fail::none)?;
+        let mut from = list(*from)?;
+        let key = from.next().ok_or_else(Fail::none)?;
         let compared = table.layout.encode_key(key, &mut last, &mut call.budget())?;
+        if let Some(seq) = from.next() {
+            let seq = seq.decode().map_err(|_| Fail::none())?;
+            return Ok(Cursor::inside(Key::new(&last, compared), seq));
+        }
         last.truncate(compared);
     }
     let (mut lower, mut upper) = (Vec::new(), Vec::new());

@@ -25,12 +25,13 @@ pub enum Call {
     Sync,
     Truncate,
     Preallocate,
+    Window,
     Len,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Call; 18] = [
+    pub const ALL: [Call; 19] = [
         Call::Create,
         Call::Open,
         Call::Stat,
@@ -48,6 +49,7 @@ impl Call {
         Call::Sync,
         Call::Truncate,
         Call::Preallocate,
+        Call::Window,
         Call::Len,
     ];
     /// Those that change something or make it durable.

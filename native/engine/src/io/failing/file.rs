@@ -1,13 +1,15 @@
 //! An open file of a failing file system.
 
 use std::io::Result;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::fault::{Call, Verdict, Watch};
-use crate::io::File;
 use crate::io::sim::SimFile;
+use crate::io::window::FileWindow;
+use crate::io::{File, Window};
 
 #[derive(Debug)]
 pub(super) struct FailingFile {
@@ -75,6 +77,16 @@ impl File for FailingFile {
 
     fn preallocate(&self, len: u64) -> Result<()> {
         self.ask(Call::Preallocate)?.preallocate(len)
+    }
+
+    fn window(&self, range: Range<u64>) -> Result<Box<dyn Window>> {
+        self.ask(Call::Window)?;
+        let file = FailingFile {
+            inner: Arc::clone(&self.inner),
+            sim: self.sim.clone(),
+            watch: Arc::clone(&self.watch),
+        };
+        Ok(Box::new(FileWindow::new(Arc::new(file), range)))
     }
 
     fn len(&self) -> Result<u64> {

@@ -1,13 +1,14 @@
 //! An open file of the operating system.
 
 use std::io::{Error, ErrorKind, Result};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{Errno, retry_on_intr};
 
 use super::limit::{self, Limit};
-use crate::io::File;
+use crate::io::{File, Window};
 
 /// Offsets beyond it mean other things to the kernel (the current position, an error).
 const OFFSET_MAX: u64 = i64::MAX as u64;
@@ -131,6 +132,11 @@ impl File for OsFile {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(Error::from(ErrorKind::Unsupported)),
             other => Ok(other?),
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn window(&self, range: Range<u64>) -> Result<Box<dyn Window>> {
+        Ok(Box::new(super::window::Mapping::new(&self.fd, &range)?))
     }
 
     fn len(&self) -> Result<u64> {

@@ -1,6 +1,7 @@
 //! The simulator as a file system, with the errors that Linux gives.
 
 use std::io::{ErrorKind, Result};
+use std::ops::Range;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use rustix::io::Errno;
 use super::disk::{Disk, ROOT};
 use super::op::{Change, Ino, Name, NameChange, Op, OpKind};
 use super::{Held, Sim, State};
-use crate::io::{File, Kind, Lock, Stat, Storage, dirs};
+use crate::io::window::FileWindow;
+use crate::io::{File, Kind, Lock, Stat, Storage, Window, dirs};
 
 /// No file is longer, so that a wrong offset is an error and not a memory full of zeros.
 const LEN_MAX: u64 = 1 << 32;
@@ -327,6 +329,15 @@ impl File for SimFile {
         }
         self.change(Change::Preallocate { len });
         Ok(())
+    }
+
+    fn window(&self, range: Range<u64>) -> Result<Box<dyn Window>> {
+        self.may_write(Errno::BADF)?;
+        let file = SimFile {
+            sim: Arc::clone(&self.sim),
+            ..*self
+        };
+        Ok(Box::new(FileWindow::new(Arc::new(file), range)))
     }
 
     fn len(&self) -> Result<u64> {

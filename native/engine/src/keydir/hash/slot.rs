@@ -1,6 +1,7 @@
 //! Parts of the table by the hash: each shard is cut into ranges of hashes of the same width.
 
 use super::HashKeydir;
+use super::bag::BagKeydir;
 use crate::keydir::{Busy, SHARDS};
 use crate::sync::Ordering;
 
@@ -36,5 +37,17 @@ impl HashKeydir {
     pub fn slot_bits(&self) -> u32 {
         let keys_per_shard = self.len() / SHARDS as u64;
         (u64::BITS - keys_per_shard.leading_zeros()).min(24)
+    }
+}
+
+impl BagKeydir {
+    /// As [`HashKeydir::slot`].
+    pub fn slot(&self, slot: usize, bits: u32, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
+        self.keys.slot(slot, bits, out)
+    }
+
+    /// As [`HashKeydir::slot_bits`].
+    pub fn slot_bits(&self) -> u32 {
+        self.keys.slot_bits()
     }
 }
