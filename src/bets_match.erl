@@ -46,7 +46,7 @@ all(Tab, Spec, Direction) ->
 all(Tab, Spec, Direction, Filters) ->
     case query(Tab, read, Spec, Direction) of
         {ok, Query} when Filters =:= filter -> collected(Query);
-        {ok, Query} -> collected(Query#query{keys = all, filter = [], prefix = []});
+        {ok, Query} -> collected(Query#query{filter = [], prefix = []});
         Failure -> Failure
     end.
 
