@@ -24,7 +24,7 @@ victims(Results) -> [Object || {Object, true} <- Results].
 -spec replace(bets:table(), term()) -> outcome().
 replace(Tab, Spec) ->
     case bets_nif:describe(Tab, write) of
-        {_, Type, _} when Type =:= bag; Type =:= duplicate_bag -> {badarg, table_type};
+        {_, bag, _} -> {badarg, table_type};
         {_, Type, Keypos} -> replace(Tab, Spec, Type, Keypos);
         Failure -> Failure
     end.
@@ -33,7 +33,8 @@ replace(Tab, Spec, Type, Keypos) ->
     case bets_match:query(Tab, write, Spec, forward) of
         {ok, Query} ->
             case bets_spec:keeps_key(Spec, Type, Keypos) of
-                true -> change(Query, Spec, fun pairs/1, fun bets_nif:replace_objects/2);
+                true when Type =:= duplicate_bag -> by_key(Query, Spec, Keypos);
+                true -> change(Query, Spec, fun pairs/1, replacer(0));
                 false -> {badarg, none}
             end;
         Failure ->
@@ -46,15 +47,58 @@ change(_Query, [], _Choose, _Change) ->
     0;
 change(Query, Spec, Choose, Change) ->
     Tab = bets_match:table(Query),
+    Chosen = chooser(Spec, Choose),
+    Apply = fun(Objects, Acc) -> apply_to(Tab, Objects, Chosen, Change, Acc) end,
+    changed(Tab, bets_match:fold(Query, Apply, #changed{})).
+
+chooser(Spec, Choose) ->
     {ok, Marked} = bets_spec:compile(bets_spec:mark(Spec)),
-    Apply = fun(Objects, Acc) ->
-        apply_to(Tab, Objects, fun(List) -> Choose(ets:match_spec_run(List, Marked)) end, Change, Acc)
+    fun(Objects) -> Choose(ets:match_spec_run(Objects, Marked)) end.
+
+changed(_Tab, {ok, #changed{count = Count, commit = none}}) -> Count;
+changed(Tab, {ok, #changed{count = Count, commit = Commit}}) -> {durable, Tab, Commit, Count};
+changed(_Tab, Failure) -> Failure.
+
+replacer(Through) ->
+    fun(Tab, Pairs) -> bets_nif:replace_objects(Tab, Pairs, Through) end.
+
+%% In a bag, what replaces an object stands behind the other objects of its key: the objects of a key are looked at once, together, or a
+%% traversal would meet the new ones. One that equals an object that is replaced too is told from it by its seq.
+by_key(_Query, [], _Keypos) ->
+    0;
+by_key(Query, Spec, Keypos) ->
+    Tab = bets_match:table(Query),
+    Choose = chooser(Spec, fun(Results) -> once(pairs(Results), #{}) end),
+    Apply = fun(Objects, {Done, Acc}) ->
+        by_key(Tab, lists:reverse(Objects), Keypos, Choose, Done, Acc)
     end,
-    case bets_match:fold(Query, Apply, #changed{}) of
-        {ok, #changed{count = Count, commit = none}} -> Count;
-        {ok, #changed{count = Count, commit = Commit}} -> {durable, Tab, Commit, Count};
+    case bets_match:fold(Query, Apply, {none, #changed{}}) of
+        {ok, {_, Acc}} -> changed(Tab, {ok, Acc});
         Failure -> Failure
     end.
+
+by_key(_Tab, [], _Keypos, _Choose, Done, Acc) ->
+    {ok, {Done, Acc}};
+by_key(Tab, [Object | Objects], Keypos, Choose, Done, Acc) ->
+    case [element(Keypos, Object)] of
+        Done ->
+            by_key(Tab, Objects, Keypos, Choose, Done, Acc);
+        [Key] ->
+            case replace_key(Tab, Key, Choose, bets_nif:version(Tab), Acc) of
+                {ok, Acc1} -> by_key(Tab, Objects, Keypos, Choose, [Key], Acc1);
+                Failure -> Failure
+            end
+    end.
+
+replace_key(Tab, Key, Choose, Through, Acc) when is_integer(Through) ->
+    again(Tab, [Key], Choose, replacer(Through), Acc);
+replace_key(_Tab, _Key, _Choose, Failure, _Acc) ->
+    Failure.
+
+%% All copies of an object are replaced together.
+once([Pair | Pairs], Seen) when is_map_key(Pair, Seen) -> once(Pairs, Seen);
+once([Pair | Pairs], Seen) -> [Pair | once(Pairs, Seen#{Pair => true})];
+once([], _Seen) -> [].
 
 apply_to(Tab, Objects, Choose, Change, Acc) ->
     case Choose(lists:reverse(Objects)) of

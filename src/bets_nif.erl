@@ -42,7 +42,7 @@
     prev_lookup/2,
     relocate/4,
     rename/2,
-    replace_objects/2,
+    replace_objects/3,
     scan/3,
     scan_back/3,
     select/4,
@@ -191,8 +191,9 @@ rename(_, _) -> erlang:nif_error(not_loaded).
 
 -type pair() :: nonempty_improper_list(tuple(), tuple()).
 
--spec replace_objects(bets:table(), [pair()]) -> changed(pair()) | durable(changed(pair())) | bets_errors:failure().
-replace_objects(_, _) -> erlang:nif_error(not_loaded).
+-spec replace_objects(bets:table(), [pair()], Through :: non_neg_integer()) ->
+    changed(pair()) | durable(changed(pair())) | bets_errors:failure().
+replace_objects(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().

@@ -101,7 +101,7 @@ specs() ->
 
 same(Type, Objects, Function) ->
     {E, B} = bets_tests:pair([Type], Objects),
-    [same_call(E, B, Function, Args) || {F, Args} <- calls(), F =:= Function, not (Type =:= duplicate_bag andalso F =:= select_replace)],
+    [same_call(E, B, Function, Args) || {F, Args} <- calls(), F =:= Function],
     bets_tests:drop(E, B).
 
 same_call(E, B, Function, Args) ->
@@ -318,6 +318,30 @@ together(Funs) ->
     Refs = [spawn_monitor(Fun) || Fun <- Funs],
     [receive {'DOWN', Ref, process, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Ref} <- Refs].
 
+copies_in_a_bag_are_replaced_and_deleted_one_by_one_test() ->
+    Objects = [{k, 1}, {k, 2}, {k, 1}, {k, 3}, {l, 1}] ++ [{many, N rem 7} || N <- lists:seq(1, 500)],
+    [E, B] = [begin T = M:new(t, [duplicate_bag]), [M:insert(T, O) || O <- Objects], T end || M <- [ets, bets]],
+    [
+        begin
+            %% What one becomes is there as another.
+            ?assertEqual(length(Objects), M:select_replace(T, [{{'$1', '$2'}, [], [{{'$1', {'+', '$2', 1}}}]}])),
+            ?assertEqual([{k, 2}, {k, 3}, {k, 2}, {k, 4}], order(M, M:lookup(T, k))),
+            ?assertEqual([{l, 2}], M:lookup(T, l)),
+            ?assertEqual(lists:sort([{many, 1 + N rem 7} || N <- lists:seq(1, 500)]), lists:sort(M:lookup(T, many))),
+            ?assertEqual(length(Objects), M:select_replace(T, [{'_', [], ['$_']}])),
+            ?assertEqual(2, M:select_delete(T, [{{k, 2}, [], [true]}])),
+            ?assertEqual(length(Objects) - 2, M:info(T, size))
+        end
+     || {M, T} <- [{ets, E}, {bets, B}]
+    ],
+    bets_tests:drop(E, B).
+
+%% In bets the replaced ones go to the end.
+order(ets, Objects) -> Objects;
+order(bets, Objects) ->
+    ?assertEqual([{k, 2}, {k, 2}, {k, 3}, {k, 4}], lists:sort(Objects)),
+    [{k, 2}, {k, 3}, {k, 2}, {k, 4}].
+
 deleting_all_counts_all_test() ->
     {E, B} = bets_tests:pair([], [{N} || N <- lists:seq(1, 100)]),
     ?assertEqual(100, bets:select_delete(B, [{'_', [], [true]}])),
@@ -335,6 +359,18 @@ changes_survive_test() ->
     bets:close(T),
     {ok, T2} = bets:open(Dir),
     ?assertEqual(Before, lists:sort(bets:tab2list(T2))),
+    bets:delete(T2).
+
+changes_of_bags_survive_test() ->
+    Dir = bets_tests:temp_dir("match_reopen_bag"),
+    T = bets:new(t, [duplicate_bag, {dir, Dir}, {sync, always}]),
+    bets:insert(T, [{N rem 10, N rem 3} || N <- lists:seq(1, 300)]),
+    100 = bets:select_delete(T, [{{'_', 0}, [], [true]}]),
+    100 = bets:select_replace(T, [{{'$1', 1}, [], [{{'$1', replaced}}]}]),
+    Before = bets:tab2list(T),
+    bets:close(T),
+    {ok, T2} = bets:open(Dir),
+    ?assertEqual(Before, bets:tab2list(T2)),
     bets:delete(T2).
 
 %% ---------------------------------------------------------------- specifications

@@ -56,7 +56,7 @@ nif! {
     describe/2 on NORMAL => select::describe;
     select/4 on NORMAL => select::select;
     delete_objects/2 on NORMAL => replace::delete_objects;
-    replace_objects/2 on NORMAL => replace::replace_objects;
+    replace_objects/3 on NORMAL => replace::replace_objects;
     clear/1 on NORMAL => replace::clear;
     info/1 on NORMAL => info::info;
     whereis/1 on NORMAL => info::whereis;

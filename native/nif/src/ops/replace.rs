@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! delete_objects(Tab, [Object])      -> {Count, Changed, Rest}
-//! replace_objects(Tab, [[Old | New]]) -> {Count, Changed, Rest}
+//! replace_objects(Tab, [[Old | New]], Through) -> {Count, Changed, Rest}
 //! ```
 //!
 //! `Changed` are the keys under which another object was found.
@@ -37,7 +37,7 @@ pub fn delete_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `replace_objects(Tab, [[Old | New]]) -> {Count, Changed, Rest}`.
+/// `replace_objects(Tab, [[Old | New]], Through) -> {Count, Changed, Rest}`: in a bag, only objects of a seq up to `Through`.
 pub fn replace_objects<'a>(call: &Call<'a>) -> Outcome<'a> {
     each(call, |table, pair, budget, buffers| {
         let (old, new) = cell(pair).ok_or_else(Fail::none)?;
@@ -109,7 +109,7 @@ fn change<'a>(
     let key_term = key_of(old, table.keypos())?;
     table.layout.encode_object(old, &mut buffers.object, budget)?;
     if table.layout.kind().is_bag() {
-        return remove(call, table, key_term, budget, buffers);
+        return change_copies(call, table, (key_term, new), budget, buffers);
     }
     let new = match new {
         Some(new) => {
@@ -139,22 +139,44 @@ fn change<'a>(
     })
 }
 
-/// Removes an object, whose bytes are in the buffers, from a bag: all its copies.
-fn remove<'a>(
+/// Removes or replaces an object, whose bytes are in the buffers, of a bag: all its copies.
+fn change_copies<'a>(
     call: &Call<'a>,
     table: &TableResource,
-    key: Term<'a>,
+    (key, new): (Term<'a>, Option<Term<'a>>),
     budget: &mut Budget,
     buffers: &mut Buffers,
 ) -> Result<Fate<'a>, Fail> {
-    let compared = table.layout.encode_key(key, &mut buffers.key, budget)?;
-    table.layout.mark_key(&mut buffers.key, &buffers.object, budget)?;
+    let layout = &table.layout;
+    let compared = layout.encode_key(key, &mut buffers.key, budget)?;
+    let new = match new {
+        Some(new) => {
+            let (mut new_key, mut bytes) = (buffers.key.clone(), Vec::new());
+            layout.encode_object(new, &mut bytes, budget)?;
+            layout.mark_key(&mut new_key, &bytes, budget)?;
+            Some((new_key, bytes))
+        }
+        None => None,
+    };
+    layout.mark_key(&mut buffers.key, &buffers.object, budget)?;
     let key = Key::new(&buffers.key, compared);
-    table.note_deletion(key, call.wait())?;
-    let deleted = comparing(call, table, |same| {
-        table.table.delete_copies(key, &buffers.object, call.wait(), same)
-    })?;
-    Ok(match deleted {
+    let (engine, wait) = (&table.table, call.wait());
+    let changed = match &new {
+        Some((new_key, bytes)) => {
+            let through: u64 = call.arg(2).decode().map_err(|_| Fail::none())?;
+            let new = (Key::new(new_key, compared), bytes.as_slice());
+            comparing(call, table, |same| {
+                engine.replace_copies(key, &buffers.object, new, through, wait, same)
+            })?
+        }
+        None => {
+            table.note_deletion(key, wait)?;
+            comparing(call, table, |same| {
+                engine.delete_copies(key, &buffers.object, wait, same)
+            })?
+        }
+    };
+    Ok(match changed {
         Some((commit, copies)) => Fate::Done(Some(commit), copies as u64),
         None => Fate::Gone,
     })
