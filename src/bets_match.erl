@@ -26,7 +26,7 @@
     order :: hash | keys,
     keypos :: pos_integer(),
     direction :: forward | backward,
-    compiled :: ets:comp_match_spec(),
+    compiled :: none | ets:comp_match_spec(),
     keys :: all | [bets:key()],
     filter :: bets_spec:filter(),
     prefix :: bets_spec:prefix()
@@ -256,17 +256,15 @@ clauses([]) -> [{{}, [false], [false]}];
 clauses(Spec) -> Spec.
 
 query(Tab, Type, Keypos, Spec, Direction, Compiled) ->
-    Order = order(Type),
-    #query{
-        tab = Tab,
-        order = Order,
-        keypos = Keypos,
-        direction = Direction,
-        compiled = Compiled,
-        keys = in_order(bets_spec:keys(Spec, Keypos), Order, Direction),
-        filter = bets_spec:filter(Spec, Keypos),
-        prefix = case Order of keys -> bets_spec:prefix(Spec, Keypos); hash -> [] end
-    }.
+    Base = (base(Tab, Type, Keypos))#query{compiled = Compiled, direction = Direction},
+    case bets_spec:keys(Spec, Keypos) of
+        all when Type =:= ordered_set ->
+            Base#query{filter = bets_spec:filter(Spec, Keypos), prefix = bets_spec:prefix(Spec, Keypos)};
+        all ->
+            Base#query{filter = bets_spec:filter(Spec, Keypos)};
+        Keys ->
+            Base#query{keys = in_order(Keys, Base#query.order, Direction)}
+    end.
 
 %% What a continuation does not have.
 base(Tab, Type, Keypos) ->
@@ -275,7 +273,7 @@ base(Tab, Type, Keypos) ->
         order = order(Type),
         keypos = Keypos,
         direction = forward,
-        compiled = make_ref(),
+        compiled = none,
         keys = all,
         filter = [],
         prefix = []
@@ -285,7 +283,7 @@ order(ordered_set) -> keys;
 order(_Type) -> hash.
 
 %% The results are built from the last one on.
-in_order(all, _Order, _Direction) -> all;
+in_order([_] = Keys, _Order, _Direction) -> Keys;
 in_order(Keys, keys, forward) -> lists:usort(fun(A, B) -> A =< B end, Keys);
 in_order(Keys, keys, backward) -> lists:reverse(in_order(Keys, keys, forward));
 in_order(Keys, hash, _Direction) -> maps:keys(maps:from_keys(Keys, [])).

@@ -65,14 +65,9 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let filter = filter(call, table, call.arg(3))?;
         let started = Instant::now();
-        let objects_max = if filter.clauses.is_empty() {
-            OBJECTS_MAX
-        } else {
-            FILTERED_MAX
-        };
+        let unfiltered = filter.clauses.is_empty();
         let mut step = Step {
             table,
-            filter: (!filter.clauses.is_empty()).then_some(filter),
             limit: if table.layout.kind().is_bag() {
                 usize::MAX
             } else {
@@ -95,16 +90,19 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
             if spent && !step.last.is_empty() {
                 break;
             }
-            let objects = if step.filter.is_some() {
-                objects_max
+            let objects = if unfiltered {
+                OBJECTS_MAX.min(limit - step.taken)
             } else {
-                objects_max.min(limit - step.taken)
+                FILTERED_MAX
             };
-            let scanned = table
-                .table
-                .scan(&mut cursor, objects, SCAN_BYTES, call.wait(), |key, value| {
-                    step.take(key, value);
-                });
+            let mut skipping = call.budget();
+            let scanned = table.table.scan_wanted(
+                &mut cursor,
+                (objects, SCAN_BYTES),
+                call.wait(),
+                |key, value| unfiltered || filter.passes(key, value, table.keypos(), &mut skipping),
+                |key, value| step.take(key, value),
+            );
             match scanned {
                 Ok(left) => more = left || step.taken == step.limit,
                 // What was found before counts: the next step begins behind it.
@@ -159,7 +157,6 @@ impl<'a> Reached<'a> {
 
 struct Step<'a, 't> {
     table: &'t TableResource,
-    filter: Option<Filter>,
     limit: usize,
     objects: Term<'a>,
     taken: usize,
@@ -179,11 +176,11 @@ impl<'a> Step<'a, '_> {
         }
     }
 
-    fn take(&mut self, key: &[u8], value: &[u8]) {
+    fn take(&mut self, key: &[u8], value: Option<&[u8]>) {
         if self.failed.is_some() || self.taken == self.limit {
             return;
         }
-        match self.look_at(key, value) {
+        match value.map_or(Ok(()), |value| self.look_at(key, value)) {
             Ok(()) => {
                 self.last.clear();
                 self.last.extend_from_slice(key);
@@ -193,12 +190,6 @@ impl<'a> Step<'a, '_> {
     }
 
     fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fail> {
-        let keypos = self.table.keypos();
-        if let Some(filter) = &self.filter
-            && !filter.passes(key, value, keypos, &mut self.budget)
-        {
-            return Ok(());
-        }
         let key = codec::decode_key(self.objects.get_env(), key, &mut self.budget)?;
         let object = self.table.layout.decode(key, value, &mut self.budget)?;
         self.objects = self.objects.list_prepend(object);
