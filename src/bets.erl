@@ -498,7 +498,8 @@ i(Tab, Height, Width) ->
 info(Tab) ->
     ?RESULT(bets_info:all(Tab), [Tab]).
 
-%% @doc Tells one item of {@link info/1}; also `fixed', `safe_fixed', `safe_fixed_monotonic_time' and `binary', as `ets:info/2'. Gives
+%% @doc Tells one item of {@link info/1}; also `fixed', `safe_fixed' and
+%% `safe_fixed_monotonic_time' as `ets:info/2', `binary', which is always empty, and `stats', of no defined form. Gives
 %% `undefined' if the table is gone.
 %%
 %% Reads memory. Constant time.
@@ -1011,11 +1012,12 @@ select_delete(Tab, MatchSpec) ->
 
 %% @doc Puts what a match specification gives for an object in the place of that object, for all objects that match, and tells how many.
 %%
-%% Each object is replaced in a step of its own, as in {@link select_delete/2}. The form of the specification has to show that the key stays: the result is `$_', or
-%% a tuple with the variable of the key, `{const, Key}' or `{element, KeyPosition, '$_'}' in the key's position. Not for bags. Costs what
+%% Each object is replaced in a step of its own, as in {@link select_delete/2}; in a `duplicate_bag' all copies of an object are, and what replaces them stands behind the
+%% other objects of the key. The form of the specification has to show that the key stays: the result is `$_', or
+%% a tuple with the variable of the key, `{const, Key}' or `{element, KeyPosition, '$_'}' in the key's position. Not for tables of type `bag'. Costs what
 %% {@link select/2} costs, and a record in the log for each object.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not write to it, the table is a bag, or the specification is none or could change a key;
+%% Errors: `badarg' if there is no such table, the caller may not write to it, the table is a `bag', or the specification is none or could change a key;
 %% `system_limit' if it is too deep.
 %% ```
 %% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select_replace(T, [{{'$1', '$2'}, [], [{{'$1', {'+', '$2', 1}}}]}]), bets:lookup(T, a).
