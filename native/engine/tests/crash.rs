@@ -209,12 +209,11 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                     store(&mut state, kind, k.clone(), v);
                 }
             }
-            7 => remove_key(&table, &mut state, &k(random)),
-            8 if !bag => remove_key(&table, &mut state, &k(random)),
             8..=9 if bag => {
                 let k = k(random);
                 remove_object(&table, random, &mut state, &k);
             }
+            7 | 8 => remove_key(&table, &mut state, &k(random)),
             9 => {
                 let (k, v) = (k(random), v(random));
                 table
@@ -228,12 +227,12 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                 table.clear(Wait::May).unwrap();
                 state.clear();
             }
-            11 => {
-                table.sync().unwrap();
-                durable = true;
-            }
-            12 => {
-                table.care().unwrap();
+            11..=12 => {
+                if random.below(2) == 0 {
+                    table.sync().unwrap();
+                } else {
+                    table.care().unwrap();
+                }
                 durable = true;
             }
             13..=14 => {

@@ -2,6 +2,15 @@
 
 rustler::atoms! {
     always,
+    at_least = ">=",
+    at_most = "=<",
+    backward,
+    equal = "==",
+    greater = ">",
+    less = "<",
+    read,
+    tuple,
+    unequal = "/=",
     already_exists,
     already_open,
     access,

@@ -11,6 +11,7 @@
 mod decode;
 mod edit;
 mod encode;
+pub mod filter;
 mod same;
 
 pub use decode::{decode, decode_element};

@@ -149,6 +149,24 @@ impl Keydir {
         }
     }
 
+    /// The stored keys of one of `SHARDS << bits` parts of a keydir in hash order. `None` if there is no such part.
+    pub fn slot(&self, slot: usize, bits: u32, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.slot(slot, bits, out),
+            Keydir::Bag(keydir) => keydir.slot(slot, bits, out),
+            Keydir::Ordered(_) => Ok(None),
+        }
+    }
+
+    /// How many bits make [`Keydir::slot`] give a few keys each.
+    pub fn slot_bits(&self) -> u32 {
+        match self {
+            Keydir::Hash(keydir) => keydir.slot_bits(),
+            Keydir::Bag(keydir) => keydir.slot_bits(),
+            Keydir::Ordered(_) => 0,
+        }
+    }
+
     /// Number of objects. With writers at work, about that of some moment.
     pub fn len(&self) -> u64 {
         match self {

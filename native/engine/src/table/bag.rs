@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 
 use super::read::MAX_NOWAIT_OBJECTS;
-use super::write::Place;
+use super::write::{Place, check_len};
 use super::{Commit, Found, Inner, Table, TableKind, Wait};
 use crate::format::frame::{Kind, Record, delete_object_key};
 use crate::keydir::{BagGuard, Entry, Location, WriteGuard};
@@ -67,28 +68,28 @@ impl Table {
         wait: Wait,
         same: &mut Same<'_>,
     ) -> Result<Option<Commit>> {
+        let deleted = self.delete_copies(key, value, wait, same)?;
+        Ok(deleted.map(|(commit, _)| commit))
+    }
+
+    /// Like [`Table::delete_object`], and tells how many copies there were.
+    pub fn delete_copies(
+        &self,
+        key: Key<'_>,
+        value: &[u8],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<(Commit, usize)>> {
         let inner = &*self.inner;
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
-            let mut found = alike(bag, hash, key, wait)?;
-            let mut failed = None;
-            found.retain(|entry| {
-                failed.is_none()
-                    && inner
-                        .is_same(entry.location, key, value, wait, same)
-                        .unwrap_or_else(|error| {
-                            failed = Some(error);
-                            false
-                        })
-            });
-            if let Some(error) = failed {
-                return Err(error);
-            }
+            let found = inner.copies(bag, hash, key, value, wait, same)?;
             if found.is_empty() {
                 return Ok(None);
             }
             if bag.entries(hash, key).is_some_and(|all| all.len() == found.len()) {
-                return inner.remove_all(shard, hash, key, wait).map(Some);
+                let commit = inner.remove_all(shard, hash, key, wait)?;
+                return Ok(Some((commit, found.len())));
             }
             let seqs: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
             let compared = key.compared();
@@ -106,7 +107,73 @@ impl Table {
             };
             bag.remove(hash, key, &seqs);
             inner.forget(&found);
-            Ok(Some(inner.done(appended, None, None)))
+            Ok(Some((inner.done(appended, None, None), found.len())))
+        })
+    }
+
+    /// Puts an object in the place of another one of the same key, for each of its copies with a seq of at most `through`, in one step; `None` if
+    /// the key does not have it. The new ones stand behind the other objects of the key. Appends one batch. Reads as [`Table::add`] does.
+    pub fn replace_copies(
+        &self,
+        key: Key<'_>,
+        value: &[u8],
+        (new_key, new_value): (Key<'_>, &[u8]),
+        through: u64,
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<(Commit, usize)>> {
+        let inner = &*self.inner;
+        check_len(new_key, new_value)?;
+        inner.with_shard(key, wait, |hash, shard| {
+            let bag = bag(shard)?;
+            let mut found = inner.copies(bag, hash, key, value, wait, same)?;
+            found.retain(|entry| entry.seq <= through);
+            if found.is_empty() {
+                return Ok(None);
+            }
+            if !bag.has_room(new_key) {
+                return Err(Error::KeydirFull);
+            }
+            let seqs: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
+            let compared = key.compared();
+            let removed: Vec<Vec<u8>> = seqs
+                .chunks(MAX_REMOVED)
+                .map(|seqs| delete_object_key(compared, seqs))
+                .collect();
+            let mut records: Vec<Record<'_>> = removed
+                .iter()
+                .map(|key| Record::new(Kind::DeleteObject, Key::new(key, compared.len()), &[]))
+                .collect();
+            records.resize_with(removed.len() + found.len(), || {
+                Record::new(Kind::Put, new_key, new_value)
+            });
+            let mut locations = Vec::with_capacity(records.len());
+            let shown = inner.lock_many(wait)?;
+            let appended = inner
+                .log
+                .append_batch(&records, wait, |_, location| locations.push(location))?;
+            let first_seq = appended.last_seq + 1 - found.len() as u64;
+            let mut full = false;
+            inner.epoch.fetch_add(1, Ordering::AcqRel);
+            bag.remove(hash, key, &seqs);
+            let (plain, fingerprint) = new_key.split_fingerprint();
+            for (&location, seq) in locations[removed.len()..].iter().zip(first_seq..) {
+                let entry = Entry {
+                    location,
+                    seq,
+                    fingerprint,
+                };
+                full |= bag.add(hash, plain, entry).is_err();
+            }
+            inner.epoch.fetch_add(1, Ordering::AcqRel);
+            drop(shown);
+            if full {
+                // The log has what the keydir cannot show: only a fresh start brings them together.
+                inner.log.sticky.set(Error::KeydirFull);
+                return Err(Error::KeydirFull);
+            }
+            inner.forget(&found);
+            Ok(Some((inner.done(appended, None, None), found.len())))
         })
     }
 
@@ -178,6 +245,25 @@ impl Inner {
             fresh.push(at);
         }
         Ok(fresh)
+    }
+
+    /// The objects of the key that are this one.
+    fn copies(
+        &self,
+        bag: &mut BagGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        value: &[u8],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Vec<Entry>> {
+        let mut copies = Vec::new();
+        for entry in alike(bag, hash, key, wait)? {
+            if self.is_same(entry.location, key, value, wait, same)? {
+                copies.push(entry);
+            }
+        }
+        Ok(copies)
     }
 
     fn is_same(

@@ -9,6 +9,7 @@ mod batch;
 mod packed;
 mod read;
 mod scan;
+mod slot;
 mod types;
 mod write;
 

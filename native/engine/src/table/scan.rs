@@ -121,10 +121,31 @@ impl Table {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
+        self.scan_wanted(
+            cursor,
+            (objects, bytes),
+            wait,
+            |_, _| true,
+            |key, value| f(key, value.unwrap_or_default()),
+        )
+    }
+
+    /// Like [`Table::scan`], at most so many objects and about so many bytes, but `f` gets no value of an object that is not `wanted`. `wanted` may be asked
+    /// about an object more than once, and before it is known whether the step succeeds.
+    pub fn scan_wanted(
+        &self,
+        cursor: &mut Cursor,
+        limits: (usize, usize),
+        wait: Wait,
+        mut wanted: impl FnMut(&[u8], &[u8]) -> bool,
+        mut f: impl FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<bool> {
         self.inner.check()?;
         STEP.with(|step| match step.try_borrow_mut() {
             Ok(mut step) => {
-                let more = self.inner.step(&mut step, cursor, (objects, bytes), wait, &mut f);
+                let more = self
+                    .inner
+                    .step(&mut step, cursor, limits, wait, &mut wanted, &mut f);
                 if step.values.capacity() > MAX_KEPT_LEN {
                     *step = Step::default();
                 }
@@ -132,7 +153,7 @@ impl Table {
             }
             Err(_) => self
                 .inner
-                .step(&mut Step::default(), cursor, (objects, bytes), wait, &mut f),
+                .step(&mut Step::default(), cursor, limits, wait, &mut wanted, &mut f),
         })
     }
 }
@@ -144,7 +165,8 @@ impl Inner {
         cursor: &mut Cursor,
         (objects, bytes): (usize, usize),
         wait: Wait,
-        f: &mut impl FnMut(&[u8], &[u8]),
+        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
+        f: &mut impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<bool> {
         loop {
             step.keys.clear();
@@ -169,11 +191,14 @@ impl Inner {
                     .unwrap_or(taken),
                 None => taken,
             };
-            let Some(read) = self.gather(&found[..taken], values, bytes, wait)? else {
+            let Some(read) = self.gather(&found[..taken], values, bytes, wait, wanted)? else {
                 continue;
             };
             for ((key, _), Read { value, form }) in found.iter().zip(&read) {
-                f(form.as_deref().unwrap_or(key.bytes()), &values[value.clone()]);
+                f(
+                    form.as_deref().unwrap_or(key.bytes()),
+                    value.clone().map(|range| &values[range]),
+                );
             }
             cursor.within = keys.within(taken);
             if let Some((key, _)) = found[..taken].last() {
@@ -183,36 +208,56 @@ impl Inner {
         }
     }
 
-    /// Puts the values of these records, in whole not many more than `bytes`, into `values`. `None` if one has moved meanwhile.
+    /// Puts the values of those of these records that are wanted, in whole not many more than `bytes`, into `values`. `None` if one has moved
+    /// meanwhile.
     fn gather(
         &self,
         found: &[(Key<'_>, Location)],
         values: &mut Vec<u8>,
         bytes: usize,
         wait: Wait,
+        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<Option<Vec<Read>>> {
-        let mut order: Vec<usize> = (0..found.len()).collect();
-        order.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
-        let mut reads: Vec<Read> = (0..found.len()).map(|_| Read::default()).collect();
-        for i in order {
-            let (key, location) = found[i];
+        let mut read = |key: Key<'_>, stored: &[u8], value: &[u8]| {
+            let stored = self.own_key(stored, key.compared());
             let start = values.len();
-            let form = self.record(location, key.compared(), wait, |stored, value| {
+            let value = wanted(stored, value).then(|| {
                 values.extend_from_slice(value);
-                let stored = self.own_key(stored, key.compared());
-                (stored != key.bytes()).then(|| stored.to_vec())
+                start..values.len()
+            });
+            let form = (stored != key.bytes()).then(|| stored.to_vec());
+            Read { value, form }
+        };
+        let mut reads: Vec<Read> = Vec::with_capacity(found.len());
+        let mut missing = Vec::new();
+        if let Some(cache) = &self.cache {
+            cache.warm(found.iter().map(|(_, location)| *location));
+        }
+        for (i, &(key, location)) in found.iter().enumerate() {
+            let cached = self
+                .cache
+                .as_ref()
+                .and_then(|cache| cache.get(location, |stored, value| read(key, stored, value)));
+            if cached.is_none() {
+                missing.push(i);
+            }
+            reads.push(cached.unwrap_or_default());
+        }
+        missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
+        for i in missing {
+            let (key, location) = found[i];
+            let record = self.record(location, key.compared(), wait, |stored, value| {
+                read(key, stored, value)
             })?;
-            let Some(form) = form else {
+            let Some(record) = record else {
                 return Ok(None);
             };
             // Compressed records may be much longer than their frames told.
-            if wait == Wait::Never && values.len() > bytes.saturating_mul(PLAIN_FACTOR) {
+            let gathered = record.value.as_ref().map_or(0, |range| range.end);
+            if wait == Wait::Never && gathered > bytes.saturating_mul(PLAIN_FACTOR) {
                 return Err(Error::WouldBlock);
             }
-            reads[i] = Read {
-                value: start..values.len(),
-                form,
-            };
+            reads[i] = record;
         }
         Ok(Some(reads))
     }
@@ -221,7 +266,8 @@ impl Inner {
 /// A record that was read.
 #[derive(Default)]
 struct Read {
-    value: Range<usize>,
+    /// Where its value stands, if it is wanted.
+    value: Option<Range<usize>>,
     /// Its key, if that has another form than the one that the keydir has.
     form: Option<Vec<u8>>,
 }

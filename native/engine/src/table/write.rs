@@ -103,21 +103,27 @@ impl Table {
 
     /// Removes every object in one step. Appends one record.
     pub fn clear(&self, wait: Wait) -> Result<Commit> {
+        self.clear_counted(wait).map(|(commit, _)| commit)
+    }
+
+    /// Like [`Table::clear`], and tells how many objects there were.
+    pub fn clear_counted(&self, wait: Wait) -> Result<(Commit, u64)> {
         let inner = &*self.inner;
         inner.check()?;
         let keydir = inner.keydir.load_full();
         let all = lock_shards(&keydir, 0..SHARDS, wait)?;
         if !Arc::ptr_eq(&keydir, &inner.keydir.load()) {
             drop(all);
-            return self.clear(wait);
+            return self.clear_counted(wait);
         }
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
         inner.keydir.store(Arc::new(keydir.fresh()));
         drop(all);
+        let objects = keydir.len();
         free(keydir);
-        Ok(inner.done(appended, None, None))
+        Ok((inner.done(appended, None, None), objects))
     }
 }
 
@@ -330,7 +336,7 @@ impl Inner {
         Ok(Some(self.done(appended, None, None)))
     }
 
-    fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
         if wait == Wait::May {
             return Ok(self.many.lock());
         }

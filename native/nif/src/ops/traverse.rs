@@ -81,20 +81,28 @@ fn object_from<'a>(
     })
 }
 
-/// The place behind or before the call's key. In hash order the key must be there; in the order of keys every key has its place,
+/// The place behind or before the call's key. In hash order the key must be there, or have been since the table is fixed; in the order of keys every key has its place,
 /// but `ets` takes the end of the table for none.
 fn beside(call: &Call<'_>, table: &TableResource, direction: Direction) -> Result<Cursor, Fail> {
     let key = call.arg(1);
     let known = if table.layout.is_ordered() {
         key != atoms::end_of_table().to_term(call.env)
     } else {
-        contains(call, table, key)?
+        contains(call, table, key)? || was_there(call, table, key)?
     };
     if known {
         beside_key(call, table, key, direction)
     } else {
         Err(Fail::none())
     }
+}
+
+fn was_there(call: &Call<'_>, table: &TableResource, key: Term<'_>) -> Result<bool, Fail> {
+    buffers::with(|buffers| {
+        Ok(table
+            .fixes
+            .has_deleted(super::key(call, table, key, &mut buffers.key)?))
+    })
 }
 
 fn beside_key(

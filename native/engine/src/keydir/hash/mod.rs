@@ -15,6 +15,7 @@ mod list;
 mod reclaim;
 mod scan;
 mod shard;
+mod slot;
 mod slots;
 mod write;
 
