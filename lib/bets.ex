@@ -1,120 +1,580 @@
 defmodule Bets do
   @moduledoc """
-  Tables on disk for Elixir: keys and values over the Erlang module `:bets`.
+  Tables of keys and values that survive the VM.
 
-  `:bets` has the functions of `:ets`, with the same names, arguments and results, and its objects survive the VM. This
-  module is the short way for tables of `{key, value}`; both work on the same tables.
+  The values live in a log on disk and may be larger than memory; an index in memory finds any of them with one read. Any
+  number of processes use a table at once, without a process in between.
 
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-module"))
+      iex> table = Bets.new()
       iex> Bets.put(table, :answer, 42)
       iex> Bets.get(table, :answer)
       42
-      iex> :bets.lookup(table, :answer)
-      [answer: 42]
-      iex> :bets.delete(table)
-      true
+      iex> Bets.destroy(table)
+      :ok
 
-  Functions that fail raise: `ArgumentError` where `:ets` does, and `ErlangError` with `original: {:bets, reason}` for
-  what only a table on disk can meet. `:bets_errors` lists the reasons and puts them in words.
+  ## In a supervision tree
+
+      children = [
+        {Bets, name: :users, dir: "data/users", type: :ordered_set}
+      ]
+
+      Supervisor.start_link(children, strategy: :one_for_one)
+
+      Bets.put(:users, "ada", %{born: 1815})
+      Bets.fetch!(:users, "ada")
+
+  The child owns the table and closes it when it is stopped. Every function takes the table's name.
+
+  ## Tables of your own
+
+  `open/2` opens or creates the table in a directory, and `new/1` makes one that goes away with its owner. Both give a struct that the
+  functions of `Enum`, `Stream` and `Enum.into/2` take. The process that opened a table owns it: when it ends, the table is closed.
+  Where there is only a name, `table/1` gives the struct.
+
+      iex> table = Enum.into([a: 1, b: 2], Bets.new())
+      iex> Enum.sort(table)
+      [a: 1, b: 2]
+      iex> Enum.count(table)
+      2
+
+  ## With the module `:bets`
+
+  `:bets` has the functions of `:ets`, with their names, arguments and results, and works on the same tables, for which it takes the name
+  or the struct's `id`. An entry of this module is the object `{key, value}`. So a table of type `:bag` or one with another position of
+  the key is for `:bets` alone.
+
+      iex> table = Bets.new()
+      iex> Bets.put(table, :visits, 1)
+      iex> :bets.update_counter(table.id, :visits, 5)
+      6
+
+  ## Durability
+
+  When a function that writes returns, the change survives the death of the VM. What survives a power loss depends on the option `:sync`
+  of `open/2`; `sync/1` makes sure of all that was written so far.
+
+  ## Errors
+
+  `Bets.Error` is what only a table on disk can meet. `ArgumentError` is raised where `:ets` raises it: there is no such table, or
+  another process owns it and does not share it. No function gives a wrong value, or none, when a stored one cannot be read.
   """
 
-  @typedoc "The name of a named table, or the identifier that `open!/2` gave."
-  @type table :: :bets.table()
+  alias Bets.{Call, Error, Options}
+  require Call
+
+  @enforce_keys [:id]
+  defstruct [:id]
+
+  @typedoc "A table for `Enum` and its like. `id` is what the functions of `:bets` take."
+  @type t :: %__MODULE__{id: atom | reference}
+
+  @typedoc "What the functions take for a table: its name, the struct, or the identifier that `:bets.new/2` gave."
+  @type table :: t | atom | reference
 
   @type key :: term
   @type value :: term
 
+  @typedoc "An option of `open/2`, `new/1` and `start_link/1`. The others of `:bets.new/2` can be given too."
+  @type option ::
+          {:name, atom}
+          | {:dir, Path.t()}
+          | {:type, :bets.type()}
+          | {:protection, :public | :protected | :private}
+          | {:sync, :bets.sync_mode()}
+          | {:compressed, boolean}
+          | {:cache, boolean}
+          | {:max_file_size, pos_integer}
+          | {:heir, :none}
+          | :bets.option()
+
+  @typedoc "An option of `stream/2`."
+  @type stream_option ::
+          {:min_key, key}
+          | {:max_key, key}
+          | {:min_key_inclusive, boolean}
+          | {:max_key_inclusive, boolean}
+          | {:prefix, binary}
+          | {:reverse, boolean}
+
   @doc """
-  Opens the table in a directory, or creates it. The calling process becomes its owner: when it ends, the table is closed.
+  Gives the specification of a child that owns a table, so that `{Bets, options}` can stand in a list of children.
 
-  The options are those of `:bets.new/2` but for `:dir`. Waits for the disk; takes time in proportion to the number of
-  objects. Raises `ArgumentError`, with the reason in its message, if the directory or an option cannot be used.
+  The child's id is `{Bets, name}`. A supervisor that stops it waits up to 30 seconds for the closing.
 
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-open"), [:public, sync: :always])
-      iex> :bets.info(table, :protection)
-      :public
-      iex> :bets.delete(table)
-      true
+      iex> Bets.child_spec(name: :users).id
+      {Bets, :users}
   """
-  @spec open!(Path.t(), [:bets.option()]) :: table
-  def open!(dir, options \\ []) do
-    :bets.new(__MODULE__, [{:dir, dir} | options])
+  @spec child_spec([option]) :: Supervisor.child_spec()
+  def child_spec(options) do
+    %{id: {:bets, name}} = spec = :bets.child_spec(options)
+    %{spec | id: {__MODULE__, name}, start: {__MODULE__, :start_link, [options]}}
   end
 
   @doc """
-  Closes a table and keeps its files. All writes so far are durable then. Waits for the disk.
+  Starts a process that opens or creates a table and owns it.
 
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-close"))
+  `:name` is required and becomes the name of the table, not of the process. The other options are those of `open/2`, and `:dir`, the directory;
+  without it the table stands below the `data_dir` of the application `:bets`, in a directory that only depends on the name.
+
+  When the process is stopped it closes the table. After a crash its supervisor's restart opens the table again. Stop the
+  child rather than close its table.
+
+  Waits for the disk; takes time in proportion to the number of entries. Gives `{:error, {%Bets.Error{}, stacktrace}}` if the table cannot be
+  opened, which a supervisor reports with the error's message.
+
+      iex> dir = Path.join(System.tmp_dir!(), "bets-doc-start-link")
+      iex> {:ok, pid} = Bets.start_link(name: :bets_doc_start_link, dir: dir)
+      iex> Bets.put(:bets_doc_start_link, :colour, "red")
+      :ok
+      iex> GenServer.stop(pid)
+      iex> {:ok, _} = Bets.start_link(name: :bets_doc_start_link, dir: dir)
+      iex> Bets.get(:bets_doc_start_link, :colour)
+      "red"
+      iex> Bets.destroy(:bets_doc_start_link)
+      :ok
+  """
+  @spec start_link([option]) :: {:ok, pid} | {:error, {Error.t(), Exception.stacktrace()}}
+  def start_link(options) do
+    case :bets.start_link(Options.to_erlang(options)) do
+      {:ok, pid} -> {:ok, pid}
+      {:error, reason} -> {:error, {%Error{reason: reason}, [{__MODULE__, :start_link, 1, []}]}}
+    end
+  end
+
+  @doc """
+  Makes a table that is gone with its owner, the calling process: its files are deleted when it is closed.
+
+  With the option `:name` it is the durable table of that name below the `data_dir` of the application `:bets`, which is opened if it is there
+  already. The options are those of `open/2`. Waits for the disk. Raises `Bets.Error` if that is not possible.
+
+      iex> table = Bets.new(type: :set)
+      iex> Bets.size(table)
+      0
+  """
+  @spec new([option]) :: t
+  def new(options \\ []), do: options |> open_new() |> bang()
+
+  @doc """
+  Opens the table in a directory, or creates it. The calling process becomes its owner: when it ends, the table is closed.
+
+  Options:
+
+    * `:name` - a name under which the functions find the table
+    * `:type` - `:set`, the default, or `:ordered_set`, which is ordered by keys and so has ranges; the types of `:bets` that keep several
+      objects a key are `:bag` and `:duplicate_bag`. What is stored in the directory has to be of this type
+    * `:protection` - `:public`, the default: every process reads and writes; `:protected`: the others only read; `:private`
+    * `:sync` - when a write survives a power loss: `:always`, before it returns; `{:interval, milliseconds}`, within that time, the
+      default with 1000; `:none`, when the operating system likes
+    * `:compressed` - whether values are stored compressed; default `false`
+    * `:cache` - whether the value cache of the VM serves the table; default `true`
+    * `:max_file_size` - in bytes; a new file is begun before one grows larger
+
+  Waits for the disk; takes time in proportion to the number of entries. Raises `ArgumentError` for an option that is none.
+
+      iex> {:ok, table} = Bets.open(Path.join(System.tmp_dir!(), "bets-doc-open"), sync: :always)
+      iex> {:error, error} = Bets.open(Path.join(System.tmp_dir!(), "bets-doc-open"))
+      iex> error.reason
+      :already_open
+      iex> Bets.destroy(table)
+      :ok
+  """
+  @spec open(Path.t(), [option]) :: {:ok, t} | {:error, Error.t()}
+  def open(dir, options \\ []), do: open_new([{:dir, IO.chardata_to_string(dir)} | options])
+
+  @doc """
+  Like `open/2`, but gives the table, and raises `Bets.Error` if it cannot be opened.
+
+      iex> Bets.open!("/dev/null")
+      ** (Bets.Error) /dev/null: it is not a directory
+  """
+  @spec open!(Path.t(), [option]) :: t
+  def open!(dir, options \\ []), do: dir |> open(options) |> bang()
+
+  defp open_new(options) do
+    converted = Options.to_erlang(options)
+
+    {name, converted} =
+      case List.keytake(converted, :name, 0) do
+        {{:name, name}, rest} -> {name, [:named_table | rest]}
+        nil -> {__MODULE__, converted}
+      end
+
+    case :bets_opener.new(name, converted) do
+      {:ok, id} -> {:ok, %__MODULE__{id: id}}
+      {:badarg, :none} -> raise ArgumentError, "there is an invalid option among #{inspect(options)}"
+      {:badarg, {:bad_option, option}} -> raise ArgumentError, "invalid option #{inspect(option)}"
+      {_, reason} -> {:error, %Error{reason: reason}}
+    end
+  end
+
+  defp bang({:ok, table}), do: table
+  defp bang({:error, error}), do: raise(error)
+
+  @doc """
+  Gives the struct of a named table, or of an identifier, for `Enum`, `Stream` and `Enum.into/2`.
+
+  Nothing is looked up, so the table may be closed and opened again meanwhile.
+
+      iex> Bets.new(name: :bets_doc_table)
+      iex> Enum.into(%{a: 1}, Bets.table(:bets_doc_table))
+      iex> Enum.to_list(Bets.table(:bets_doc_table))
+      [a: 1]
+      iex> Bets.destroy(:bets_doc_table)
+      :ok
+  """
+  @spec table(table) :: t
+  def table(table), do: %__MODULE__{id: id(table)}
+
+  @doc """
+  Closes a table and keeps its files; those of a table without name and directory are deleted. All writes so far are durable then.
+
+  Waits for the disk.
+
+      iex> table = Bets.new()
       iex> Bets.close(table)
       :ok
   """
   @spec close(table) :: :ok
-  def close(table), do: :bets.close(table)
+  def close(table), do: Call.reraising(do: :bets.close(id(table)))
 
   @doc """
-  Stores a value under a key, in place of the one that is there. Appends to the log.
+  Deletes a table with its files. After a crash in the middle, the whole table is there or none of it. Waits for the disk.
 
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-put"))
+      iex> table = Bets.new()
+      iex> Bets.destroy(table)
+      :ok
+  """
+  @spec destroy(table) :: :ok
+  def destroy(table) do
+    true = Call.reraising(do: :bets.delete(id(table)))
+    :ok
+  end
+
+  @doc """
+  Returns when all writes so far survive a power loss. Waits for the disk.
+
+      iex> table = Bets.new()
+      iex> Bets.put(table, :colour, "red")
+      iex> Bets.sync(table)
+      :ok
+  """
+  @spec sync(table) :: :ok
+  def sync(table), do: Call.reraising(do: :bets.sync(id(table)))
+
+  @doc """
+  Tells what is known of a table, as `:bets.info/1` does, or `:undefined` if it is not open. Reads memory.
+
+      iex> table = Bets.new(type: :set)
+      iex> Bets.info(table)[:type]
+      :set
+  """
+  @spec info(table) :: keyword | :undefined
+  def info(table), do: Call.reraising(do: :bets.info(id(table)))
+
+  @doc """
+  Tells how many entries there are. Reads memory; constant time.
+
+      iex> table = Enum.into([a: 1, b: 2], Bets.new())
+      iex> Bets.size(table)
+      2
+  """
+  @spec size(table) :: non_neg_integer
+  def size(table) do
+    with :undefined <- Call.reraising(do: :bets.info(id(table), :size)) do
+      raise ArgumentError, "there is no open table #{inspect(id(table))}"
+    end
+  end
+
+  @doc """
+  Gives the value of a key, or the default if the key is not there. May read the disk; constant time.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> {Bets.get(table, :a), Bets.get(table, :b), Bets.get(table, :b, 0)}
+      {1, nil, 0}
+  """
+  @spec get(table, key, default :: value) :: value
+  def get(table, key, default \\ nil) do
+    Call.reraising(do: :bets.lookup_element(id(table), key, 2, default))
+  end
+
+  @doc """
+  Gives `{:ok, value}` for a key that is there, `:error` for one that is not. May read the disk; constant time.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> {Bets.fetch(table, :a), Bets.fetch(table, :b)}
+      {{:ok, 1}, :error}
+  """
+  @spec fetch(table, key) :: {:ok, value} | :error
+  def fetch(table, key) do
+    case lookup(id(table), key) do
+      {_key, value} -> {:ok, value}
+      nil -> :error
+    end
+  end
+
+  @doc """
+  Gives the value of a key; raises `KeyError` if the key is not there. May read the disk; constant time.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> Bets.fetch!(table, :a)
+      1
+  """
+  @spec fetch!(table, key) :: value
+  def fetch!(table, key) do
+    case fetch(table, key) do
+      {:ok, value} -> value
+      :error -> raise KeyError, key: key, term: table(table)
+    end
+  end
+
+  @doc """
+  Tells whether a key is there. Reads memory; constant time.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> Bets.has_key?(table, :a)
+      true
+  """
+  @spec has_key?(table, key) :: boolean
+  def has_key?(table, key), do: Call.reraising(do: :bets.member(id(table), key))
+
+  @doc """
+  Stores a value under a key, in place of the one that is there. Appends to the log; constant time.
+
+      iex> table = Bets.new()
       iex> Bets.put(table, :colour, "red")
       :ok
-      iex> :bets.delete(table)
-      true
   """
   @spec put(table, key, value) :: :ok
   def put(table, key, value) do
-    true = :bets.insert(table, {key, value})
+    true = Call.reraising(do: :bets.insert(id(table), {key, value}))
     :ok
   end
 
   @doc """
-  Gives the value of a key, or the default if the key is not there. May read the disk.
+  Stores a value under a key that is not there yet; gives `false` and changes nothing if it is. Of several processes that try at once,
+  one gets `true`. Appends to the log; constant time.
 
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-get"))
-      iex> Bets.get(table, :colour, "none")
-      "none"
-      iex> :bets.delete(table)
-      true
+      iex> table = Bets.new()
+      iex> {Bets.put_new(table, :colour, "red"), Bets.put_new(table, :colour, "blue"), Bets.get(table, :colour)}
+      {true, false, "red"}
   """
-  @spec get(table, key, value) :: value
-  def get(table, key, default \\ nil) do
-    :bets.lookup_element(table, key, 2, default)
+  @spec put_new(table, key, value) :: boolean
+  def put_new(table, key, value) do
+    Call.reraising(do: :bets.insert_new(id(table), {key, value}))
   end
 
   @doc """
-  Removes a key with its value, if it is there. Appends to the log.
+  Replaces the value of a key by what the function makes of it, or stores `initial` if the key is not there. Gives the new value.
 
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-delete"))
-      iex> Bets.put(table, :colour, "red")
-      iex> Bets.delete(table, :colour)
+  No write of another process is lost: when one comes between, the function is called again with the value that it left. So the function
+  is to have no effects of its own, and to be quick. `:bets.update_counter/3` adds to integers in one step.
+
+  May read the disk; appends to the log.
+
+      iex> table = Bets.new()
+      iex> Bets.update(table, :seen, ["a"], &["b" | &1])
+      ["a"]
+      iex> Bets.update(table, :seen, ["a"], &["b" | &1])
+      ["b", "a"]
+  """
+  @spec update(table, key, initial :: value, (value -> value)) :: value
+  def update(table, key, initial, fun) when is_function(fun, 1) do
+    id = id(table)
+
+    case lookup(id, key) do
+      {stored, value} = old ->
+        new = fun.(value)
+        replaced? = Call.reraising(do: :bets.replace_object(id, old, {stored, new}))
+        if replaced?, do: new, else: update(id, key, initial, fun)
+
+      nil ->
+        if put_new(id, key, initial), do: initial, else: update(id, key, initial, fun)
+    end
+  end
+
+  @doc """
+  Removes a key with its value, if it is there. Appends to the log; constant time.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> Bets.delete(table, :a)
       :ok
-      iex> Bets.get(table, :colour)
-      nil
-      iex> :bets.delete(table)
-      true
+      iex> Bets.has_key?(table, :a)
+      false
   """
   @spec delete(table, key) :: :ok
   def delete(table, key) do
-    true = :bets.delete(table, key)
+    true = Call.reraising(do: :bets.delete(id(table), key))
     :ok
   end
 
   @doc """
-  Gives a lazy enumerable of all `{key, value}`, read in steps of at most 100 objects.
+  Removes a key and gives its value, or the default if the key is not there. Of several processes that try at once, one gets the
+  value. May read the disk; appends to the log; constant time.
 
-  What is there all the time is met exactly once; what comes or goes meanwhile may be met or not.
-
-      iex> table = Bets.open!(Path.join(System.tmp_dir!(), "bets-doc-stream"))
-      iex> for n <- 1..10, do: Bets.put(table, n, n * n)
-      iex> table |> Bets.stream() |> Enum.map(&elem(&1, 1)) |> Enum.sum()
-      385
-      iex> :bets.delete(table)
-      true
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> {Bets.pop(table, :a), Bets.pop(table, :a), Bets.pop(table, :a, 0)}
+      {1, nil, 0}
   """
-  @spec stream(table) :: Enumerable.t()
-  def stream(table) do
-    Stream.resource(fn -> :start end, &step(table, &1), fn _ -> :ok end)
+  @spec pop(table, key, default :: value) :: value
+  def pop(table, key, default \\ nil) do
+    id = id(table)
+
+    # Looked at before it is taken away: an object that is no pair has to stay.
+    with {_, _} <- lookup(id, key),
+         {_, value} <- pair(id, key, Call.reraising(do: :bets.take(id, key))) do
+      value
+    else
+      nil -> default
+    end
   end
 
-  defp step(_table, :done), do: {:halt, :done}
-  defp step(table, from), do: :bets_fold.step(table, from)
+  @doc """
+  Removes all entries in one step. Appends one record to the log.
+
+      iex> table = Enum.into([a: 1, b: 2], Bets.new())
+      iex> Bets.clear(table)
+      :ok
+      iex> Bets.size(table)
+      0
+  """
+  @spec clear(table) :: :ok
+  def clear(table) do
+    true = Call.reraising(do: :bets.delete_all_objects(id(table)))
+    :ok
+  end
+
+  @doc """
+  Puts and deletes in one step: every reader sees all of the changes or none, and so does whoever opens the table after a crash.
+
+  Of changes of the same key the last wins. Appends to the log; constant time a change.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> Bets.batch(table, [{:put, :b, 2}, {:put, :c, 3}, {:delete, :a}])
+      :ok
+      iex> Enum.sort(table)
+      [b: 2, c: 3]
+  """
+  @spec batch(table, [{:put, key, value} | {:delete, key}]) :: :ok
+  def batch(table, changes) do
+    changes =
+      Enum.map(changes, fn
+        {:put, key, value} ->
+          {:put, {key, value}}
+
+        {:delete, _key} = delete ->
+          delete
+
+        other ->
+          raise ArgumentError, "a change is {:put, key, value} or {:delete, key}, not #{inspect(other)}"
+      end)
+
+    true = Call.reraising(do: :bets.batch(id(table), changes))
+    :ok
+  end
+
+  @doc """
+  Gives a lazy enumerable of all `{key, value}`, or of those in a range of keys.
+
+  What is there all the time is met exactly once; what comes or goes meanwhile may be met or not. May read the disk. Nothing has to be
+  closed when the enumeration is left early.
+
+  The options are for tables of type `:ordered_set`, whose order is that of terms:
+
+    * `:min_key`, `:max_key` - the bounds of the range, which belong to it
+    * `:min_key_inclusive`, `:max_key_inclusive` - `false` leaves a bound out
+    * `:prefix` - only keys that are binaries and begin with this one
+    * `:reverse` - whether to go from the last key to the first; default `false`
+
+  For keys that are tuples, begin with a bound and stop with `Stream.take_while/2`.
+
+      iex> table = Enum.into(%{"ada" => 1815, "alan" => 1912, "grace" => 1906}, Bets.new(type: :ordered_set))
+      iex> table |> Bets.stream(min_key: "alan") |> Enum.to_list()
+      [{"alan", 1912}, {"grace", 1906}]
+      iex> table |> Bets.stream(prefix: "a", reverse: true) |> Stream.map(&elem(&1, 1)) |> Enum.to_list()
+      [1912, 1815]
+  """
+  @spec stream(table, [stream_option]) :: Enumerable.t()
+  def stream(table, options \\ []), do: Bets.Stream.objects(id(table), options)
+
+  @doc """
+  Gives a lazy enumerable of the keys. Options and order are those of `stream/2`.
+
+      iex> table = Enum.into(%{a: 1, b: 2}, Bets.new())
+      iex> table |> Bets.keys() |> Enum.sort()
+      [:a, :b]
+  """
+  @spec keys(table, [stream_option]) :: Enumerable.t()
+  def keys(table, options \\ []), do: table |> stream(options) |> Stream.map(&elem(&1, 0))
+
+  @doc """
+  Gives a lazy enumerable of the values. Options and order are those of `stream/2`.
+
+      iex> table = Enum.into(%{a: 1, b: 2}, Bets.new())
+      iex> table |> Bets.values() |> Enum.sort()
+      [1, 2]
+  """
+  @spec values(table, [stream_option]) :: Enumerable.t()
+  def values(table, options \\ []), do: table |> stream(options) |> Stream.map(&elem(&1, 1))
+
+  defp id(%__MODULE__{id: id}), do: id
+  defp id(id) when is_atom(id) or is_reference(id), do: id
+
+  defp id(other) do
+    raise ArgumentError, "a table is given by its name or the struct of Bets.open/2, not as #{inspect(other)}"
+  end
+
+  defp lookup(id, key), do: pair(id, key, Call.reraising(do: :bets.lookup(id, key)))
+
+  defp pair(_id, _key, []), do: nil
+  defp pair(_id, _key, [{_, _} = object]), do: object
+
+  defp pair(id, key, _objects) do
+    raise ArgumentError,
+          "what table #{inspect(id)} has under the key #{inspect(key)} is not one object {key, value}: use the module :bets"
+  end
+
+  defimpl Enumerable do
+    require Bets.Call
+
+    def count(table), do: {:ok, Bets.size(table)}
+
+    def member?(table, {key, _value} = entry) do
+      objects = Bets.Call.reraising(do: :bets.lookup(table.id, key))
+      {:ok, Enum.any?(objects, &(&1 === entry))}
+    end
+
+    def member?(_table, _other), do: {:ok, false}
+    def slice(_table), do: {:error, __MODULE__}
+    def reduce(table, acc, fun), do: Enumerable.reduce(Bets.stream(table), acc, fun)
+  end
+
+  defimpl Collectable do
+    def into(table), do: {table, &collect/2}
+
+    defp collect(table, {:cont, {key, value}}) do
+      Bets.put(table, key, value)
+      table
+    end
+
+    defp collect(_table, {:cont, other}) do
+      raise ArgumentError, "only {key, value} can be put into a table, not #{inspect(other)}"
+    end
+
+    defp collect(table, :done), do: table
+    defp collect(_table, :halt), do: :ok
+  end
+
+  defimpl Inspect do
+    import Inspect.Algebra
+
+    def inspect(table, options) do
+      state =
+        case Bets.info(table) do
+          :undefined -> "closed"
+          info -> "#{info[:type]}, size: #{info[:size]}"
+        end
+
+      concat(["#Bets<", to_doc(table.id, options), ", ", state, ">"])
+    end
+  end
 end

@@ -10,9 +10,13 @@
 %% directory, go with it. A function takes the name of a named table or the identifier that `new/2' gave.
 %%
 %% == Types ==
-%% In a `set' and an `ordered_set' a key has one object. In a `bag' it may have several, no two of them the same (`=:='); in a
-%% `duplicate_bag', several and repeated ones. The objects of a key have the order in which they were inserted, also after the table was
-%% opened again. An insertion into a bag, and {@link delete_object/2}, read only objects that are most likely the same, however many the key has.
+%% In a `set' there is one object a key, and keys are the same if they are `=:='. In an `ordered_set' they are the same if they are
+%% `==', also inside tuples and lists: an insert with the key `1.0' replaces the object with the key `1'. Its objects stand in the order of their keys.
+%% Pids, ports and references of this node come before those of other nodes, whatever its name is.
+%%
+%% In a `bag' a key may have several objects, no two of them the same (`=:='); in a `duplicate_bag', also repeated ones. The
+%% objects of a key have the order in which they were inserted, also after the table was opened again. An insertion into a bag, and
+%% {@link delete_object/2}, read only objects that are most likely the same, however many the key has.
 %%
 %% == Errors ==
 %% Where `ets' raises `badarg', so does `bets', with the same explanation in the shell. What only a table on disk can
@@ -29,6 +33,7 @@
 %% machine's memory).
 %%
 %% == Cost ==
+%% "Constant time" means constant in a `set'; in an `ordered_set' a key is found in time that grows with the logarithm of the size.
 %% "Reads memory" means that the function never touches the disk. "May read the disk" means that the object may have left the
 %% memory; the call then moves to a dirty scheduler. A write is appended to a file in the page cache. Functions that wait for
 %% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers, and so are
@@ -37,6 +42,8 @@
 
 -export([
     all/0,
+    batch/2,
+    child_spec/1,
     close/1,
     delete/1,
     delete/2,
@@ -66,7 +73,9 @@
     prev/2,
     prev_lookup/2,
     rename/2,
+    replace_object/3,
     setopts/2,
+    start_link/1,
     sync/1,
     tab2list/1,
     take/2,
@@ -77,7 +86,7 @@
     whereis/1
 ]).
 
--export_type([table/0, key/0, type/0, option/0, open_option/0, sync_mode/0, update_op/0, element_spec/0]).
+-export_type([table/0, key/0, type/0, option/0, open_option/0, server_option/0, change/0, sync_mode/0, update_op/0, element_spec/0]).
 
 -type table() :: atom() | reference().
 %% The name of a named table, or a table identifier.
@@ -115,6 +124,12 @@
 
 -type open_option() :: shared_option() | {name, atom()}.
 %% An option of {@link open/2}.
+
+-type server_option() :: option() | {name, atom()}.
+%% An option of {@link start_link/1}.
+
+-type change() :: {put, Object :: tuple()} | {delete, key()}.
+%% A change of {@link batch/2}.
 
 -type update_op() ::
     (Increment :: integer())
@@ -180,6 +195,33 @@
 -spec all() -> [table()].
 all() ->
     bets_nif:all().
+
+%% @doc Stores objects and deletes keys in one step: every reader sees all of the changes or none, and so does whoever opens the table
+%% after a crash.
+%%
+%% `{put, Object}' does what {@link insert/2} does and `{delete, Key}' what {@link delete/2} does. Of changes of the same key the last
+%% wins. Not for bags. `ets' has no such function. Constant time a change; appends to the log.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, it is a bag or a duplicate_bag, or a change is none; nothing
+%% is changed then.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:batch(T, [{put, {b, 2}}, {delete, a}]), bets:tab2list(T).
+%% [{b,2}]
+%% '''
+-spec batch(table(), [change()]) -> true.
+batch(Tab, Changes) ->
+    ?RESULT(settled(bets_nif:batch(Tab, Changes)), [Tab, Changes]).
+
+%% @doc Gives the specification of a child that owns a table, for a supervisor: see {@link start_link/1}.
+%%
+%% The child's `id' is `{bets, Name}'. A supervisor that stops it waits up to 30 seconds for the closing.
+%% ```
+%% 1> maps:get(id, bets:child_spec([{name, colours}])).
+%% {bets,colours}
+%% '''
+-spec child_spec([server_option()]) -> supervisor:child_spec().
+child_spec(Options) ->
+    bets_server:child_spec(Options).
 
 %% @doc Closes a table and keeps its files. A temporary table is deleted.
 %%
@@ -492,6 +534,9 @@ member(Tab, Key) ->
 %% <dt>`{sync, none}'</dt><dd>the operating system writes when it likes.</dd>
 %% <dt>`{max_file_size, Bytes}'</dt><dd>a new data file is begun before one grows beyond this, from 4096 to 2147483648, the default.</dd>
 %% <dt>`{cache, boolean()}'</dt><dd>whether the value cache serves the table. Default `true'.</dd>
+%% <dt>`compressed'</dt>
+%% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
+%% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>
 %% </dl>
 %% Waits for the disk. Takes time in proportion to the number of objects.
 %%
@@ -609,6 +654,22 @@ prev_lookup(Tab, Key) ->
 rename(Tab, Name) ->
     ?RESULT(bets_opener:rename(Tab, Name), [Tab, Name]).
 
+%% @doc Puts `New' in the place of `Old' if exactly `Old' is stored, in one step. Gives `false', and changes nothing, if it is not.
+%%
+%% Both have the same key. With {@link lookup/2} before it, this is how to change an object by any function: when another process was
+%% faster, look again. Not for bags. `ets' has this only as {@link ets:select_replace/2}. Constant time. May read the disk; appends
+%% to the log if `Old' is there.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, it is a bag or a duplicate_bag, or the objects are no tuples
+%% with the same key.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), [bets:replace_object(T, {a, 1}, {a, 2}), bets:replace_object(T, {a, 1}, {a, 3})].
+%% [true,false]
+%% '''
+-spec replace_object(table(), Old :: tuple(), New :: tuple()) -> boolean().
+replace_object(Tab, Old, New) ->
+    ?RESULT(settled(bets_nif:replace_object(Tab, Old, New)), [Tab, Old, New]).
+
 %% @doc Changes the heir or the protection of a table of the caller's.
 %%
 %% Constant time; nothing is written.
@@ -622,6 +683,22 @@ rename(Tab, Name) ->
     Option :: {heir, pid(), term()} | {heir, none} | {protection, public | protected | private}.
 setopts(Tab, Options) ->
     ?RESULT(bets_opener:set(Tab, Options), [Tab, Options]).
+
+%% @doc Starts a process that opens or creates a table and owns it, as a child of a supervisor: see {@link child_spec/1}.
+%%
+%% The options are those of {@link new/2} and `{name, Name}', which is required: the table is a named one. It is `public' unless an option
+%% says otherwise, for the process itself neither reads nor writes. When the process is stopped, it closes the table, so that all writes are
+%% durable and the next one can open it at once; the same holds when it is killed, but then what the sync mode allows may be
+%% lost in a power failure. Stop the child rather than close its table. Waits for the disk. Takes time in proportion to the number of objects.
+%%
+%% Gives `{error, Reason}' with a reason of {@link bets_errors} if the table cannot be opened.
+%% ```
+%% 1> {ok, Pid} = bets:start_link([{name, colours}, {dir, "/tmp/colours"}]), bets:info(colours, owner) =:= Pid.
+%% true
+%% '''
+-spec start_link([server_option()]) -> {ok, pid()} | {error, bets_errors:reason()}.
+start_link(Options) ->
+    bets_server:start_link(Options).
 
 %% @doc Returns when all writes so far survive a power loss.
 %%

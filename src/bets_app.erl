@@ -13,6 +13,8 @@
 start(_Type, _Args) ->
     case bets_sup:start_link() of
         {ok, Pid} ->
+            %% Where no file can be opened any more, no module can be loaded either, and that has to be told.
+            {module, bets_errors} = code:ensure_loaded(bets_errors),
             bound_cache(application:get_env(bets, cache)),
             sweep(),
             {ok, Pid};

@@ -10,7 +10,9 @@
 %% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>
 %% <dd>the table was created with another type or position of the key.</dd>
 %% <dt>`{name_mismatch, Dir}'</dt><dd>the directory that belongs to the name holds a table of another name.</dd>
-%% <dt>`{bad_option, Option}'</dt><dd>the option is not one that can be used here.</dd>
+%% <dt>`{bad_option, Option}', `{bad_options, Options}'</dt>
+%% <dd>the option is not one that can be used here.</dd>
+%% <dt>`already_exists'</dt><dd>a table has the name already.</dd>
 %% <dt>`{io, Operation, Path, Posix}'</dt><dd>the operating system refused; `Posix' is as in {@link file}.</dd>
 %% <dt>`{damaged, File, Offset, What}', `{missing, File}', `damaged_object'</dt>
 %% <dd>bytes are not what was written, or gone.</dd>
@@ -77,8 +79,21 @@ words_of_ets(update_element, [Tab, Key, Spec, Default], Info) ->
         Words when not is_tuple(Default) -> maps:remove(3, Words#{4 => <<"not a tuple">>});
         Words -> Words
     end;
+words_of_ets(batch, [Tab, Changes], Info) ->
+    or_else(ask_ets(delete_all_objects, [Tab], Info), #{2 => changes(Changes)});
+words_of_ets(replace_object, [Tab, Old, New], Info) ->
+    or_else(ask_ets(delete_object, [Tab, Old], Info), #{3 => replacement(New)});
 words_of_ets(Function, Args, Info) ->
     ask_ets(Function, Args, Info).
+
+or_else(Words, Otherwise) when map_size(Words) =:= 0 -> Otherwise;
+or_else(Words, _Otherwise) -> Words.
+
+changes(Changes) when not is_list(Changes) -> <<"not a list">>;
+changes(_Changes) -> <<"not a list of {put, Object} and {delete, Key}">>.
+
+replacement(New) when not is_tuple(New) -> <<"not a tuple">>;
+replacement(_New) -> <<"has not the key of the second argument">>.
 
 moved(#{1 := Words}, Argument) -> #{Argument => Words};
 moved(Words, _Argument) -> Words.
@@ -95,27 +110,33 @@ ask_ets(Function, Args, Info) ->
 %%
 %% ```
 %% 1> bets_errors:explain(already_open).
-%% "the directory is already open as a table in this VM"
+%% "the directory is already open as a table in this VM: use that one by its name or identifier"
 %% '''
 -spec explain(reason()) -> string().
 explain(already_open) ->
-    "the directory is already open as a table in this VM";
+    "the directory is already open as a table in this VM: use that one by its name or identifier";
+explain(already_exists) ->
+    "there is a table of that name already: use it, or take another name";
 explain({locked, Dir, undefined}) ->
     text("~ts is in use by another OS process", [Dir]);
 explain({locked, Dir, OsPid}) ->
     text("~ts is in use by OS process ~w", [Dir, OsPid]);
 explain({no_table, Dir}) ->
-    text("there is no table in ~ts", [Dir]);
+    text("there is no table in ~ts; new/2 creates one", [Dir]);
 explain({not_a_table, Path, Why}) ->
     text("~ts: ~ts", [Path, Why]);
 explain({type_mismatch, Stored, Asked}) ->
-    text("the table in the directory has type ~w, not ~w", [Stored, Asked]);
+    text("the table in the directory has type ~w, not ~w: open it with the stored type", [Stored, Asked]);
 explain({keypos_mismatch, Stored, Asked}) ->
-    text("the table in the directory has keypos ~w, not ~w", [Stored, Asked]);
+    text("the table in the directory has keypos ~w, not ~w: open it with the stored one", [Stored, Asked]);
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
 explain({bad_option, Option}) ->
     text("invalid option ~tp", [Option]);
+explain({bad_options, no_name}) ->
+    "the option {name, Name} is missing, or Name is no atom";
+explain({bad_options, Options}) ->
+    text("there is an invalid option among ~tp", [Options]);
 explain({io, Operation, Path, Posix}) when is_atom(Posix) ->
     text("~ts ~ts: ~ts", [Operation, Path, file:format_error(Posix)]);
 explain({io, Operation, Path, Posix}) ->
@@ -129,7 +150,7 @@ explain(damaged_object) ->
 explain({newer_version, File, Version, Supported}) ->
     text("~ts has format version ~w; this bets reads up to ~w", [File, Version, Supported]);
 explain({read_only, Cause}) ->
-    text("the table is read-only since an earlier failure: ~ts", [explain(Cause)]);
+    text("the table is read-only until it is closed and opened again, since an earlier failure: ~ts", [explain(Cause)]);
 explain({sync_failed, Cause}) ->
     text("sync failed, the outcome is unknown: ~ts", [explain(Cause)]);
 explain({too_large, What, Bytes, Limit}) ->

@@ -2,7 +2,7 @@
 %% Goes through all objects of a table in steps that no scheduler feels.
 -module(bets_fold).
 
--export([foldl/3, foldr/3, step/2, to_list/1]).
+-export([foldl/3, foldr/3, step/4, to_list/1]).
 
 -define(OBJECTS_MAX, 100).
 
@@ -60,10 +60,10 @@ to_list(Tab, From, Acc) ->
         Failure -> Failure
     end.
 
-%% For lazy enumerables: the objects behind `From' and what to ask for next.
--spec step(bets:table(), start | place()) -> {[tuple()], place() | start | done}.
-step(Tab, From) ->
-    case bets_nif:scan(Tab, From, ?OBJECTS_MAX) of
+%% For lazy enumerables: at most `Limit' objects behind `From', and what to ask for next.
+-spec step(forward | backward, bets:table(), start | place(), pos_integer()) -> {[tuple()], place() | start | done}.
+step(Direction, Tab, From, Limit) ->
+    case scan(Direction, Tab, From, min(Limit, ?OBJECTS_MAX)) of
         {Objects, done, _} -> {lists:reverse(Objects), done};
         {[Last | _] = Objects, more, _} -> {lists:reverse(Objects), Last};
         {[], more, _} -> {[], From};

@@ -6,6 +6,7 @@
 -export([
     all/0,
     await_durable/3,
+    batch/2,
     close/1,
     close_all/0,
     delete/1,
@@ -37,6 +38,7 @@
     prev_lookup/2,
     relocate/4,
     rename/2,
+    replace_object/3,
     scan/3,
     scan_back/3,
     set_options/2,
@@ -79,6 +81,9 @@ all() -> erlang:nif_error(not_loaded).
 
 -spec await_durable(reference(), non_neg_integer(), reference()) -> ok | wait | bets_errors:failure().
 await_durable(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec batch(bets:table(), [bets:change()]) -> true | durable(true) | bets_errors:failure().
+batch(_, _) -> erlang:nif_error(not_loaded).
 
 -spec close(bets:table()) -> ok | bets_errors:failure().
 close(_) -> erlang:nif_error(not_loaded).
@@ -141,7 +146,7 @@ next(_, _) -> erlang:nif_error(not_loaded).
 -spec next_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
 next_lookup(_, _) -> erlang:nif_error(not_loaded).
 
--spec open({create | existing, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
+-spec open({create | existing | stored_name, atom(), binary()}, binary(), tuple(), none | {pid(), term()}) ->
     {ok, bets:table()} | bets_errors:failure().
 open(_, _, _, _) -> erlang:nif_error(not_loaded).
 
@@ -157,12 +162,15 @@ relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
 -spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
 
+-spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
+replace_object(_, _, _) -> erlang:nif_error(not_loaded).
+
 -spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
 
--spec scan_back(bets:table(), start | tuple(), pos_integer()) ->
-    {[tuple()], more | done, version()} | bets_errors:failure().
+-spec scan_back(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
+    {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->

@@ -7,7 +7,7 @@
 -spec new(term(), term()) -> {ok, bets:table()} | bets_errors:failure().
 new(Name, Options) when is_atom(Name) ->
     case bets_options:parse(new, Options) of
-        {ok, Parsed} -> call(create, place(Name, Parsed#{name := Name}));
+        {ok, Parsed} -> call(create, place(Name, Parsed#{name := {given, Name}}));
         Failure -> Failure
     end;
 new(_Name, _Options) ->
@@ -26,13 +26,18 @@ open(Dir, Options) ->
         {error, _} -> {badarg, {bad_option, {dir, Dir}}};
         {_, {badarg, none}} -> {badarg, {bad_option, Options}};
         {_, {badarg, _} = Failure} -> Failure;
-        {_, {ok, #{named := true, name := undefined}}} -> {badarg, {bad_option, named_table}};
+        {_, {ok, #{named := true, name := stored}}} -> {badarg, {bad_option, named_table}};
         {{ok, Path}, {ok, Parsed}} -> call(existing, Parsed#{dir := Path})
     end.
 
 call(Mode, #{name := Name, dir := Dir, heir := Heir} = Options) ->
     ok = bets_app:ensure_started(),
-    bets_nif:open({Mode, Name, atom_to_binary(Name, utf8)}, Dir, bets_options:for_nif(Options), Heir).
+    How =
+        case Name of
+            {given, Atom} -> {Mode, Atom, atom_to_binary(Atom, utf8)};
+            stored -> {stored_name, undefined, <<>>}
+        end,
+    bets_nif:open(How, Dir, bets_options:for_nif(Options), Heir).
 
 -spec rename(bets:table(), term()) -> bets:table() | bets_errors:failure().
 rename(Tab, Name) ->

@@ -11,7 +11,7 @@
     keypos := pos_integer() | undefined,
     protection := public | protected | private,
     named := boolean(),
-    name := atom(),
+    name := {given, atom()} | stored,
     dir := binary() | undefined,
     default_dir := boolean(),
     temporary := boolean(),
@@ -57,7 +57,7 @@ defaults(Call) ->
         keypos => KeyPos,
         protection => protected,
         named => false,
-        name => undefined,
+        name => stored,
         dir => undefined,
         default_dir => false,
         temporary => false,
@@ -92,7 +92,7 @@ option(new, {dir, Dir} = Option, Acc) ->
         {ok, Path} -> Acc#{dir := Path};
         error -> throw({bad_option, Option})
     end;
-option(open, {name, Name}, Acc) when is_atom(Name) -> Acc#{name := Name};
+option(open, {name, Name}, Acc) when is_atom(Name) -> Acc#{name := {given, Name}};
 option(_, {sync, Mode}, Acc) when Mode =:= always; Mode =:= none -> Acc#{sync := Mode};
 option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTERVAL_MAX ->
     Acc#{sync := {interval, Ms}};

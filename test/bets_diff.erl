@@ -190,7 +190,12 @@ spec(Batch, Number, KillsAt) ->
 %% known by its number, so that terms that are local to a VM need not travel.
 shrink(#{shrink := false}, #{spec := Spec} = Failure) ->
     Failure#{sequence => show(Spec, all), reproduced => false};
-shrink(_Opts, #{spec := Spec0, text := Text} = Failure) ->
+shrink(_Opts, Failure) ->
+    try shrunk(Failure)
+    after [bets_diff_vm:stop(Vm) || Vm <- [erase(shrink_vm)], Vm =/= undefined]
+    end.
+
+shrunk(#{spec := Spec0, text := Text} = Failure) ->
     put(last_text, Text),
     {Spec, Length} = with_length(Spec0),
     case [again || _ <- [1, 2, 3], not holds(Spec, all)] of
@@ -213,21 +218,22 @@ with_length(#{kills_at := KillsAt} = Spec) ->
     New = Spec#{kills_at := lists:usort(KillsAt) -- Own},
     {New, length(maps:get(ops, bets_diff_batch:generate(New)))}.
 
-%% True if the sequence, cut down to `Keep', shows no difference.
+%% True if the sequence, cut down to `Keep', shows no difference. One VM serves until it is killed: to start one takes longer than a sequence.
 holds(Spec, Keep) ->
-    Dir = filename:join(maps:get(dir, Spec), "shrink"),
+    Dir = filename:join(maps:get(dir, Spec), "shrink_" ++ integer_to_list(erlang:unique_integer([positive]))),
+    Vm = case erase(shrink_vm) of undefined -> bets_diff_vm:start(); Kept -> Kept end,
+    Result = play(Vm, Spec#{keep := Keep, dir := Dir}),
     file:del_dir_r(Dir),
-    Vm = bets_diff_vm:start(),
-    case play(Vm, Spec#{keep := Keep, dir := Dir}) of
+    case Result of
         ok -> true;
         {failed, Text} -> put(last_text, Text), false
     end.
 
 play(Vm, Spec) ->
     case bets_diff_vm:call(Vm, bets_diff_batch, one, [Spec]) of
-        {ok, {done, _}} -> bets_diff_vm:stop(Vm), ok;
+        {ok, {done, _}} -> put(shrink_vm, Vm), ok;
         {ok, {parked, _}} -> play(killed(Vm), Spec);
-        {ok, {failed, _, #{text := Text}}} -> bets_diff_vm:stop(Vm), {failed, Text};
+        {ok, {failed, _, #{text := Text}}} -> put(shrink_vm, Vm), {failed, Text};
         {ok, Other} -> bets_diff_vm:stop(Vm), {failed, unicode:characters_to_binary(io_lib:format("  ~tp~n", [Other]))};
         {exit, Status} -> {failed, unicode:characters_to_binary(io_lib:format("  the VM ended with status ~w~n", [Status]))}
     end.

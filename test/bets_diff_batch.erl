@@ -4,8 +4,8 @@
 %% at once, each on a table of its own, so that one SIGKILL strikes every one of them somewhere else.
 %% A sequence that meets its kill parks; when all that are left are parked, the parent is told.
 %%
-%% What survives of a sequence between two VMs: its number and seed (it is generated again), its
-%% table, and the file `ack', one byte for each operation that had returned. The file is written
+%% What survives of a sequence between two VMs: its number and seed, from which it can be generated again; itself in the
+%% file `sequence', since that is quicker; its table, and the file `ack', one byte for each operation that had returned. The file is written
 %% after the operation returned and before the next one begins.
 -module(bets_diff_batch).
 
@@ -103,8 +103,8 @@ play(#{module := Module} = Spec) ->
     Hooks = #{ack => fun() -> ok = file:write(File, <<1>>) end,
               park => fun() -> Parent ! {Number, parked}, receive after infinity -> ok end end},
     Result = case IsBegun of
-        true -> bets_diff_run:resume(Module, generate(Spec), {table_dir(Spec), Hooks}, acked(Spec));
-        false -> bets_diff_run:sequence(Module, generate(Spec), {table_dir(Spec), Hooks})
+        true -> bets_diff_run:resume(Module, kept(Spec), {table_dir(Spec), Hooks}, acked(Spec));
+        false -> bets_diff_run:sequence(Module, kept(Spec), {table_dir(Spec), Hooks})
     end,
     ok = file:close(File),
     case Result of
@@ -115,6 +115,23 @@ play(#{module := Module} = Spec) ->
             ok
     end,
     Result.
+
+%% A sequence with kills has portable terms only. A kill may have cut the file short.
+kept(#{kills := 0} = Spec) ->
+    generate(Spec);
+kept(#{kills_at := [], keep := all} = Spec) ->
+    File = filename:join(dir(Spec), "sequence"),
+    case file:read_file(File) of
+        {ok, <<Size:32, Bytes:Size/binary>>} ->
+            binary_to_term(Bytes);
+        _ ->
+            Seq = generate(Spec),
+            Bytes = term_to_binary(Seq),
+            ok = file:write_file(File, [<<(byte_size(Bytes)):32>>, Bytes]),
+            Seq
+    end;
+kept(Spec) ->
+    generate(Spec).
 
 collect(Reply, [], Counts, 0) ->
     Reply({done, Counts});

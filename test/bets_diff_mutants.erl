@@ -13,7 +13,8 @@ sequential() ->
     [numeric_keys, exact_keys, old_form_kept, delete_object_by_equality, prev_is_next, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
      take_keeps, threshold_off_by_one, wrong_cause, insert_before_check, counters_one_by_one,
      first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back,
-     order_lost_at_reopening, duplicate_kept, one_copy_removed].
+     order_lost_at_reopening, duplicate_kept, one_copy_removed,
+     lost_by_open].
 
 %% Faults that show only between processes.
 -spec parallel() -> [atom()].
@@ -24,7 +25,7 @@ parallel() ->
 %% Faults that show only after a kill.
 -spec killed() -> [atom()].
 killed() ->
-    [late_log, torn_list, delete_comes_back, lost_after_reopen].
+    [late_log, torn_list, torn_group, mixed_group, delete_comes_back, lost_after_reopen].
 
 %% Options of the table inside.
 -spec ets_options(atom(), [term()]) -> [term()].
@@ -179,12 +180,32 @@ from_log(torn_list, Calls) ->
         [{insert, [[_, _ | _] = Objects]} | Older] -> lists:reverse([{insert, [tl(Objects)]} | Older]);
         _ -> Calls
     end;
+from_log(torn_group, Calls) ->
+    %% Of the last list that all writers share, the first half.
+    case lists:splitwith(fun is_no_group/1, lists:reverse(Calls)) of
+        {Later, [{insert, [Objects]} | Older]} ->
+            lists:reverse(Older, [{insert, [lists:sublist(Objects, length(Objects) div 2)]} | lists:reverse(Later)]);
+        {_, []} ->
+            Calls
+    end;
+from_log(mixed_group, Calls) ->
+    %% The last list that all writers share has a value of the one before it.
+    case [Objects || {insert, [Objects]} = Call <- Calls, not is_no_group(Call)] of
+        [_, _ | _] = Groups ->
+            [Before, Last] = lists:nthtail(length(Groups) - 2, Groups),
+            Mixed = [setelement(3, hd(Last), element(3, hd(Before))) | tl(Last)],
+            [case Call of {insert, [Last]} -> {insert, [Mixed]}; _ -> Call end || Call <- Calls];
+        _ ->
+            Calls
+    end;
 from_log(_, Calls) ->
     Calls.
 
 swap_inserts([{insert, _} = Older, {insert, _} = Newer | Calls]) -> [Newer, Older | swap_inserts(Calls)];
 swap_inserts([Call | Calls]) -> [Call | swap_inserts(Calls)];
-swap_inserts([]) -> [].
+swap_inserts([]) -> [,
+is_no_group({insert, [[_ | _] = Objects]}) -> [Key || {Key, _, _} <- Objects] =/= bets_kill_plan:group();
+is_no_group(_Call) -> true.
 
 raw(F, Tab, Args) -> bets_diff_ref:raw(F, Tab, Args).
 

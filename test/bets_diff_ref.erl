@@ -6,7 +6,7 @@
 %% in memory only. Its names live apart from those of `ets', so that table and oracle can share one.
 -module(bets_diff_ref).
 
--export([new/2, close/1, delete/1, sync/1, all/0]).
+-export([new/2, open/2, close/1, delete/1, sync/1, all/0]).
 -export([insert/2, insert_new/2, lookup/2, lookup_element/3, lookup_element/4, member/2, take/2,
          delete/2, delete_object/2, delete_all_objects/1, update_counter/3, update_counter/4,
          update_element/3, update_element/4, first/1, last/1, next/2, prev/2, first_lookup/1,
@@ -32,8 +32,23 @@ new(Name, Opts) ->
     Tab = ets:new(inner(Name), bets_diff_mutants:ets_options(mutant(), EtsOpts)),
     Type = case lists:member(ordered_set, Opts) of true -> ordered_set; false -> set end,
     ets:insert(?TABLES, {identifier(Tab), log_file(Dir), atomics:new(1, []), Type}),
+    ok = store_layout(Dir, Tab),
     replay(Tab, log_file(Dir)),
     outer(Tab).
+
+%% Type and position of the key stand in a file beside the log.
+open(Dir, Opts) ->
+    {name, Name} = lists:keyfind(name, 1, Opts),
+    {ok, [{Type, KeyPos}]} = file:consult(layout_file(Dir)),
+    mutant() =:= lost_by_open andalso file:delete(log_file(Dir)),
+    {ok, new(Name, [Type, {dir, Dir}, {keypos, KeyPos} | Opts])}.
+
+store_layout(none, _Tab) -> ok;
+store_layout(Dir, Tab) ->
+    Layout = {ets:info(Tab, type), ets:info(Tab, keypos)},
+    file:write_file(layout_file(Dir), io_lib:format("~p.~n", [Layout])).
+
+layout_file(Dir) -> filename:join(Dir, "layout").
 
 is_ets_option({Key, _}) -> lists:member(Key, [keypos, read_concurrency, write_concurrency]);
 is_ets_option(Opt) -> is_atom(Opt).

@@ -47,6 +47,8 @@ resume(Module, Seq = #{ops := Ops}, {Dir, #{ack := Ack} = Hooks}, Acked) ->
         {Done, Left} = lists:split(min(Acked, length(Ops)), Ops),
         Rebuilt = replay(Done, open_tables(start(Module, Seq, Dir, Hooks, false), self)),
         put(at, {Acked, recovery}),
+        %% Which function finds the table again differs from sequence to sequence.
+        put({count, openings}, Acked),
         Opened = open_subject(Rebuilt#st{live = true}),
         case Left of
             [] ->
@@ -360,12 +362,27 @@ open_oracle(St) ->
     end),
     St#st{oracle = Tab}.
 
-open_subject(#st{module = Module, seq = Seq} = St) ->
-    Opts = [{dir, St#st.dir}, {max_file_size, maps:get(max_file_size, Seq)}, {sync, maps:get(sync, Seq)} | ets_options(St)],
-    case in_owner(St, fun() -> observe(fun() -> Module:new(table_name(St), Opts) end, none) end) of
+%% Made by new/2, then opened by open/2 and new/2 in turn, with other options each time: what is stored depends on none of them.
+open_subject(#st{module = Module, dir = Dir} = St) ->
+    N = counted(openings),
+    count(openings),
+    Open = case N rem 2 of
+        0 -> fun() -> Module:new(table_name(St), [{dir, Dir} | own_options(N, St) ++ ets_options(St)]) end;
+        1 ->
+            %% The stored position of the key is adopted or compared.
+            EtsOptions = [Option || Option <- ets_options(St), N rem 4 =:= 1 orelse not is_tuple(Option)],
+            fun() -> {ok, Opened} = Module:open(Dir, [{name, table_name(St)} | own_options(N, St) ++ EtsOptions]), Opened end
+    end,
+    case in_owner(St, fun() -> observe(Open, none) end) of
         {value, Tab} -> St#st{tab = Tab};
         Raised -> differs({value, table}, Raised)
     end.
+
+own_options(0, #st{seq = #{max_file_size := FileSize, sync := Sync}}) ->
+    [{max_file_size, FileSize}, {sync, Sync}];
+own_options(N, _St) ->
+    [{max_file_size, element(N rem 3 + 1, {65536, 4096, 8192})}, {sync, element(N rem 5 + 1, {none, always, none, {interval, 5}, none})},
+     {cache, N rem 3 =/= 2}].
 
 table_name(#st{name = {unnamed, Name}}) -> Name;
 table_name(#st{name = Name}) -> Name.

@@ -12,8 +12,9 @@ harness_passes_ets_test_() ->
 
 %% The seed is fixed: a fault that is rare in the sequences must not make the test fail now and then.
 harness_finds_test_() ->
+    {inparallel, 3,
     [{atom_to_list(Mutant), {timeout, 120, fun() -> ?assertNotEqual(missed, bets_diff_soak:mutants(sequential, #{mutant => Mutant, seed => 5})) end}}
-     || Mutant <- bets_diff_mutants:sequential()].
+     || Mutant <- bets_diff_mutants:sequential()]}.
 
 shrinks_to_few_operations_test_() ->
     {timeout, 120, fun() ->

@@ -5,7 +5,7 @@
 %% parent is gone.
 -module(bets_diff_vm).
 
--export([start/0, start/1, run/4, recv/2, kill/1, stop/1, call/4]).
+-export([start/0, start/1, start_under/2, run/4, recv/2, kill/1, stop/1, call/4]).
 -export([child_main/0]).
 
 -record(vm, {port :: port(), os_pid :: integer()}).
@@ -18,10 +18,14 @@ start() -> start([]).
 
 -spec start([string()]) -> vm().
 start(Args) ->
-    Erl = filename:join([code:root_dir(), "bin", "erl"]),
-    Paths = [["-pa", filename:absname(Dir)] || Dir <- code:get_path(), not is_otp(Dir)],
-    Port = open_port({spawn_executable, Erl},
-                     [{args, ["-noshell", "-noinput", "-boot", "no_dot_erlang"] ++ lists:append(Paths) ++ Args
+    start_under([], lists:append([["-pa", filename:absname(Dir)] || Dir <- code:get_path(), not is_otp(Dir)]) ++ Args).
+
+%% Starts a VM by a command that becomes it: a program, with its arguments, that executes what follows them. The code path is among `Args'.
+-spec start_under([string()], [string()]) -> vm().
+start_under(Command, Args) ->
+    [Program | Before] = Command ++ [filename:join([code:root_dir(), "bin", "erl"])],
+    Port = open_port({spawn_executable, os:find_executable(Program)},
+                     [{args, Before ++ ["-noshell", "-noinput", "-boot", "no_dot_erlang"] ++ Args
                           ++ ["-run", "bets_diff_vm", "child_main"]},
                       nouse_stdio, {packet, 4}, binary, exit_status]),
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),

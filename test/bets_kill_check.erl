@@ -3,7 +3,7 @@
 %% For a writer whose Nth operation was the last to be acknowledged, its own keys must hold exactly what N
 %% operations make or, the one in flight, N + 1. So an acknowledged write that is gone, a deleted object that is back, a value that
 %% was never written and a list of which only a part is there are each a violation. Of the shared keys:
-%% the counter lies between the counts of both cases, and the objects of the group all come from one
+%% the counter lies between the counts of both cases, and the objects of the group are, to the last byte, those of one
 %% operation, which is the last one on the group of its writer.
 %%
 %% Which of N and N + 1 it was is found out here, and is where the writer goes on. If both fit the own keys
@@ -40,7 +40,7 @@ check(Dir, #{objects := Objects, lost := Lost, size := Size}, {Seed, Writers}) -
         maps:without(Known, Table) =:= #{} orelse throw({never_written, maps:without(Known, Table)}),
         Next = maps:map(fun(W, Writer) -> writer(Seed, W, last_ack(Dir, W), Writer, Table) end, Writers),
         counter(Table, maps:values(Next)),
-        group(Table, Next),
+        group(Seed, Table, Next),
         {ok, {Seed, Next}}
     catch
         throw:Violation -> {violation, Violation}
@@ -96,10 +96,15 @@ counter(Table, Writers) ->
         _ -> throw({counter, none, between, Least, Most})
     end.
 
-group(Table, Writers) ->
+group(Seed, Table, Writers) ->
     Found = [maps:get(Key, Table, none) || Key <- bets_kill_plan:group()],
     case lists:usort([case Object of none -> none; _ -> element(2, Object) end || Object <- Found]) of
         [none] -> lists:all(fun(#writer{model = #{group := G}}) -> G =:= none end, maps:values(Writers)) orelse throw({group_is_gone, Found});
-        [{W, N}] -> lists:member(N, (maps:get(W, Writers))#writer.groups) orelse throw({group_is_old, W, N, (maps:get(W, Writers))#writer.groups});
+        [{W, N}] ->
+            lists:member(N, (maps:get(W, Writers))#writer.groups) orelse throw({group_is_old, W, N, (maps:get(W, Writers))#writer.groups}),
+            {group, Written} = bets_kill_plan:op(Seed, W, N),
+            Found =:= Written orelse throw({group_is_mixed, difference(by_key(Written), by_key(Found))});
         _ -> throw({group_is_torn, Found})
     end.
+
+by_key(Objects) -> maps:from_list([{element(1, Object), Object} || Object <- Objects]).

@@ -7,4 +7,12 @@ unless Code.ensure_loaded?(:proper) do
   end
 end
 
+# Named tables of the tests are not to stand in the working directory.
+data_dir = Path.join(System.tmp_dir!(), "bets-test-data-#{System.pid()}")
+Application.put_env(:bets, :data_dir, data_dir)
+System.at_exit(fn _ -> File.rm_rf!(data_dir) end)
+
+# For the tests that capture logs; bets itself does not need it.
+{:ok, _} = Application.ensure_all_started(:logger)
+
 ExUnit.start()

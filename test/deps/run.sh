@@ -70,6 +70,12 @@ EOF
   step "mix: documentation in iex"
   quiet mix run -e 'require IEx.Helpers; IEx.Helpers.h(:bets.new)'
   grep -q 'new(' "$tmp/log" || { cat "$tmp/log"; die "h :bets.new shows nothing"; }
+  quiet mix run -e 'require IEx.Helpers; IEx.Helpers.h(Bets.stream)'
+  grep -q 'def stream(table, options' "$tmp/log" || { cat "$tmp/log"; die "h Bets.stream shows nothing"; }
+  quiet mix run -e '
+    {:ok, _} = Application.ensure_all_started(:iex)
+    {:yes, ~c"eam", _} = IEx.Autocomplete.expand(Enum.reverse(~c"Bets.str"))
+    {:yes, ~c"_link", _} = IEx.Autocomplete.expand(Enum.reverse(~c":bets.start"))'
 
   step "mix: release, moved"
   MIX_ENV=prod quiet offline mix release --path "$tmp/mix/rel"

@@ -76,8 +76,9 @@ impl History {
     }
 }
 
-fn config() -> Config {
+fn config(compressed: bool) -> Config {
     Config {
+        compressed,
         max_file_size: 700,
         background: false,
         seed: Some(7),
@@ -86,9 +87,9 @@ fn config() -> Config {
     }
 }
 
-fn open_at(sim: &Sim, open: &Open) -> Result<Table> {
+fn open_at(sim: &Sim, open: &Open, compressed: bool) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
-    Table::open(&storage, Path::new(DIR), open, config())
+    Table::open(&storage, Path::new(DIR), open, config(compressed))
 }
 
 fn reopen(sim: &Sim) -> Result<State> {
@@ -98,6 +99,8 @@ fn reopen(sim: &Sim) -> Result<State> {
             kind: None,
             keypos: None,
         },
+        // Reading does not depend on it.
+        false,
     ) {
         Ok(table) => {
             let mut found = Objects::new();
@@ -146,11 +149,33 @@ fn remove_key(table: &Table, state: &mut Objects, k: &[u8]) {
     state.retain(|stored, _| stored[0] != k[0]);
 }
 
+fn put_list(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) {
+    if table.meta().kind.is_bag() {
+        put_many(table, list);
+    } else {
+        let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
+        table.put_many(&puts, Wait::May).unwrap();
+    }
+}
+
+/// Puts and deletes in one step.
+fn write_many(table: &Table, state: &mut Objects, kind: TableKind, list: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    let writes: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_deref())).collect();
+    table.write_many(&writes, Wait::May).unwrap();
+    for (k, v) in list {
+        match v {
+            Some(v) => store(state, kind, k.clone(), v),
+            None => state.retain(|stored, _| stored[0] != k[0]),
+        }
+    }
+}
+
 /// Runs a random workload and gives its history.
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
     let kind = ALL_KINDS[random.below(ALL_KINDS.len())];
-    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind))).unwrap();
+    let compressed = random.below(3) == 0;
+    let mut table = open_at(sim, &Open::OrCreate(meta_of(kind)), compressed).unwrap();
     let mut state = Objects::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
@@ -171,7 +196,7 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         let byte = if bag { step % 4 } else { step } as u8;
         let v = |random: &mut Random| vec![byte; [3, 40, 300][random.below(3)]];
         let mut durable = false;
-        match random.below(14) {
+        match random.below(16) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
                 if bag {
@@ -183,19 +208,14 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
             }
             5..=6 => {
                 let list: Vec<_> = (0..=random.below(4)).map(|_| (k(random), v(random))).collect();
-                if bag {
-                    put_many(&table, &list);
-                } else {
-                    let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
-                    table.put_many(&puts, Wait::May).unwrap();
-                }
+                put_list(&table, &list);
                 for (k, v) in &list {
                     store(&mut state, kind, k.clone(), v);
                 }
             }
             7 => remove_key(&table, &mut state, &k(random)),
             8 if !bag => remove_key(&table, &mut state, &k(random)),
-            8..=9 if bag => {
+            8..=9 | 13..=14 if bag => {
                 let k = k(random);
                 remove_object(&table, random, &mut state, &k);
             }
@@ -220,6 +240,12 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                 table.care().unwrap();
                 durable = true;
             }
+            13..=14 => {
+                let list: Vec<_> = (0..=random.below(4))
+                    .map(|_| (k(random), (random.below(2) == 0).then(|| v(random))))
+                    .collect();
+                write_many(&table, &mut state, kind, &list);
+            }
             _ => {
                 table.close().unwrap();
                 table = open_at(
@@ -228,6 +254,7 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                         kind: None,
                         keypos: None,
                     },
+                    compressed,
                 )
                 .unwrap();
                 durable = true;

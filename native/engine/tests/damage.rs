@@ -27,13 +27,14 @@ type ReadAll = (BTreeMap<Vec<u8>, Vec<u8>>, Vec<Vec<u8>>);
 type Contents = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn open(sim: &Sim, max_file_size: u64) -> Result<Table> {
-    open_or_create(sim, max_file_size, TableKind::Set)
+    open_as(sim, max_file_size, TableKind::Set, false)
 }
 
-fn open_or_create(sim: &Sim, max_file_size: u64, kind: TableKind) -> Result<Table> {
+fn open_as(sim: &Sim, max_file_size: u64, kind: TableKind, compressed: bool) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
     let config = Config {
         max_file_size,
+        compressed,
         background: false,
         seed: Some(7),
         cache: false,
@@ -59,7 +60,7 @@ fn open_or_create(sim: &Sim, max_file_size: u64, kind: TableKind) -> Result<Tabl
 /// A log of 100 records of every kind, never synced after the opening; the states after each, and its disk.
 fn unsynced_log(kind: TableKind) -> (Sim, PathBuf, Vec<Contents>) {
     let sim = Sim::new();
-    let table = open_or_create(&sim, 1 << 20, kind).unwrap();
+    let table = open_as(&sim, 1 << 20, kind, false).unwrap();
     let mut states = vec![contents(&table)];
     for i in 0..100u8 {
         match i % 10 {
@@ -182,7 +183,7 @@ fn sweep(sim: &Sim, expected: &BTreeMap<Vec<u8>, Vec<u8>>) {
 
 fn hundred_objects(kind: TableKind) -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) {
     let sim = Sim::new();
-    let table = open_or_create(&sim, 1500, kind).unwrap();
+    let table = open_as(&sim, 1500, kind, false).unwrap();
     let mut expected = BTreeMap::new();
     for i in 0..100u8 {
         let value = vec![i ^ 0x55; 20];
@@ -190,6 +191,21 @@ fn hundred_objects(kind: TableKind) -> (Sim, Table, BTreeMap<Vec<u8>, Vec<u8>>) 
         expected.insert(vec![i, i], value);
     }
     (sim, table, expected)
+}
+
+#[test]
+fn a_flipped_bit_in_compressed_values_is_reported_or_harmless() {
+    let sim = Sim::new();
+    let table = open_as(&sim, 1500, TableKind::Set, true).unwrap();
+    let mut expected = BTreeMap::new();
+    for i in 0..50u8 {
+        let value = [i, 1, 2, 3].repeat(20);
+        put(&table, &[i, i], &value);
+        expected.insert(vec![i, i], value);
+    }
+    assert!(table.stats().disk_bytes < 50 * 80, "the values were compressed");
+    table.close().unwrap();
+    sweep(&sim.kill(sim.ops()), &expected);
 }
 
 #[test]
@@ -202,7 +218,7 @@ fn a_flipped_bit_after_a_clean_close_is_reported_or_harmless() {
 #[test]
 fn a_flipped_bit_in_a_bag_concerns_one_object_or_is_reported() {
     let sim = Sim::new();
-    let table = open_or_create(&sim, 700, TableKind::DuplicateBag).unwrap();
+    let table = open_as(&sim, 700, TableKind::DuplicateBag, false).unwrap();
     let object = |k: u8, n: u8| vec![k ^ n; 12];
     for (k, n) in (0..4).flat_map(|k| (0..6).map(move |n| (k, n))) {
         put(&table, &[k], &object(k, n));

@@ -13,11 +13,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bets_engine::io::Storage;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::{Plan, Sim};
-use bets_engine::table::{Commit, Config, Open, Table, Wait};
+use bets_engine::table::{Commit, Config, Open, Sync, Table, Wait};
 use bets_engine::{Error, Result};
 use common::{Random, contents, get, key, meta, put};
 use parking_lot::Mutex;
@@ -321,4 +322,74 @@ fn an_opening_that_fails_at_any_call_harms_nothing() {
     }
     println!("{failed} openings failed");
     assert!(failed > 60);
+}
+
+/// What is durable is safe whether the manifest can say so or not.
+#[test]
+fn no_room_for_a_manifest_fails_neither_a_sync_nor_a_close() {
+    let (sim, failing, table) = open_failing();
+    for i in 0..30u8 {
+        put(&table, &[i], &[i; 40]);
+    }
+    let expected = contents(&table);
+    failing.arm(Fault::nth(1, &[Call::Create]).no_space().persistent());
+    table.sync().unwrap();
+    assert_eq!(table.stats().durable_seq, table.stats().seq);
+    table.close().unwrap();
+    assert!(failing.failed() > 1);
+    for image in [sim.kill(sim.ops()), sim.crash(sim.ops(), &Plan::Nothing)] {
+        let table = open(&(Arc::new(image) as Arc<dyn Storage>), &EXISTING).unwrap();
+        assert_eq!(contents(&table), expected);
+        table.kill();
+    }
+}
+
+/// The directory is free again after a close that failed.
+#[test]
+fn a_close_that_fails_unlocks() {
+    let (_sim, failing, table) = open_failing();
+    put(&table, b"a", b"1");
+    failing.arm(Fault::nth(1, &[Call::Sync]));
+    assert!(matches!(table.close(), Err(Error::Io { op: "sync", .. })));
+    table.close().unwrap();
+    assert!(matches!(
+        table.get(key(b"a"), Wait::May, |_| ()),
+        Err(Error::Closed)
+    ));
+    let table = open(&(Arc::new(failing) as Arc<dyn Storage>), &EXISTING).unwrap();
+    assert_eq!(get(&table, b"a").unwrap(), b"1");
+}
+
+/// While there was no room for a spare segment, writes came that no care was planned for but the one that failed.
+#[test]
+fn syncs_go_on_by_themselves_when_there_is_room_again() {
+    let failing = Failing::over_sim(Sim::new());
+    let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+    let config = Config {
+        max_file_size: 64 << 20,
+        sync: Sync::Interval(1),
+        cache: false,
+        ..Config::default()
+    };
+    let table = Table::open(&storage, Path::new(DIR), &Open::OrCreate(meta()), config).unwrap();
+    failing.arm(Fault::nth(1, &[Call::Create]).no_space().persistent());
+    put(&table, b"half a segment", &vec![0; 33 << 20]);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for k in [b"a", b"b", b"c"] {
+            let table = &table;
+            scope.spawn(move || {
+                while start.elapsed() < Duration::from_millis(600) {
+                    put(table, k, b"1");
+                }
+            });
+        }
+    });
+    assert!(failing.failed() > 0, "care met the full disk");
+    failing.disarm();
+    let start = Instant::now();
+    while table.stats().durable_seq < table.stats().seq {
+        assert!(start.elapsed() < Duration::from_secs(20), "no sync came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

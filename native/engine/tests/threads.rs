@@ -9,12 +9,15 @@
 
 mod common;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bets_engine::Error;
-use bets_engine::table::{Change, Cursor, Sync, Table, TableKind, Wait};
+use bets_engine::io::{Storage, sim::Sim};
+use bets_engine::table::{Change, Config, Cursor, Found, Open, Sync, Table, TableKind, Wait};
 use common::{KINDS, Random, TestDir, contents, get, key, put};
 
 /// Calls as the NIF does: first without waiting, then where waiting is allowed.
@@ -279,5 +282,51 @@ fn a_table_that_is_dropped_closes_and_can_be_opened_at_once() {
         put(&table, &[i], b"v");
         assert_eq!(table.len(), u64::from(i) + 1);
         drop(table);
+    }
+}
+
+/// Who began before a close finds the key or an error, never that it is not there.
+#[test]
+fn a_close_hides_no_key() {
+    for _ in 0..300 {
+        let storage: Arc<dyn Storage> = Arc::new(Sim::new());
+        let how = Open::OrCreate(common::meta());
+        let table = Table::open(&storage, Path::new("/t"), &how, Config::default()).unwrap();
+        put(&table, b"k", b"v");
+        let begun = AtomicU64::new(0);
+        let read = |look: &(dyn Fn() -> bets_engine::Result<bool> + std::marker::Sync)| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            loop {
+                match look() {
+                    Ok(found) => assert!(found, "a key is hidden"),
+                    Err(Error::Closed) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| read(&|| Ok(table.get(key(b"k"), Wait::May, |_| ())?.is_some())));
+            scope.spawn(|| read(&|| table.contains(key(b"k"), Wait::May)));
+            scope.spawn(|| read(&|| Ok(table.next_key(&Cursor::default(), Wait::May)?.is_some())));
+            scope.spawn(|| {
+                read(&|| {
+                    let mut objects = 0;
+                    table.scan(&mut Cursor::default(), 10, 1000, Wait::May, |_, _| objects += 1)?;
+                    Ok(objects == 1)
+                });
+            });
+            // A writer that took the empty table for the truth would say that there was nothing to delete, and the key would be back.
+            scope.spawn(|| {
+                read(&|| {
+                    let kept = |found: Option<Found<'_>>| (Change::Keep, found.is_some());
+                    Ok(table.update(key(b"k"), Wait::May, kept)?.1)
+                });
+            });
+            scope.spawn(|| read(&|| Ok(table.put_many_new(&[(key(b"k"), b"w")], Wait::May)?.is_none())));
+            while begun.load(Ordering::Relaxed) < 6 {
+                thread::yield_now();
+            }
+            table.close().unwrap();
+        });
     }
 }

@@ -12,6 +12,7 @@ rustler::atoms! {
     closed,
     damaged,
     damaged_object,
+    delete,
     default_dir,
     done,
     durable,
@@ -45,6 +46,7 @@ rustler::atoms! {
     private,
     protected,
     public,
+    put,
     read_only,
     set,
     sync_failed,
@@ -58,6 +60,6 @@ rustler::atoms! {
     undefined,
     wait,
     create,
-    existing,
+    stored_name,
     unstorable,
 }

@@ -9,7 +9,6 @@ use crate::error::Fail;
 use crate::table::Protection;
 
 /// What a table was opened with, beyond what its directory stores.
-#[expect(clippy::struct_excessive_bools, reason = "they are options")]
 pub struct Options {
     /// The type that was asked for.
     pub kind: Option<TableKind>,
@@ -29,8 +28,6 @@ pub struct Options {
     pub write_concurrency: Atom,
     /// `decentralized_counters`, for `info` only; `None` leaves it to the type.
     pub decentralized_counters: Option<bool>,
-    /// `compressed`, for `info` only.
-    pub compressed: bool,
 }
 
 impl Options {
@@ -66,13 +63,13 @@ impl Options {
                 sync: sync_of(sync)?,
                 max_file_size: get(max_file_size)?,
                 cache: get(cache)?,
+                compressed: get(compressed)?,
                 temporary: get(temporary)?,
                 ..Config::default()
             },
             read_concurrency: get(read_concurrency)?,
             write_concurrency: get(write_concurrency)?,
             decentralized_counters: optional(decentralized_counters).map(get).transpose()?,
-            compressed: get(compressed)?,
         })
     }
 }

@@ -19,7 +19,8 @@ const DEPTH_MAX: u32 = 4;
 
 struct Base {
     path: PathBuf,
-    lock: Box<dyn Lock>,
+    /// Held, and never looked at, for as long as the VM uses the directory.
+    _lock: Box<dyn Lock>,
     next: u64,
 }
 
@@ -51,7 +52,11 @@ fn make_base(storage: &dyn Storage, root: &Path) -> Result<Base, Error> {
         };
         let held = lock.id().map_err(|source| Error::io("lock", &path, source))?;
         if matches!(storage.stat(&path), Ok(Some(stat)) if stat.id == held) {
-            return Ok(Base { path, lock, next: 0 });
+            return Ok(Base {
+                path,
+                _lock: lock,
+                next: 0,
+            });
         }
     }
 }
@@ -63,10 +68,12 @@ fn random() -> u64 {
 
 /// Removes this VM's directory if no table is left in it.
 pub fn remove_base() {
-    if let Some(Base { path, lock, .. }) = BASE.lock().take() {
-        // What is not empty is left to the sweep of a later VM.
-        let _ = storage().remove_dir(&path);
-        drop(lock);
+    let mut base = BASE.lock();
+    // While a table is left in it the lock stays, or another VM's sweep would take the table for a dead one's.
+    if let Some(Base { path, .. }) = &*base
+        && storage().remove_dir(path).is_ok()
+    {
+        *base = None;
     }
 }
 

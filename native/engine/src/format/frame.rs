@@ -137,6 +137,15 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The same record, whose value is compressed.
+    #[must_use]
+    pub fn as_compressed(&self) -> Self {
+        Record {
+            compressed: true,
+            ..*self
+        }
+    }
+
     /// The length of its frame in bytes.
     pub fn frame_len(&self) -> usize {
         let suffix = self.key.suffix().len();

@@ -4,6 +4,7 @@
 
 pub mod frame;
 pub mod manifest;
+pub mod packed;
 pub mod segment;
 
 /// The version of the format that this build writes, and the newest that it reads.

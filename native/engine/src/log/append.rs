@@ -23,7 +23,7 @@ pub const MAX_BATCH_LEN: u64 = 1 << 31;
 /// How often a call that may not wait looks at a lock before it gives up: some microseconds, about one write of another.
 const SPINS: usize = 2_000;
 
-/// A segment of so many bytes gets a stage at once; a shorter one with the next sync.
+/// A segment of so many bytes gets room ahead and a stage at once; a shorter one with the next sync.
 const STAGE_AT: u64 = 16 << 10;
 
 /// The end of the log.
@@ -31,7 +31,7 @@ const STAGE_AT: u64 = 16 << 10;
 pub struct End {
     pub(super) active: Active,
     /// A segment made beforehand, to switch to.
-    pub(super) spare: Option<(Arc<Segment>, Arc<dyn File>)>,
+    pub(super) spare: Option<Spare>,
     /// Segments that were active before and are not sealed yet, oldest first.
     pub(super) sealing: Vec<Active>,
     pub(super) next_seq: u64,
@@ -41,6 +41,15 @@ pub struct End {
     pub(super) stage: Option<Stage>,
     /// The frames that are staged, which end at the tail; behind them the one that is being written.
     pub(super) buf: Vec<u8>,
+}
+
+/// A segment that no record has been written to.
+#[derive(Clone, Debug)]
+pub struct Spare {
+    pub(super) segment: Arc<Segment>,
+    pub(super) file: Arc<dyn File>,
+    /// Its file has room for so many bytes.
+    pub(super) reserved: u64,
 }
 
 /// A segment that takes, or took, writes.
@@ -55,6 +64,8 @@ pub struct Active {
     /// Its first and last seq; the last is below the first while it is empty.
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
+    /// Its file has room for its bytes up to here.
+    pub(super) reserved: u64,
     /// A failed write could not be cut back: nothing may follow in this segment.
     pub(super) left_behind: bool,
 }
@@ -68,7 +79,15 @@ impl Active {
             records_end: HEADER_LEN,
             first_seq: next_seq,
             last_seq: next_seq - 1,
+            reserved: 0,
             left_behind: false,
+        }
+    }
+
+    pub(super) fn of(spare: Spare, next_seq: u64) -> Self {
+        Active {
+            reserved: spare.reserved,
+            ..Active::new((spare.segment, spare.file), next_seq)
         }
     }
 
@@ -77,6 +96,7 @@ impl Active {
         let offset = u64::from(self.tail);
         self.file.write_at(frames, offset).map_err(|e| {
             self.left_behind = self.file.truncate(offset).is_err();
+            self.reserved = 0;
             Error::io("write", &self.segment.path(), e)
         })
     }
@@ -217,7 +237,7 @@ impl Log {
                 return Ok(end);
             }
             if let Some(spare) = &end.spare {
-                let next = Active::new(spare.clone(), end.next_seq);
+                let next = Active::of(spare.clone(), end.next_seq);
                 let old = end.switch(next, self.table)?;
                 end.spare = None;
                 end.sealing.push(old);
@@ -274,7 +294,7 @@ impl Log {
         let care = if count == 0 {
             Care::None
         } else {
-            self.care_after(offset, len)
+            self.care_after(offset, len, active.reserved)
         };
         Ok(Appended {
             last_seq: end.next_seq - 1,
@@ -286,8 +306,8 @@ impl Log {
 
 impl Log {
     /// What a write of `len` bytes at `offset` makes necessary: a sync some time after the first unsynced byte, at once when there are
-    /// many; a spare when the active segment is half full; the sealing of a segment left; a stage for a table that is written to a lot.
-    fn care_after(&self, offset: u32, len: usize) -> Care {
+    /// many; a spare when the active segment is half full; the sealing of a segment left; a stage, and room in the file, for a table that is written to a lot.
+    fn care_after(&self, offset: u32, len: usize, reserved: u64) -> Care {
         // As with the bytes on disk: under the lock of the end nobody else changes it.
         let before = self.unsynced_bytes.load(Ordering::Relaxed);
         self.unsynced_bytes.store(before + len as u64, Ordering::Relaxed);
@@ -295,7 +315,7 @@ impl Log {
         if crossed(before, MAX_UNSYNCED_BYTES / 2)
             || crossed(u64::from(offset), self.config.max_file_size / 2)
             || self.needs_care.load(Ordering::Relaxed)
-            || (crossed(u64::from(offset), STAGE_AT) && self.wants_stage.load(Ordering::Relaxed))
+            || crossed(u64::from(offset), (reserved / 2).max(STAGE_AT))
         {
             Care::Now
         } else if before == 0 && self.config.sync != Sync::None {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::append::Active;
+use super::append::{Active, Spare};
 use super::{Log, MAX_UNSYNCED_BYTES, Maintenance};
 use crate::format::manifest::{Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::{HEADER_LEN, header};
@@ -23,7 +23,10 @@ impl Log {
     pub fn sync(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         self.check_open()?;
-        self.sync_all(&mut maintenance)
+        let left = self.make_durable()?;
+        // The records are safe. Segments that could not be sealed, for want of room say, are sealed by a later care.
+        let _ = self.seal_left(&mut maintenance, &left);
+        Ok(())
     }
 
     /// Does what is due: a sync, the sealing of segments left, a spare, a reservation. Gives the time after which to come again.
@@ -32,18 +35,13 @@ impl Log {
         // Under the lock: a close that went first has given the directory to whoever opens next.
         self.check_open()?;
         self.needs_care.store(false, Ordering::Release);
-        self.sync_all(&mut maintenance)?;
-        let (half_full, tail) = {
-            let end = self.append.lock();
-            (
-                u64::from(end.active.tail) >= self.config.max_file_size / 2,
-                u64::from(end.active.tail),
-            )
-        };
+        let left = self.make_durable()?;
+        self.seal_left(&mut maintenance, &left)?;
+        let half_full = u64::from(self.append.lock().active.tail) >= self.config.max_file_size / 2;
         if half_full {
             self.add_spare(&mut maintenance)?;
         }
-        self.reserve(&mut maintenance, tail);
+        self.reserve(&mut maintenance);
         self.add_stage(&mut maintenance);
         let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
         Ok(match self.config.sync {
@@ -53,7 +51,9 @@ impl Log {
         })
     }
 
-    /// Makes everything durable, seals the active segment and publishes that; nothing can be appended afterwards.
+    /// Makes everything durable, seals the active segment and publishes that; nothing can be appended afterwards, whatever the result is.
+    /// An error means that records may not be durable. A full disk on which only the sealing cannot be published is none: the next opening
+    /// finds the segments unsealed, with every record in them.
     pub fn close(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         {
@@ -132,10 +132,13 @@ impl Log {
             (end.spare.take(), left)
         };
         if let Some(spare) = spare {
-            left.push(Active::new(spare, self.last_seq() + 1));
+            left.push(Active::of(spare, self.last_seq() + 1));
         }
-        self.seal(maintenance, &left)?;
-        self.remove_stage();
+        match self.seal(maintenance, &left) {
+            Ok(()) => self.remove_stage(),
+            // So that the next opening takes no damage below here for a cut.
+            Err(_) => self.append_mark(),
+        }
         Ok(())
     }
 
@@ -146,14 +149,20 @@ impl Log {
         self.add_spare(&mut maintenance)
     }
 
-    fn sync_all(&self, maintenance: &mut Maintenance) -> Result<()> {
+    /// Syncs, tells so in the log, and answers those who wait. Gives the segments that can be sealed.
+    fn make_durable(&self) -> Result<Vec<Active>> {
         let left = self.sync_segments()?;
         self.append_mark();
         self.answer_waiters();
+        Ok(left)
+    }
+
+    /// Seals segments that were left and synced.
+    fn seal_left(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        self.seal(maintenance, &left)?;
+        self.seal(maintenance, left)?;
         self.append.lock().sealing.drain(..left.len());
         Ok(())
     }
@@ -273,7 +282,12 @@ impl Log {
             segments
         });
         self.handles.put(&segment, Arc::clone(&file));
-        self.append.lock().spare = Some((segment, file));
+        let reserved = self.reserve_up_to(maintenance, &*file, RESERVE_LEN);
+        self.append.lock().spare = Some(Spare {
+            segment,
+            file,
+            reserved,
+        });
         Ok(())
     }
 
@@ -292,21 +306,36 @@ impl Log {
         Ok(())
     }
 
-    /// Reserves space ahead of the tail, so that a sync need not write the file's length and block map each time.
-    fn reserve(&self, maintenance: &mut Maintenance, tail: u64) {
+    /// Reserves space ahead of the tail, so that a sync need not write the file's length and block map each time, and so that what is staged has
+    /// room in the file.
+    fn reserve(&self, maintenance: &mut Maintenance) {
         let active = self.append.lock().active.clone();
-        let (id, reserved) = maintenance.reserved;
-        let reserved = if id == active.segment.id { reserved } else { 0 };
-        if !maintenance.can_reserve || self.config.temporary || tail * 2 <= reserved {
+        let tail = u64::from(active.tail);
+        if tail * 2 <= active.reserved {
             return;
         }
-        let want = (tail * 2)
+        let reserved = self.reserve_up_to(maintenance, &*active.file, tail * 2);
+        let mut end = self.append.lock();
+        if Arc::ptr_eq(&end.active.segment, &active.segment) && end.active.reserved == active.reserved {
+            end.active.reserved = reserved.max(active.reserved);
+        }
+    }
+
+    /// Reserves at least so many bytes of a file, if possible. Gives how many it has for sure.
+    fn reserve_up_to(&self, maintenance: &mut Maintenance, file: &dyn File, len: u64) -> u64 {
+        let want = len
             .max(RESERVE_LEN)
             .next_power_of_two()
             .min(self.config.max_file_size);
-        match active.file.preallocate(want) {
-            Ok(()) => maintenance.reserved = (active.segment.id, want),
-            Err(_) => maintenance.can_reserve = false,
+        if maintenance.cannot_reserve || self.config.temporary {
+            return 0;
+        }
+        match file.preallocate(want) {
+            Ok(()) => want,
+            Err(e) => {
+                maintenance.cannot_reserve = e.kind() == ErrorKind::Unsupported;
+                0
+            }
         }
     }
 }

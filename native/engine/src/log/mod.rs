@@ -53,7 +53,6 @@ pub struct Log {
     disk_bytes: AtomicU64,
     closed: AtomicBool,
     needs_care: AtomicBool,
-    wants_stage: AtomicBool,
     pub(crate) sticky: Sticky,
     waiters: Waiters,
 }
@@ -62,9 +61,7 @@ pub struct Log {
 #[derive(Debug)]
 struct Maintenance {
     manifest: Manifest,
-    /// The bytes reserved for the active segment so far, and for which segment.
-    reserved: (u32, u64),
-    can_reserve: bool,
+    cannot_reserve: bool,
     cannot_stage: bool,
 }
 
@@ -92,8 +89,7 @@ impl Log {
             append: Mutex::new(End::new(end, last_seq + 1)),
             maintenance: Mutex::new(Maintenance {
                 manifest,
-                reserved: (0, 0),
-                can_reserve: true,
+                cannot_reserve: false,
                 cannot_stage: false,
             }),
             durable_seq: AtomicU64::new(last_seq),
@@ -102,7 +98,6 @@ impl Log {
             disk_bytes: AtomicU64::new(disk_bytes),
             closed: AtomicBool::new(false),
             needs_care: AtomicBool::new(false),
-            wants_stage: AtomicBool::new(true),
             sticky: Sticky::default(),
             waiters: Waiters::default(),
         }

@@ -9,7 +9,6 @@
 //! round: an opening takes those whose seqs go on where the segment ends.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::append::{Active, End};
 use super::{Log, Maintenance};
@@ -62,7 +61,11 @@ impl End {
     pub(super) fn put(&mut self, staged: usize) -> Result<()> {
         let mut staged = staged;
         loop {
-            let fits = self.stage.is_some() && Stage::holds(self.buf.len());
+            let fits = self.stage.as_ref().is_some_and(|stage| {
+                let end = u64::from(self.active.tail) + (self.buf.len() - staged) as u64;
+                // A record that its file has no room for is refused when it comes, not when it is written out.
+                Stage::holds(self.buf.len()) && (end <= self.active.reserved || stage.window.is_none())
+            });
             if !fits && staged > 0 {
                 if let Err(error) = self.write_out(staged) {
                     self.buf.truncate(staged);
@@ -172,7 +175,6 @@ impl Log {
                 Ok(window) => Some(window),
                 Err(e) => {
                     maintenance.cannot_stage = e.kind() == std::io::ErrorKind::Unsupported;
-                    self.wants_stage.store(false, Ordering::Relaxed);
                     return;
                 }
             }
@@ -182,7 +184,6 @@ impl Log {
         if stage.begin(end.active.segment.id, self.table).is_ok() {
             end.stage = Some(stage);
         }
-        self.wants_stage.store(false, Ordering::Relaxed);
     }
 
     fn make_stage(&self) -> std::io::Result<Box<dyn Window>> {

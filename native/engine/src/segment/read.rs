@@ -1,16 +1,21 @@
 //! Reading one record where the keydir says it stands.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::handles::Handles;
 use super::{Handle, Segment};
 use crate::format::frame::{Bad, Frame, Head, Kind, MAX_HEAD_LEN, MIN_LEN};
+use crate::format::packed::{plain_len, unpack};
 use crate::table::Wait;
 use crate::{Error, Result};
 
 /// A read that may not wait copies no more than this, in bytes: some 100 µs.
 const MAX_NOWAIT_LEN: usize = 1 << 20;
+
+/// A value that is longer than this, in bytes, is not uncompressed where nothing may wait: some 100 µs.
+const MAX_NOWAIT_PLAIN_LEN: usize = 64 << 10;
 
 /// Reads and checks the put record at `offset` of `segment` into `buf`: CRCs, segment id, and that its key starts with `compared`.
 /// `len` is its frame's length in bytes if it is known. Gives the frame; its value has passed its CRC.
@@ -66,6 +71,28 @@ pub fn check_put<'b>(segment: &Segment, offset: u32, compared: &[u8], bytes: &'b
     }
     frame.value().map_err(|bad| damaged(explain(bad)))?;
     Ok(frame)
+}
+
+/// The value of a record of [`read_put`], uncompressed.
+pub fn plain_value<'b>(
+    segment: &Segment,
+    offset: u32,
+    frame: &Frame<'b>,
+    wait: Wait,
+) -> Result<Cow<'b, [u8]>> {
+    let damaged = |bad| Error::Damaged {
+        path: segment.path(),
+        offset: u64::from(offset),
+        what: explain(bad),
+    };
+    let value = frame.value().map_err(damaged)?;
+    if !frame.head.compressed {
+        return Ok(Cow::Borrowed(value));
+    }
+    if wait == Wait::Never && plain_len(value).map_err(damaged)? > MAX_NOWAIT_PLAIN_LEN {
+        return Err(Error::WouldBlock);
+    }
+    unpack(value).map(Cow::Owned).map_err(damaged)
 }
 
 fn frame_len(

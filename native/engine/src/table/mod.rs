@@ -5,6 +5,8 @@
 //! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
 
 mod bag;
+mod batch;
+mod packed;
 mod read;
 mod scan;
 mod types;
@@ -19,6 +21,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use bag::Same;
+pub use batch::Write;
 pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};
@@ -29,6 +32,9 @@ use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
+
+/// When care that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An open table. Dropping it closes it in the background; [`Table::close`] waits and tells what went wrong.
 #[derive(Debug)]
@@ -92,7 +98,8 @@ impl Table {
         self.inner.log.config().clone()
     }
 
-    /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`.
+    /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`. An error means that
+    /// the last writes may not be durable; the table is closed and unlocked all the same.
     pub fn close(&self) -> Result<()> {
         self.inner.close(Log::close)
     }
@@ -228,8 +235,13 @@ impl Inner {
 
 impl Job for Inner {
     fn run(&self) -> Option<Duration> {
-        // A failure is sticky in the log, or the next write meets it.
-        self.log.care().ok().flatten()
+        match self.log.care() {
+            Ok(again) => again,
+            Err(Error::Closed) => None,
+            Err(_) if self.log.sticky.get().is_some() => None,
+            // No room for a spare segment, say. Writes that came meanwhile count on this care to make them durable.
+            Err(_) => Some(RETRY_AFTER),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
 use crate::keydir::{Hit, Keydir, Location};
-use crate::segment::read::{check_put, read_put};
+use crate::segment::read::{check_put, plain_value, read_put};
 use crate::{Error, Key, Result};
 
 /// A read that may not wait takes no more objects of a key than this: some 100 µs.
@@ -38,7 +38,7 @@ impl Table {
         if let Some(cache) = &inner.cache {
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
             let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key).ok())? else {
-                return Ok(None);
+                return inner.nothing();
             };
             let hit = cache.get(location, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
@@ -49,7 +49,7 @@ impl Table {
         }
         loop {
             let Some(hit) = inner.probe(key, wait)? else {
-                return Ok(None);
+                return inner.nothing();
             };
             let read = inner.record(hit.location, key.compared(), wait, &mut found)?;
             if read.is_some() {
@@ -93,6 +93,9 @@ impl Table {
                 }
                 .ok()
             })??;
+            if locations.is_empty() {
+                return inner.nothing();
+            }
             for (at, &location) in locations.iter().enumerate() {
                 let read = inner.record(location, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
@@ -112,7 +115,10 @@ impl Table {
     /// Whether the key is there. Never touches the disk.
     pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
         self.inner.check()?;
-        Ok(self.inner.probe(key, wait)?.is_some())
+        match self.inner.probe(key, wait)? {
+            Some(_) => Ok(true),
+            None => self.inner.nothing::<()>().map(|_| false),
+        }
     }
 }
 
@@ -124,6 +130,11 @@ impl Inner {
         } else {
             stored
         }
+    }
+
+    /// "Not there", but for a table that was closed since the call began: a close puts an empty keydir in the place of the table's.
+    pub(super) fn nothing<R>(&self) -> Result<Option<R>> {
+        self.check().map(|()| None)
     }
 
     /// Where the key's record stands, as of one moment between changes of many keys.
@@ -203,7 +214,8 @@ impl Inner {
             } else {
                 read_put(&self.log.handles, segment, offset, len, compared, wait, buf)?
             };
-            Ok(f(frame.key().bytes(), frame.value().unwrap_or_default()))
+            let value = plain_value(segment, offset, &frame, wait)?;
+            Ok(f(frame.key().bytes(), &value))
         });
         read.transpose()
     }

@@ -5,7 +5,7 @@ use std::ops::{Bound, Range};
 
 use super::{Cursor, Direction, Inner, Table, Wait};
 use crate::keydir::{Batch, Location, Span};
-use crate::{Key, Result};
+use crate::{Error, Key, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
@@ -14,6 +14,8 @@ struct Step {
     values: Vec<u8>,
 }
 
+/// A step that may not wait gathers at most so many times the bytes that it was asked for.
+const PLAIN_FACTOR: usize = 4;
 /// A step's buffers larger than this are not kept, in bytes.
 const MAX_KEPT_LEN: usize = 1 << 20;
 
@@ -98,7 +100,10 @@ impl Table {
         let found = self
             .inner
             .calm(wait, |keydir| keydir.next(&cursor.span(), &mut key).ok())?;
-        Ok(found.map(|_| key))
+        match found {
+            Some(_) => Ok(Some(key)),
+            None => self.inner.nothing(),
+        }
     }
 
     /// Hands the next objects of the traversal to `f`, at most `objects` of them and not many more than `bytes`, and
@@ -149,6 +154,10 @@ impl Inner {
                 keys.clear();
                 keydir.scan(&cursor.span(), cursor.within, objects, keys).ok()
             })?;
+            if !more {
+                // An end met in a table that was closed meanwhile is none.
+                self.check()?;
+            }
             let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
             let taken = fitting(&found, bytes);
             // A step ends between two keys if it can.
@@ -160,7 +169,7 @@ impl Inner {
                     .unwrap_or(taken),
                 None => taken,
             };
-            let Some(read) = self.gather(&found[..taken], values, wait)? else {
+            let Some(read) = self.gather(&found[..taken], values, bytes, wait)? else {
                 continue;
             };
             for ((key, _), Read { value, form }) in found.iter().zip(&read) {
@@ -174,11 +183,12 @@ impl Inner {
         }
     }
 
-    /// Puts the values of these records into `values`. `None` if one has moved meanwhile.
+    /// Puts the values of these records, which have about `bytes` as they are stored, into `values`. `None` if one has moved meanwhile.
     fn gather(
         &self,
         found: &[(Key<'_>, Location)],
         values: &mut Vec<u8>,
+        bytes: usize,
         wait: Wait,
     ) -> Result<Option<Vec<Read>>> {
         let mut order: Vec<usize> = (0..found.len()).collect();
@@ -195,6 +205,10 @@ impl Inner {
             let Some(form) = form else {
                 return Ok(None);
             };
+            // Compressed records may be much longer than their frames told.
+            if wait == Wait::Never && values.len() > bytes.saturating_mul(PLAIN_FACTOR) {
+                return Err(Error::WouldBlock);
+            }
             reads[i] = Read {
                 value: start..values.len(),
                 form,

@@ -89,6 +89,7 @@ pub enum Open {
 
 /// What may differ from one opening to the next.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are options")]
 pub struct Config {
     /// When writes are made durable.
     pub sync: Sync,
@@ -96,6 +97,8 @@ pub struct Config {
     pub max_file_size: u64,
     /// Whether the value cache serves this table.
     pub cache: bool,
+    /// Whether values are compressed when they are written. Reading does not depend on it.
+    pub compressed: bool,
     /// Whether the table's files are of no use after the process: nothing is synced.
     pub temporary: bool,
     /// Whether syncs and the like are done by the process's background threads. Without, [`Table::care`](super::Table::care) has to be
@@ -111,6 +114,7 @@ impl Default for Config {
             sync: Sync::Interval(1000),
             max_file_size: 2 << 30,
             cache: true,
+            compressed: false,
             temporary: false,
             background: true,
             seed: None,

@@ -20,7 +20,8 @@ impl Table {
     /// is there already or not. Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
         check_len(key, value)?;
-        let record = Record::new(Kind::Put, key, value);
+        let packed = self.inner.pack([value]);
+        let record = packed.record(0, key, value);
         self.inner.with_shard(key, wait, |hash, shard| {
             if !shard.has_room(key) {
                 return Err(Error::KeydirFull);
@@ -135,12 +136,14 @@ impl Inner {
             let mut shard = lock_shard(&keydir, Keydir::shard_of(hash), wait)?;
             // A clear puts a new keydir in place while it holds all locks of the old one.
             if self.is_current(&keydir) {
+                // A close puts an empty one in place, in which no key is there.
+                self.check()?;
                 return f(hash, &mut shard);
             }
         }
     }
 
-    fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
+    pub(super) fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
@@ -156,7 +159,8 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
-        let appended = self.log.append(&Record::new(Kind::Put, key, value), wait)?;
+        let packed = self.pack([value]);
+        let appended = self.log.append(&packed.record(0, key, value), wait)?;
         let old = shard
             .put(hash, key, appended.location, appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
@@ -219,6 +223,7 @@ impl Inner {
             wanted.dedup();
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
             if self.is_current(&keydir) {
+                self.check()?;
                 let index = |hash: u64| wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default();
                 let Some(same) = same else {
                     return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
@@ -258,9 +263,11 @@ impl Inner {
                 return Err(Error::KeydirFull);
             }
         }
+        let packed = self.pack(puts.iter().map(|(_, value)| *value));
         let records: Vec<Record<'_>> = puts
             .iter()
-            .map(|(key, value)| Record::new(Kind::Put, *key, value))
+            .enumerate()
+            .map(|(i, (key, value))| packed.record(i, *key, value))
             .collect();
         let mut locations = Vec::with_capacity(puts.len());
         let shown = self.lock_many(wait)?;
@@ -312,7 +319,7 @@ impl Inner {
 }
 
 /// Locks shards, which must come in ascending order.
-fn lock_shards(
+pub(super) fn lock_shards(
     keydir: &Keydir,
     shards: impl Iterator<Item = usize>,
     wait: Wait,

@@ -37,7 +37,7 @@ fn describe<'a>(env: Env<'a>, table: &TableResource) -> Term<'a> {
         ),
         word("read_concurrency", boolean(env, options.read_concurrency)),
         word("write_concurrency", options.write_concurrency.to_term(env)),
-        word("compressed", boolean(env, options.compressed)),
+        word("compressed", boolean(env, config.compressed)),
         word("memory", stats.memory_bytes.encode(env)),
         word("owner", table.owner().encode(env)),
         word("heir", heir(env, table)),

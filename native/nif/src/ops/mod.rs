@@ -1,12 +1,14 @@
 //! The functions that Erlang calls, and what they share.
 
 mod administer;
+mod batch;
 mod count;
 mod delete;
 mod info;
 mod insert;
 mod lookup;
 mod open;
+mod swap;
 mod traverse;
 mod update;
 
@@ -31,6 +33,8 @@ nif! {
     delete_object/2 on NORMAL => delete::delete_object;
     delete_all_objects/1 on NORMAL => delete::delete_all_objects;
     take/2 on NORMAL => delete::take;
+    batch/2 on NORMAL => batch::batch;
+    replace_object/3 on NORMAL => swap::replace_object;
     update_element/3 on NORMAL => update::update_element;
     update_element/4 on NORMAL => update::update_element;
     update_counter/3 on NORMAL => count::update_counter;

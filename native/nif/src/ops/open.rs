@@ -19,9 +19,9 @@ use crate::storage::storage;
 use crate::table::TableResource;
 use crate::temporary;
 
-/// `open({create | existing, Name, NameUtf8}, Dir, Options, Heir) -> {ok, NameOrIdentifier}`. `Dir` is a binary; for a
-/// temporary table it is the directory under which to make one. `Heir` is `none` or `{Pid, Data}`. The name of an existing
-/// table is the stored one if `Name` is `undefined`.
+/// `open({create | existing | stored_name, Name, NameUtf8}, Dir, Options, Heir) -> {ok, NameOrIdentifier}`. `Dir` is a binary; for a
+/// temporary table it is the directory under which to make one. `Heir` is `none` or `{Pid, Data}`. With `stored_name`
+/// the table exists, and its name is the one stored.
 pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
     let env = call.env;
     let (mode, name, name_utf8): (Atom, Atom, Binary<'_>) = call.arg(0).decode().map_err(|_| Fail::none())?;
@@ -32,18 +32,18 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
         dir => dir,
     };
     let claim = registry::claim(env, options.named.then_some(name), &dir)?;
-    let how = if mode == atoms::existing() {
-        Open::Existing {
-            kind: options.kind,
-            keypos: options.keypos,
-        }
-    } else {
+    let how = if mode == atoms::create() {
         Open::OrCreate(Meta {
             kind: options.kind.unwrap_or(TableKind::Set),
             keypos: options.keypos.unwrap_or(1),
             equality: equality_of_vm(env).as_u8(),
             name: name_utf8.as_slice().to_vec(),
         })
+    } else {
+        Open::Existing {
+            kind: options.kind,
+            keypos: options.keypos,
+        }
     };
     let table = Table::open(storage(), &dir, &how, options.config.clone())?;
     let meta = table.meta();
@@ -54,7 +54,7 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
             return Err(refusal);
         }
     };
-    let name = if mode == atoms::existing() && name == atoms::undefined() {
+    let name = if mode == atoms::stored_name() {
         raw::atom(env, &meta.name).unwrap_or(name)
     } else {
         name

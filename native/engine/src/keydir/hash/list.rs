@@ -64,8 +64,8 @@ impl Entries<'_> {
         // Whole pieces are looked at first, without a branch for each: most have none.
         let pieces = self.fingerprints.chunks(PIECE).enumerate();
         let hits = pieces.filter(move |(_, piece)| {
-            let any = |found, &other| found | (other == fingerprint);
-            piece.iter().fold(false, any)
+            let count = |hits, &other| hits + u32::from(other == fingerprint);
+            piece.iter().fold(0, count) > 0
         });
         let places = hits.flat_map(|(at, piece)| (at * PIECE..).zip(piece));
         let found = places.filter(move |(_, other)| **other == fingerprint);
