@@ -203,7 +203,8 @@ from_log(_, Calls) ->
 
 swap_inserts([{insert, _} = Older, {insert, _} = Newer | Calls]) -> [Newer, Older | swap_inserts(Calls)];
 swap_inserts([Call | Calls]) -> [Call | swap_inserts(Calls)];
-swap_inserts([]) -> [,
+swap_inserts([]) -> [].
+
 is_no_group({insert, [[_ | _] = Objects]}) -> [Key || {Key, _, _} <- Objects] =/= bets_kill_plan:group();
 is_no_group(_Call) -> true.
 
