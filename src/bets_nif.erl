@@ -165,11 +165,11 @@ rename(_, _) -> erlang:nif_error(not_loaded).
 -spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
 replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 
--spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
+-spec scan(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
 
--spec scan_back(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
+-spec scan_back(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
