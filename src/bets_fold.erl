@@ -6,7 +6,7 @@
 
 -define(OBJECTS_MAX, 100).
 
--type place() :: tuple() | nonempty_improper_list(tuple(), non_neg_integer()).
+-type place() :: tuple() | [tuple() | non_neg_integer(), ...].
 
 %% The function sees each object as it is when its turn comes, as in ets: when the table was written to since the step was
 %% read, the rest of it is read again. Steps start small and grow as long as nothing is written.
@@ -55,7 +55,7 @@ to_list(Tab, From, Acc) ->
     case bets_nif:scan(Tab, From, ?OBJECTS_MAX) of
         {[Last | _] = Objects, more, _} -> to_list(Tab, Last, Objects ++ Acc);
         {[], more, _} -> to_list(Tab, From, Acc);
-        {[Last | _] = Objects, Seq, _} when is_integer(Seq) -> to_list(Tab, [Last | Seq], Objects ++ Acc);
+        {[Last | _] = Objects, Seq, _} when is_integer(Seq) -> to_list(Tab, [Last, Seq], Objects ++ Acc);
         {Objects, done, _} -> {ok, lists:reverse(Objects ++ Acc)};
         Failure -> Failure
     end.
@@ -67,6 +67,6 @@ step(Direction, Tab, From, Limit) ->
         {Objects, done, _} -> {lists:reverse(Objects), done};
         {[Last | _] = Objects, more, _} -> {lists:reverse(Objects), Last};
         {[], more, _} -> {[], From};
-        {[Last | _] = Objects, Seq, _} when is_integer(Seq) -> {lists:reverse(Objects), [Last | Seq]};
+        {[Last | _] = Objects, Seq, _} when is_integer(Seq) -> {lists:reverse(Objects), [Last, Seq]};
         Failure -> erlang:error(bets_errors:reason(Failure), [Tab, From], bets_errors:options(Failure))
     end.

@@ -203,7 +203,7 @@ replace_object(_, _, _) -> erlang:nif_error(not_loaded).
     changed(pair()) | durable(changed(pair())) | bets_errors:failure().
 replace_objects(_, _, _) -> erlang:nif_error(not_loaded).
 
--spec scan(bets:table(), start | tuple() | nonempty_improper_list(tuple(), non_neg_integer()), pos_integer()) ->
+-spec scan(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
 

@@ -77,7 +77,7 @@ fn compare(table: &Table, model: &Model, random: &mut Random) {
 fn bags_behave_as_vectors_of_objects() {
     for (kind, seed) in KINDS
         .into_iter()
-        .flat_map(|kind| (0..12).map(move |seed| (kind, seed)))
+        .flat_map(|kind| (0..6).map(move |seed| (kind, seed)))
     {
         let mut dir = TestDir::of(kind).max_file_size(4096);
         dir.config.cache = seed % 2 == 0;

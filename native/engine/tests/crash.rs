@@ -263,6 +263,12 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         }
         history.add(sim, Some(state.clone()), durable || always);
     }
+    end(sim, table, random, state, &mut history);
+    history
+}
+
+/// Deletes the table or closes it.
+fn end(sim: &Sim, table: Table, random: &mut Random, state: Objects, history: &mut History) {
     if random.below(4) == 0 {
         table.destroy().unwrap();
         history.add(sim, None, true);
@@ -271,7 +277,6 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         history.add(sim, Some(state), true);
     }
     table.kill();
-    history
 }
 
 #[derive(Default)]

@@ -150,7 +150,7 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
     }
 }
 
-/// `scan(Tab, start | LastObject | [LastObject | Seq], Limit) -> {[Object], more | done | Seq, Version}`: the objects behind the key of
+/// `scan(Tab, start | LastObject | [LastObject, Seq], Limit) -> {[Object], more | done | Seq, Version}`: the objects behind the key of
 /// one that an earlier call gave, in the table's order but each step's last first. Where a key of a bag has more objects than
 /// fit in a step, the step has no others and gives a seq: with that, the next one goes on inside the key.
 pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
@@ -215,7 +215,7 @@ fn start<'a>(
     direction: Direction,
 ) -> Result<Cursor, Fail> {
     let (object, seq) = match cell(from) {
-        Some((object, seq)) => (object, seq.decode::<u64>().ok()),
+        Some((object, rest)) => (object, cell(rest).and_then(|(seq, _)| seq.decode::<u64>().ok())),
         None => (from, None),
     };
     match (key_of(object, table.keypos()), seq, direction) {
