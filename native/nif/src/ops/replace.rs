@@ -161,20 +161,17 @@ fn change_copies<'a>(
     layout.mark_key(&mut buffers.key, &buffers.object, budget)?;
     let key = Key::new(&buffers.key, compared);
     let (engine, wait) = (&table.table, call.wait());
-    let changed = match &new {
-        Some((new_key, bytes)) => {
-            let through: u64 = call.arg(2).decode().map_err(|_| Fail::none())?;
-            let new = (Key::new(new_key, compared), bytes.as_slice());
-            comparing(call, table, |same| {
-                engine.replace_copies(key, &buffers.object, new, through, wait, same)
-            })?
-        }
-        None => {
-            table.note_deletion(key, wait)?;
-            comparing(call, table, |same| {
-                engine.delete_copies(key, &buffers.object, wait, same)
-            })?
-        }
+    let changed = if let Some((new_key, bytes)) = &new {
+        let through: u64 = call.arg(2).decode().map_err(|_| Fail::none())?;
+        let new = (Key::new(new_key, compared), bytes.as_slice());
+        comparing(call, table, |same| {
+            engine.replace_copies(key, &buffers.object, new, through, wait, same)
+        })?
+    } else {
+        table.note_deletion(key, wait)?;
+        comparing(call, table, |same| {
+            engine.delete_copies(key, &buffers.object, wait, same)
+        })?
     };
     Ok(match changed {
         Some((commit, copies)) => Fate::Done(Some(commit), copies as u64),
