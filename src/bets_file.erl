@@ -28,7 +28,7 @@ write(Tab, File, Options) ->
             _ -> throw(eaccess)
         end,
         Log = make_ref(),
-        ok(disk_log:open([{name, Log}, {file, File}])),
+        _ = ok(disk_log:open([{name, Log}, {file, File}])),
         try write_all(Tab, Log, Extended) of
             ok -> disk_log:close(Log)
         catch
@@ -54,8 +54,8 @@ write_all(Tab, Log, #extended{object_count = Counts, md5sum = Sums, sync = Sync}
     Sum0 = #sum{md5 = Sums andalso erlang:md5_init()},
     Sum1 = log(Log, [header(Tab, Extended)], Sum0),
     #sum{count = Count, md5 = MD5} = Sum2 = write_chunks(Log, bets:match_object(Tab, '_', ?OBJECTS_MAX), Sum1),
-    case [{count, Count - 1} || Counts] ++ [{md5, erlang:md5_final(MD5)} || Sums] of
-        [] -> ok;
+    _ = case [{count, Count - 1} || Counts] ++ [{md5, erlang:md5_final(MD5)} || Sums] of
+        [] -> Sum2;
         End -> log(Log, [['$end_of_table', End]], Sum2)
     end,
     _ = Sync andalso ok(disk_log:sync(Log)),
@@ -79,11 +79,11 @@ write_chunks(Log, {Objects, Continuation}, Sum) ->
     write_chunks(Log, bets:match_object(Continuation), log(Log, Objects, Sum)).
 
 log(Log, Terms, #sum{count = Count, md5 = false} = Sum) ->
-    ok(disk_log:log_terms(Log, Terms)),
+    ok = ok(disk_log:log_terms(Log, Terms)),
     Sum#sum{count = Count + length(Terms)};
 log(Log, Terms, #sum{count = Count, md5 = MD5}) ->
     Binaries = [term_to_binary(Term) || Term <- Terms],
-    ok(disk_log:blog_terms(Log, Binaries)),
+    ok = ok(disk_log:blog_terms(Log, Binaries)),
     #sum{count = Count + length(Terms), md5 = erlang:md5_update(MD5, Binaries)}.
 
 write_options(Options) when is_list(Options) ->

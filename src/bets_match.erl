@@ -149,7 +149,7 @@ gather(Query, From, Limit, Missing, Acc) ->
 %% Asking for no more objects than results are missing, nothing has to be given back. Where few objects match, more are asked for.
 gather(Query, From, Limit, Missing, Acc, Asked) ->
     case step(Query, From, Asked) of
-        {Objects, Place} ->
+        {Objects, Place} when is_list(Objects) ->
             Results = ets:match_spec_run(Objects, Query#query.compiled),
             gathered(Query, Limit, Missing, Acc, Asked, {Objects, Results, Place});
         Failure ->
@@ -221,7 +221,7 @@ fold(#query{tab = Tab, keys = [Key | Keys]} = Query, Fun, Acc) ->
 
 fold(Query, From, Fun, Acc) ->
     case step(Query, From, ?OBJECTS_MAX) of
-        {Objects, Place} ->
+        {Objects, Place} when is_list(Objects) ->
             case Fun(Objects, Acc) of
                 {ok, Acc1} when Place =:= done -> {ok, Acc1};
                 {ok, Acc1} -> fold(Query, Place, Fun, Acc1);

@@ -8,7 +8,7 @@
 -export([from_shell/1]).
 
 %% @doc Transforms the forms of a module.
--spec parse_transform([erl_parse:abstract_form()], [compile:option()]) ->
+-spec parse_transform([erl_parse:abstract_form()], [term()]) ->
     [erl_parse:abstract_form()] | {error | warning, term(), term()} | term().
 parse_transform(Forms, Options) ->
     ms_transform:parse_transform(renamed(Forms), Options).

@@ -342,6 +342,16 @@ order(bets, Objects) ->
     ?assertEqual([{k, 2}, {k, 2}, {k, 3}, {k, 4}], lists:sort(Objects)),
     [{k, 2}, {k, 3}, {k, 2}, {k, 4}].
 
+a_table_that_goes_away_in_the_middle_test() ->
+    {E, B} = bets_tests:pair([], [{N} || N <- lists:seq(1, 2000)]),
+    {ok, Query} = bets_match:query(B, read, [{'_', [], ['$_']}], forward),
+    Delete = fun(_Objects, Steps) ->
+        _ = (catch bets:delete(B)),
+        {ok, Steps + 1}
+    end,
+    ?assertEqual({badarg, id}, bets_match:fold(Query, Delete, 0)),
+    ets:delete(E).
+
 deleting_all_counts_all_test() ->
     {E, B} = bets_tests:pair([], [{N} || N <- lists:seq(1, 100)]),
     ?assertEqual(100, bets:select_delete(B, [{'_', [], [true]}])),
