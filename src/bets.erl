@@ -10,9 +10,13 @@
 %% directory, go with it. A function takes the name of a named table or the identifier that `new/2' gave.
 %%
 %% == Types ==
-%% In a `set' there is one object a key, and keys are the same if they are `=:='. In an `ordered_set' they are the same if they are
-%% `==', also inside tuples and lists: an insert with the key `1.0' replaces the object with the key `1'. Its objects stand in the order of their keys.
-%% Pids, ports and references of this node come before those of other nodes, whatever its name is.
+%% In a `set' and an `ordered_set' a key has one object. In a `bag' it may have several, no two of them the same (`=:='); in a
+%% `duplicate_bag', several and repeated ones. The objects of a key have the order in which they were inserted, also after the table was
+%% opened again. An insertion into a bag, and {@link delete_object/2}, read only objects that are most likely the same, however many the key has.
+%%
+%% Keys are the same if they are `=:='; in an `ordered_set', if they are `==', also inside tuples and lists: an insert with the key `1.0' replaces
+%% the object with the key `1'. The objects of an `ordered_set' stand in the order of their keys. Pids, ports and references of this
+%% node come before those of other nodes, whatever its name is.
 %%
 %% == Errors ==
 %% Where `ets' raises `badarg', so does `bets', with the same explanation in the shell. What only a table on disk can
@@ -32,7 +36,8 @@
 %% "Constant time" means constant in a `set'; in an `ordered_set' a key is found in time that grows with the logarithm of the size.
 %% "Reads memory" means that the function never touches the disk. "May read the disk" means that the object may have left the
 %% memory; the call then moves to a dirty scheduler. A write is appended to a file in the page cache. Functions that wait for
-%% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers.
+%% a disk say so. Objects of more than some 30 kB, and lists of more than 100 objects, are handled on dirty schedulers, and so are
+%% keys with more than some 1,000 objects. Where a key has several objects, a cost "an object" counts them all.
 -module(bets).
 
 -export([
@@ -44,21 +49,39 @@
     delete/2,
     delete_all_objects/1,
     delete_object/2,
+    file2tab/1,
+    file2tab/2,
     first/1,
     first_lookup/1,
     foldl/3,
     foldr/3,
+    from_dets/2,
+    fun2ms/1,
     give_away/3,
     i/0,
+    i/1,
+    i/2,
+    i/3,
     info/1,
     info/2,
+    init_table/2,
     insert/2,
     insert_new/2,
+    is_compiled_ms/1,
     last/1,
     last_lookup/1,
     lookup/2,
     lookup_element/3,
     lookup_element/4,
+    match/1,
+    match/2,
+    match/3,
+    match_delete/2,
+    match_object/1,
+    match_object/2,
+    match_object/3,
+    match_spec_compile/1,
+    match_spec_run/2,
     member/2,
     new/2,
     next/2,
@@ -68,12 +91,31 @@
     prev/2,
     prev_lookup/2,
     rename/2,
+    repair_continuation/2,
     replace_object/3,
+    safe_fixtable/2,
+    select/1,
+    select/2,
+    select/3,
+    select_count/2,
+    select_delete/2,
+    select_replace/2,
+    select_reverse/1,
+    select_reverse/2,
+    select_reverse/3,
     setopts/2,
+    slot/2,
     start_link/1,
     sync/1,
+    tab2file/2,
+    tab2file/3,
     tab2list/1,
+    tabfile_info/1,
+    table/1,
+    table/2,
     take/2,
+    test_ms/2,
+    to_dets/2,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -81,7 +123,21 @@
     whereis/1
 ]).
 
--export_type([table/0, key/0, type/0, option/0, open_option/0, server_option/0, change/0, sync_mode/0, update_op/0, element_spec/0]).
+-export_type([
+    table/0,
+    key/0,
+    type/0,
+    option/0,
+    open_option/0,
+    server_option/0,
+    change/0,
+    sync_mode/0,
+    update_op/0,
+    element_spec/0,
+    match_pattern/0,
+    match_spec/0,
+    continuation/0
+]).
 
 -type table() :: atom() | reference().
 %% The name of a named table, or a table identifier.
@@ -97,6 +153,8 @@
 -type shared_option() ::
     set
     | ordered_set
+    | bag
+    | duplicate_bag
     | public
     | protected
     | private
@@ -131,6 +189,15 @@
 
 -type element_spec() :: {Position :: pos_integer(), Value :: term()}.
 
+-type match_pattern() :: atom() | tuple().
+%% An object with variables: `_' and `$N'.
+
+-type match_spec() :: [{match_pattern(), Guards :: [term()], Body :: [term()]}].
+%% As `ets:match_spec()'.
+
+-opaque continuation() :: tuple().
+%% Where a traversal stands.
+
 %% Raised here and not in a helper, so that the exception names the function that the user called, with its arguments.
 -define(FAIL(Failure, Args),
     erlang:error(bets_errors:reason(Failure), Args, bets_errors:options(Failure))
@@ -141,6 +208,14 @@
     case Call of
         {_, _} = Failure -> ?FAIL(Failure, Args);
         Result -> Result
+    end
+).
+
+%% For any term as result: it comes with `ok'.
+-define(VALUE(Call, Args),
+    case Call of
+        {ok, Value_} -> Value_;
+        Failure -> ?FAIL(Failure, Args)
     end
 ).
 
@@ -162,7 +237,7 @@
 
 -define(PAIR(Call, Args),
     case Call of
-        [Key_, Object] -> {Key_, [Object]};
+        [Key_ | Objects] when is_list(Objects), Objects =/= [] -> {Key_, Objects};
         '$end_of_table' -> '$end_of_table';
         Failure -> ?FAIL(Failure, Args)
     end
@@ -244,7 +319,7 @@ close(Tab) ->
 delete(Tab) ->
     ?RESULT(bets_nif:delete(Tab), [Tab]).
 
-%% @doc Deletes the object with this key, if there is one.
+%% @doc Deletes the objects with this key, if there are any.
 %%
 %% Constant time; appends to the log if the key is there.
 %%
@@ -270,9 +345,9 @@ delete(Tab, Key) ->
 delete_all_objects(Tab) ->
     ?RESULT(settled(bets_nif:delete_all_objects(Tab)), [Tab]).
 
-%% @doc Deletes exactly this object, if it is there: another object with the same key stays.
+%% @doc Deletes exactly this object, if it is there, and all copies of it: other objects with the same key stay.
 %%
-%% Constant time. May read the disk; appends to the log if the object is there.
+%% Constant time, in bags time in proportion to the objects of the key. May read the disk; appends to the log if the object is there.
 %%
 %% Errors: `badarg' if there is no such table, the caller may not write to it, or `Object' is no tuple with a key.
 %% ```
@@ -282,6 +357,31 @@ delete_all_objects(Tab) ->
 -spec delete_object(table(), tuple()) -> true.
 delete_object(Tab, Object) ->
     ?RESULT(settled(bets_nif:delete_object(Tab, Object)), [Tab, Object]).
+
+%% @doc As {@link file2tab/2} without options.
+%% ```
+%% 1> bets:file2tab("/nowhere").
+%% {error,{read_error,{file_error,"/nowhere",enoent}}}
+%% '''
+-spec file2tab(file:name()) -> {ok, table()} | {error, term()}.
+file2tab(File) ->
+    file2tab(File, []).
+
+%% @doc Makes a table of a file of {@link tab2file/3} or of `ets:tab2file/3', with the name, type and protection that are in it.
+%%
+%% The table is a temporary one: its files go with it. With `{table, Tab}' the objects are put into that table instead, so a durable one can be filled; it is
+%% deleted if the file cannot be read to its end. With `{verify, true}' the number of objects and, if the file has one, the digest are checked.
+%% Takes linear time; reads the file.
+%%
+%% Gives `{error, cannot_create_table}' if the name is taken, `{error, badfile}' if the file is no table, `{error, checksum_error}' and
+%% `{error, invalid_object_count}' if it is not what was written, or another `{error, Reason}'.
+%% ```
+%% 1> T = bets:new(t, []), ok = bets:tab2file(T, "/tmp/t.tab"), {ok, T2} = bets:file2tab("/tmp/t.tab"), bets:info(T2, name).
+%% t
+%% '''
+-spec file2tab(file:name(), [{verify, boolean()} | {table, table()}]) -> {ok, table()} | {error, term()}.
+file2tab(File, Options) ->
+    bets_file:read(File, Options).
 
 %% @doc Gives the first key in the table's order: in an `ordered_set' the smallest one, in a `set' the order is fixed but not known
 %% beforehand.
@@ -313,7 +413,8 @@ first_lookup(Tab) ->
 %% @doc Calls `Fun' with every object and the result of the call before, in the table's order. Gives the last result, or `Acc' if there is no
 %% object.
 %%
-%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not.
+%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not. The
+%% objects of a key in a bag are seen as they were together at one moment.
 %% Linear time, in steps of at most 100 objects. May read the disk.
 %%
 %% Errors: `badarg' if there is no such table or the caller may not read it, also when it is deleted while `Fun' runs.
@@ -325,7 +426,8 @@ first_lookup(Tab) ->
 foldl(Fun, Acc, Tab) ->
     ?FOLD(foldl, Fun, Acc, Tab).
 
-%% @doc Like {@link foldl/3}, from the last object to the first. In a `set' these are the same, as in `ets'.
+%% @doc Like {@link foldl/3}, from the last object to the first. Where keys are not ordered, only the
+%% objects of each key come from the last to the first, as in `ets'.
 %%
 %% Linear time, in steps of at most 100 objects. May read the disk.
 %%
@@ -337,6 +439,37 @@ foldl(Fun, Acc, Tab) ->
 -spec foldr(fun((Object :: tuple(), Acc) -> Acc), Acc, table()) -> Acc.
 foldr(Fun, Acc, Tab) ->
     ?FOLD(foldr, Fun, Acc, Tab).
+
+%% @doc Stores all objects of an open dets table. What is in the table stays, but for objects with the same keys. Takes linear time; reads the dets
+%% file, appends to the log.
+%%
+%% Errors: `badarg' if there is no such table or dets table, or the caller may not write to it; another reason of dets.
+%% ```
+%% 1> {ok, d} = dets:open_file(d, [{file, "/tmp/d.dets"}]), T = bets:new(t, []), bets:from_dets(T, d).
+%% true
+%% '''
+-spec from_dets(table(), dets:tab_name()) -> true.
+from_dets(Tab, Dets) ->
+    case bets_copy:from_dets(Tab, Dets) of
+        true -> true;
+        {error, Reason} -> erlang:error(Reason, [Tab, Dets])
+    end.
+
+%% @doc Makes a match specification of a literal fun, in the shell.
+%%
+%% In a module the call is made into a literal when it is compiled, if the module has the line
+%% `-include_lib("bets/include/ms_transform.hrl").' That header also does `ets:fun2ms/1'. A module that has the header of stdlib instead can use
+%% `ets:fun2ms/1': the specification is the same.
+%%
+%% Errors: exits with `{badarg, Explanation}' when it is called with the fun of a compiled module; gives `{error, transform_error}', with the reason
+%% printed, if the fun's body cannot be made into a specification.
+%% ```
+%% 1> bets:fun2ms(fun({Key, N}) when N > 10 -> Key end).
+%% [{{'$1','$2'},[{'>','$2',10}],['$1']}]
+%% '''
+-spec fun2ms(fun((tuple()) -> term())) -> match_spec() | {error, transform_error}.
+fun2ms(ShellFun) when is_function(ShellFun) ->
+    bets_ms_transform:from_shell(ShellFun).
 
 %% @doc Makes `Pid' the owner of a table of the caller's and sends it `{'ETS-TRANSFER', Tab, FromPid, GiftData}'.
 %%
@@ -365,6 +498,36 @@ give_away(Tab, Pid, GiftData) ->
 i() ->
     bets_info:print().
 
+%% @doc As {@link i/3}, 40 lines high.
+%% ```
+%% 1> bets:i(no_table).
+%% ** exception error: bad argument
+%% '''
+-spec i(table()) -> ok.
+i(Tab) ->
+    i(Tab, 40).
+
+%% @doc As {@link i/3}, 80 characters wide.
+%% ```
+%% 1> bets:i(no_table, 20).
+%% ** exception error: bad argument
+%% '''
+-spec i(table(), Height :: pos_integer()) -> ok.
+i(Tab, Height) ->
+    i(Tab, Height, 80).
+
+%% @doc Shows a table in the shell, page by page: `c' goes on, `p12' prints object number 12 in full, `/Regexp' shows only what matches, `k' deletes the
+%% table, `q' ends.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> bets:i(no_table, 20, 80).
+%% ** exception error: bad argument
+%% '''
+-spec i(table(), Height :: pos_integer(), Width :: pos_integer()) -> ok.
+i(Tab, Height, Width) ->
+    bets_browse:start(Tab, Height, Width).
+
 %% @doc Tells what is known of a table: the items of `ets:info/1' in their order, then those of `bets':
 %% <dl>
 %% <dt>`dir'</dt><dd>the directory.</dd>
@@ -387,7 +550,8 @@ i() ->
 info(Tab) ->
     ?RESULT(bets_info:all(Tab), [Tab]).
 
-%% @doc Tells one item of {@link info/1}; also `fixed', `safe_fixed', `safe_fixed_monotonic_time' and `binary', as `ets:info/2'. Gives
+%% @doc Tells one item of {@link info/1}; also `fixed', `safe_fixed' and
+%% `safe_fixed_monotonic_time' as `ets:info/2', `binary', which is always empty, and `stats', of no defined form. Gives
 %% `undefined' if the table is gone.
 %%
 %% Reads memory. Constant time.
@@ -404,10 +568,29 @@ info(Tab, Item) ->
         Failure -> ?FAIL(Failure, [Tab, Item])
     end.
 
-%% @doc Stores an object, or all objects of a list, each in place of the one with the same key.
+%% @doc Deletes all objects and stores those that `InitFun' gives.
+%%
+%% `InitFun(read)' gives `{Objects, InitFun2}', with which it goes on, or `end_of_input'. Objects are stored one by one: others see
+%% them come. Appends to the log.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it. Exits if `InitFun' gives anything else, or an object cannot be stored, after
+%% `InitFun2(close)' was called.
+%% ```
+%% 1> T = bets:new(t, []), bets:init_table(T, fun(read) -> {[{a, 1}], fun(_) -> end_of_input end} end).
+%% true
+%% '''
+-spec init_table(table(), InitFun) -> true when InitFun :: fun((read | close) -> end_of_input | {[tuple()], InitFun} | term()).
+init_table(Tab, InitFun) ->
+    case settled(bets_nif:delete_all_objects(Tab)) of
+        true -> bets_copy:init(Tab, InitFun);
+        Failure -> ?FAIL(Failure, [Tab, InitFun])
+    end.
+
+%% @doc Stores an object, or all objects of a list, each in place of the one with the same key; in a bag, behind the others with its key.
 %%
 %% A list is stored in one step: every reader sees all of it or nothing, and so does whoever opens the table after a crash. Of
-%% objects with the same key the last wins. Constant time an object; appends to the log.
+%% objects with the same key the last wins. In a bag all are stored, in the order of the list; in a `bag' those that are
+%% there already are left out. Constant time an object; appends to the log.
 %%
 %% Errors: `badarg' if there is no such table, the caller may not write to it, or an object is no tuple with a key; nothing is stored
 %% then.
@@ -431,6 +614,17 @@ insert(Tab, Objects) ->
 -spec insert_new(table(), tuple() | [tuple()]) -> boolean().
 insert_new(Tab, Objects) ->
     ?RESULT(settled(bets_nif:insert_new(Tab, Objects)), [Tab, Objects]).
+
+%% @doc Tells whether a term is a match specification that {@link match_spec_compile/1} compiled in this VM run.
+%%
+%% The same as `ets:is_compiled_ms/1'.
+%% ```
+%% 1> bets:is_compiled_ms(bets:match_spec_compile([{'_', [], [true]}])).
+%% true
+%% '''
+-spec is_compiled_ms(term()) -> boolean().
+is_compiled_ms(Term) ->
+    ets:is_compiled_ms(Term).
 
 %% @doc Gives the last key in the order of an `ordered_set'. In a table of another type it is the first one, as in `ets'.
 %%
@@ -458,9 +652,9 @@ last(Tab) ->
 last_lookup(Tab) ->
     ?PAIR(bets_nif:last_lookup(Tab), [Tab]).
 
-%% @doc Gives a list of the object with this key, or an empty list.
+%% @doc Gives a list of the objects with this key, in the order in which they were inserted, or an empty list.
 %%
-%% Constant time. May read the disk, but for a key that is not there.
+%% Constant time an object. May read the disk, but for a key that is not there.
 %%
 %% Errors: `badarg' if there is no such table or the caller may not read it; `{bets, Reason}' if the object cannot be read.
 %% ```
@@ -471,7 +665,7 @@ last_lookup(Tab) ->
 lookup(Tab, Key) ->
     ?RESULT(bets_nif:lookup(Tab, Key), [Tab, Key]).
 
-%% @doc Gives the element at a position, from 1, of the object with this key.
+%% @doc Gives the element at a position, from 1, of the object with this key; in a bag, the list of those of all objects with this key.
 %%
 %% Constant time. May read the disk.
 %%
@@ -497,6 +691,125 @@ lookup_element(Tab, Key, Position) ->
 lookup_element(Tab, Key, Position, Default) ->
     ?ELEMENT(bets_nif:lookup_element(Tab, Key, Position, Default), [Tab, Key, Position, Default]).
 
+%% @doc Goes on with a traversal that {@link match/3}, {@link select/3} or one of their kin began: gives the next results and how to go on.
+%%
+%% Any process that may read the table can go on, and it makes no difference by which of these functions. A continuation stays valid when the table is written
+%% to or renamed: an object that is there all the time is met once.
+%% May read the disk.
+%%
+%% Errors: `badarg' if `Continuation' is none, its table is gone or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 1}]), {_, C} = bets:match(T, {'_', '$1'}, 1), {[[1]], _} = bets:match(C), ok.
+%% ok
+%% '''
+-spec match(continuation() | '$end_of_table') -> {[[term()]], continuation() | '$end_of_table'} | '$end_of_table'.
+match(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Gives for each object that a pattern fits the list of what its variables `$1', `$2' .. stand for.
+%%
+%% `_' fits any term, an atom `$N' any term that is the same wherever the variable stands. A pattern with a key in it costs a lookup, in an `ordered_set' the
+%% beginning of a key (as in `{{a, '_'}, '_'}') a look at the keys that begin so; any other one linear time. See {@link select/2}.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:match(T, {'$1', 2}).
+%% [[b]]
+%% '''
+-spec match(table(), match_pattern()) -> [[term()]].
+match(Tab, Pattern) ->
+    ?VALUE(bets_match:all(Tab, [{Pattern, [], ['$$']}], forward), [Tab, Pattern]).
+
+%% @doc Like {@link match/2}, but gives at most `Limit' results and how to go on with {@link match/1}.
+%%
+%% Errors: as {@link match/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:match(T, {'$1', 2}, 10).
+%% '$end_of_table'
+%% '''
+-spec match(table(), match_pattern(), Limit :: pos_integer()) ->
+    {[[term()]], continuation() | '$end_of_table'} | '$end_of_table'.
+match(Tab, Pattern, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, [{Pattern, [], ['$$']}], forward, Limit), [Tab, Pattern, Limit]).
+
+%% @doc Deletes all objects that a pattern fits, each in a step of its own.
+%%
+%% Costs what {@link match/2} costs, and a record in the log for each object; one for all with the pattern `_'.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not write to it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:match_delete(T, {'_', 2}), bets:tab2list(T).
+%% [{a,1}]
+%% '''
+-spec match_delete(table(), match_pattern()) -> true.
+match_delete(Tab, Pattern) ->
+    case settled(bets_change:delete(Tab, [{Pattern, [], [true]}])) of
+        Count when is_integer(Count) -> true;
+        Failure -> ?FAIL(Failure, [Tab, Pattern])
+    end.
+
+%% @doc As {@link match/1}.
+%% ```
+%% 1> bets:match_object('$end_of_table').
+%% '$end_of_table'
+%% '''
+-spec match_object(continuation() | '$end_of_table') ->
+    {[tuple()], continuation() | '$end_of_table'} | '$end_of_table'.
+match_object(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Gives all objects that a pattern fits. Patterns and costs are as in {@link match/2}.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), bets:match_object(T, {'_', 2}).
+%% [{b,2}]
+%% '''
+-spec match_object(table(), match_pattern()) -> [tuple()].
+match_object(Tab, Pattern) ->
+    ?VALUE(bets_match:all(Tab, [{Pattern, [], ['$_']}], forward), [Tab, Pattern]).
+
+%% @doc Like {@link match_object/2}, but gives at most `Limit' objects and how to go on with {@link match_object/1}.
+%%
+%% Errors: as {@link match_object/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:match_object(T, '_', 10).
+%% {[{a,1}],'$end_of_table'}
+%% '''
+-spec match_object(table(), match_pattern(), Limit :: pos_integer()) ->
+    {[tuple()], continuation() | '$end_of_table'} | '$end_of_table'.
+match_object(Tab, Pattern, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, [{Pattern, [], ['$_']}], forward, Limit), [Tab, Pattern, Limit]).
+
+%% @doc Compiles a match specification for {@link match_spec_run/2}. The same as `ets:match_spec_compile/1'.
+%%
+%% Errors: `badarg' if it is none.
+%% ```
+%% 1> bets:match_spec_run([{a, 1}, {b, 2}], bets:match_spec_compile([{{'$1', 2}, [], ['$1']}])).
+%% [b]
+%% '''
+-spec match_spec_compile(match_spec()) -> ets:comp_match_spec().
+match_spec_compile(MatchSpec) ->
+    case bets_spec:compile(MatchSpec) of
+        {ok, Compiled} -> Compiled;
+        Failure -> ?FAIL(Failure, [MatchSpec])
+    end.
+
+%% @doc Runs a compiled match specification on each term of a list. The same as `ets:match_spec_run/2'.
+%%
+%% Errors: `badarg' if the list is none or the specification is not compiled.
+%% ```
+%% 1> bets:match_spec_run([{a}], bets:match_spec_compile([{'$1', [], ['$1']}])).
+%% [{a}]
+%% '''
+-spec match_spec_run([term()], ets:comp_match_spec()) -> [term()].
+match_spec_run(List, Compiled) ->
+    try
+        ets:match_spec_run(List, Compiled)
+    catch
+        error:badarg -> ?FAIL({badarg, none}, [List, Compiled])
+    end.
+
 %% @doc Tells whether there is an object with this key.
 %%
 %% Reads memory. Constant time.
@@ -513,7 +826,7 @@ member(Tab, Key) ->
 %% @doc Opens a table or creates it, and makes the caller its owner. Gives `Name' with `named_table', an identifier without.
 %%
 %% The options of `ets:new/2' mean the same; `read_concurrency', `write_concurrency' and `decentralized_counters' change nothing but
-%% {@link info/1}. The type is `set' or `ordered_set'. Options of `bets':
+%% {@link info/1}. Options of `bets':
 %% <dl>
 %% <dt>`{dir, Path}'</dt>
 %% <dd>the directory, which is created if it is not there. Without it, a named table stands below the application's `data_dir'
@@ -659,6 +972,167 @@ rename(Tab, Name) ->
 -spec replace_object(table(), Old :: tuple(), New :: tuple()) -> boolean().
 replace_object(Tab, Old, New) ->
     ?RESULT(settled(bets_nif:replace_object(Tab, Old, New)), [Tab, Old, New]).
+%% @doc Makes a continuation that was stored outside of the VM, or sent to another one, usable again. `MatchSpec' has to be that of the traversal; for a
+%% pattern it is `[{Pattern, [], ['$$']}]' or, of `match_object', `[{Pattern, [], ['$_']}]'. `ets:repair_continuation/2' does the same.
+%%
+%% The table has to be open still: its identifier is in the continuation.
+%%
+%% Errors: `badarg' if the specification is none.
+%% ```
+%% 1> bets:repair_continuation('$end_of_table', [{'_', [], ['$_']}]).
+%% '$end_of_table'
+%% '''
+-spec repair_continuation(continuation() | '$end_of_table', match_spec()) -> continuation() | '$end_of_table'.
+repair_continuation('$end_of_table', _MatchSpec) ->
+    '$end_of_table';
+repair_continuation({_, _, _, Limit, Compiled, More, N, M} = Continuation, MatchSpec) when
+    is_integer(Limit), is_list(More), is_integer(N), is_integer(M)
+->
+    repaired(Continuation, 5, Compiled, MatchSpec);
+repair_continuation({_, Slot, Limit, Compiled, More, N} = Continuation, MatchSpec) when
+    is_integer(Slot), is_integer(Limit), is_list(More), is_integer(N)
+->
+    repaired(Continuation, 4, Compiled, MatchSpec).
+
+repaired(Continuation, Position, Compiled, MatchSpec) ->
+    case ets:is_compiled_ms(Compiled) of
+        true -> Continuation;
+        false -> setelement(Position, Continuation, match_spec_compile(MatchSpec))
+    end.
+
+%% @doc Holds a table fixed, or lets it go again: as long as it is fixed, {@link next/2} takes keys that were deleted meanwhile.
+%%
+%% Traversals of `bets' meet an object that is there all the time exactly once whether the table is fixed or not. A process may fix a
+%% table several times, and has to let it go as often; when it dies all its fixes end. While a table is fixed each deletion takes some memory for its
+%% key. Constant time.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or `Fix' is no boolean.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:safe_fixtable(T, true), bets:delete(T, a), bets:next(T, a).
+%% '$end_of_table'
+%% '''
+-spec safe_fixtable(table(), Fix :: boolean()) -> true.
+safe_fixtable(Tab, Fix) ->
+    ?RESULT(bets_fix:set(Tab, Fix), [Tab, Fix]).
+
+%% @doc As {@link match/1}.
+%% ```
+%% 1> bets:select('$end_of_table').
+%% '$end_of_table'
+%% '''
+-spec select(continuation() | '$end_of_table') -> {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Runs a match specification on all objects and gives the results of those that match, in the table's order.
+%%
+%% `ets' itself compiles and runs the specification. If each clause has a key in its pattern, only these keys are looked up; in an `ordered_set', a pattern with the
+%% beginning of a key makes it a look at the keys that begin so. Otherwise all objects are gone through, in steps; those that constants in the
+%% pattern, or guards that compare an element with a constant, rule out are not made into terms. May read the disk.
+%%
+%% An object that is there all the time is seen once, as it is at that moment; one that comes or goes meanwhile may be seen or not.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or the specification is none; `system_limit' if it is too deep.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 20}]), bets:select(T, [{{'$1', '$2'}, [{'>', '$2', 10}], ['$1']}]).
+%% [b]
+%% '''
+-spec select(table(), match_spec()) -> [term()].
+select(Tab, MatchSpec) ->
+    ?VALUE(bets_match:all(Tab, MatchSpec, forward), [Tab, MatchSpec]).
+
+%% @doc Like {@link select/2}, but gives at most `Limit' results and how to go on with {@link select/1}.
+%%
+%% Errors: as {@link select/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select(T, [{'_', [], ['$_']}], 10).
+%% {[{a,1}],'$end_of_table'}
+%% '''
+-spec select(table(), match_spec(), Limit :: pos_integer()) ->
+    {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select(Tab, MatchSpec, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, MatchSpec, forward, Limit), [Tab, MatchSpec, Limit]).
+
+%% @doc Tells for how many objects a match specification gives `true'. Costs what {@link select/2} costs.
+%%
+%% Errors: as {@link select/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 20}]), bets:select_count(T, [{{'_', '$1'}, [], [{'>', '$1', 10}]}]).
+%% 1
+%% '''
+-spec select_count(table(), match_spec()) -> non_neg_integer().
+select_count(Tab, MatchSpec) ->
+    ?VALUE(bets_match:count(Tab, MatchSpec), [Tab, MatchSpec]).
+
+%% @doc Deletes the objects for which a match specification gives `true', and tells how many.
+%%
+%% Each object is deleted in a step of its own, and only as the object that matched: when it is changed in between, the specification is run again on what is
+%% there then. Costs what {@link select/2} costs, and a record in the log for each object; `[{'_', [], [true]}]' deletes all in one step with one record.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, or the specification is none; `system_limit' if it is too deep.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 20}]), bets:select_delete(T, [{{'_', '$1'}, [{'>', '$1', 10}], [true]}]).
+%% 1
+%% '''
+-spec select_delete(table(), match_spec()) -> non_neg_integer().
+select_delete(Tab, MatchSpec) ->
+    case settled(bets_change:delete(Tab, MatchSpec)) of
+        Count when is_integer(Count) -> Count;
+        Failure -> ?FAIL(Failure, [Tab, MatchSpec])
+    end.
+
+%% @doc Puts what a match specification gives for an object in the place of that object, for all objects that match, and tells how many.
+%%
+%% Each object is replaced in a step of its own, as in {@link select_delete/2}; in a `duplicate_bag' all copies of an object are, and what replaces them stands behind the
+%% other objects of the key. The form of the specification has to show that the key stays: the result is `$_', or
+%% a tuple with the variable of the key, `{const, Key}' or `{element, KeyPosition, '$_'}' in the key's position. Not for tables of type `bag'. Costs what
+%% {@link select/2} costs, and a record in the log for each object.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not write to it, the table is a `bag', or the specification is none or could change a key;
+%% `system_limit' if it is too deep.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select_replace(T, [{{'$1', '$2'}, [], [{{'$1', {'+', '$2', 1}}}]}]), bets:lookup(T, a).
+%% [{a,2}]
+%% '''
+-spec select_replace(table(), match_spec()) -> non_neg_integer().
+select_replace(Tab, MatchSpec) ->
+    case settled(bets_change:replace(Tab, MatchSpec)) of
+        Count when is_integer(Count) -> Count;
+        Failure -> ?FAIL(Failure, [Tab, MatchSpec])
+    end.
+
+%% @doc As {@link match/1}: a traversal that began in reverse goes on so.
+%% ```
+%% 1> bets:select_reverse('$end_of_table').
+%% '$end_of_table'
+%% '''
+-spec select_reverse(continuation() | '$end_of_table') ->
+    {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select_reverse(Continuation) ->
+    ?VALUE(bets_match:next(Continuation), [Continuation]).
+
+%% @doc Like {@link select/2}, in an `ordered_set' from the last object to the first. In a table of another type it is the same, as in `ets'.
+%%
+%% Errors: as {@link select/2}.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:select_reverse(T, [{'_', [], ['$_']}]).
+%% [{a,1}]
+%% '''
+-spec select_reverse(table(), match_spec()) -> [term()].
+select_reverse(Tab, MatchSpec) ->
+    ?VALUE(bets_match:all(Tab, MatchSpec, backward), [Tab, MatchSpec]).
+
+%% @doc Like {@link select_reverse/2}, but gives at most `Limit' results and how to go on with {@link select_reverse/1}.
+%%
+%% Errors: as {@link select_reverse/2}; also if `Limit' is no positive integer.
+%% ```
+%% 1> T = bets:new(t, []), bets:select_reverse(T, [{'_', [], ['$_']}], 10).
+%% '$end_of_table'
+%% '''
+-spec select_reverse(table(), match_spec(), Limit :: pos_integer()) ->
+    {[term()], continuation() | '$end_of_table'} | '$end_of_table'.
+select_reverse(Tab, MatchSpec, Limit) ->
+    ?VALUE(bets_match:chunk(Tab, MatchSpec, backward, Limit), [Tab, MatchSpec, Limit]).
 
 %% @doc Changes the heir or the protection of a table of the caller's.
 %%
@@ -689,6 +1163,20 @@ setopts(Tab, Options) ->
 -spec start_link([server_option()]) -> {ok, pid()} | {error, bets_errors:reason()}.
 start_link(Options) ->
     bets_server:start_link(Options).
+%% @doc Gives the objects of one slot, from 0. All slots together have every object once. Behind the last one is `$end_of_table'.
+%%
+%% In an `ordered_set' slot N has the object number N + 1; going on by one costs constant time as long as nothing is written, a leap linear time. In a
+%% table of another type there are 256 slots or more; when the table grows or shrinks their number changes, unless it is fixed (see {@link safe_fixtable/2}). May
+%% read the disk.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or the slot is beyond the end.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), lists:append([bets:slot(T, N) || N <- lists:seq(0, 255)]).
+%% [{a,1}]
+%% '''
+-spec slot(table(), non_neg_integer()) -> [tuple()] | '$end_of_table'.
+slot(Tab, Slot) ->
+    ?RESULT(bets_fix:slot(Tab, Slot), [Tab, Slot]).
 
 %% @doc Returns when all writes so far survive a power loss.
 %%
@@ -703,6 +1191,30 @@ start_link(Options) ->
 -spec sync(table()) -> ok.
 sync(Tab) ->
     ?RESULT(bets_nif:sync(Tab), [Tab]).
+
+%% @doc As {@link tab2file/3} without options.
+%% ```
+%% 1> T = bets:new(t, []), bets:tab2file(T, "/tmp/t.tab").
+%% ok
+%% '''
+-spec tab2file(table(), file:name()) -> ok | {error, term()}.
+tab2file(Tab, File) ->
+    tab2file(Tab, File, []).
+
+%% @doc Writes all objects to a file that `ets:file2tab/1' and {@link file2tab/1} read.
+%%
+%% `{extended_info, [object_count, md5sum]}' adds what {@link file2tab/2} verifies; with `{sync, true}' the file is durable. The file is written anew.
+%% To save a table of `bets' there is no need for it: its own files are kept.
+%% An object that is there all the time is written once. Takes linear time.
+%%
+%% Gives `{error, badtab}' if there is no such table, or another `{error, Reason}'.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:tab2file(T, "/tmp/t.tab", [{extended_info, [md5sum]}]), {ok, E} = ets:file2tab("/tmp/t.tab"), ets:tab2list(E).
+%% [{a,1}]
+%% '''
+-spec tab2file(table(), file:name(), [{extended_info, [object_count | md5sum]} | {sync, boolean()}]) -> ok | {error, term()}.
+tab2file(Tab, File, Options) ->
+    bets_file:write(Tab, File, Options).
 
 %% @doc Gives all objects, in the table's order.
 %%
@@ -720,9 +1232,48 @@ tab2list(Tab) ->
         Failure -> ?FAIL(Failure, [Tab])
     end.
 
-%% @doc Deletes the object with this key and gives it in a list, in one step; an empty list if there is none.
+%% @doc Tells name, type, protection, `named_table', `keypos', size, extended information and version of a file of {@link tab2file/3} or of
+%% `ets:tab2file/3'.
+%% ```
+%% 1> bets:tabfile_info("/nowhere").
+%% {error,{read_error,{file_error,"/nowhere",enoent}}}
+%% '''
+-spec tabfile_info(file:name()) -> {ok, [{atom(), term()}]} | {error, term()}.
+tabfile_info(File) ->
+    bets_file:info(File).
+
+%% @doc As {@link table/2} without options.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), qlc:e(qlc:q([K || {K, N} <- bets:table(T), N > 1])).
+%% [b]
+%% '''
+-spec table(table()) -> qlc:query_handle().
+table(Tab) ->
+    table(Tab, []).
+
+%% @doc Makes a table the source of a query of {@link qlc}. A query that asks for keys looks them up; one that compares elements with constants
+%% becomes a match specification.
 %%
-%% Constant time. May read the disk; appends to the log if the key is there.
+%% With `{traverse, select}', the default, objects are gone through as by {@link select/3}, `{n_objects, N}' at a time (100); with `{traverse, {select, MatchSpec}}' by this
+%% specification; with `{traverse, first_next}' or `last_prev' key by key, in an `ordered_set' in the order of its keys. Other options are those of
+%% `qlc:table/2'.
+%%
+%% Errors: `badarg' if an option is none; when the query runs, if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, [{a, 1}, {b, 2}]), qlc:e(qlc:q([N || {b, N} <- bets:table(T, {n_objects, 10})])).
+%% [2]
+%% '''
+-spec table(table(), Option | [Option]) -> qlc:query_handle() when
+    Option :: {n_objects, default | pos_integer()} | {traverse, first_next | last_prev | select | {select, match_spec()}}.
+table(Tab, Options) ->
+    case bets_qlc:table(Tab, Options) of
+        {ok, Handle} -> Handle;
+        {badarg, none} -> erlang:error(badarg, [Tab, Options])
+    end.
+
+%% @doc Deletes the objects with this key and gives them in a list, in one step; an empty list if there are none.
+%%
+%% Constant time an object. May read the disk; appends to the log if the key is there.
 %%
 %% Errors: `badarg' if there is no such table or the caller may not write to it.
 %% ```
@@ -733,13 +1284,38 @@ tab2list(Tab) ->
 take(Tab, Key) ->
     ?RESULT(settled(bets_nif:take(Tab, Key)), [Tab, Key]).
 
+%% @doc Runs a match specification on a tuple. The same as `ets:test_ms/2'.
+%%
+%% Gives `{ok, Result}', with `false' if it does not match, or `{error, Errors}' if the specification is none.
+%% ```
+%% 1> bets:test_ms({a, 1}, [{{'$1', '_'}, [], ['$1']}]).
+%% {ok,a}
+%% '''
+-spec test_ms(tuple(), match_spec()) -> {ok, term()} | {error, [{warning | error, string()}]}.
+test_ms(Tuple, MatchSpec) ->
+    ets:test_ms(Tuple, MatchSpec).
+
+%% @doc Puts all objects into an open dets table, in the place of what is in it, and gives its name. Takes linear time; writes the dets file.
+%%
+%% Errors: `badarg' if there is no such table or dets table, or the caller may not read it; another reason of dets.
+%% ```
+%% 1> {ok, d} = dets:open_file(d, [{file, "/tmp/d.dets"}]), T = bets:new(t, []), bets:to_dets(T, d).
+%% d
+%% '''
+-spec to_dets(table(), dets:tab_name()) -> dets:tab_name().
+to_dets(Tab, Dets) ->
+    case bets_copy:to_dets(Tab, Dets) of
+        ok -> Dets;
+        {error, Reason} -> erlang:error(Reason, [Tab, Dets])
+    end.
+
 %% @doc Adds to integers in the object with this key, in one step, and gives the results.
 %%
 %% An operation is `{Position, Increment}', or `Increment' alone for the position behind the key, or `{Position, Increment, Threshold, SetValue}':
 %% when the result is beyond `Threshold' in the direction of the increment, `SetValue' is stored and given. Of a list, all operations are
 %% done in their order or none. Constant time an operation. May read the disk; appends to the log.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not write to it, the key is not there, or the object has no integer at a
+%% Errors: `badarg' if there is no such table, the caller may not write to it, it is a bag, the key is not there, or the object has no integer at a
 %% position or has its key there.
 %% ```
 %% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), [bets:update_counter(T, a, 10), bets:update_counter(T, a, {2, 1, 10, 0})].
@@ -768,7 +1344,7 @@ update_counter(Tab, Key, Op, Default) ->
 %%
 %% Constant time an element. May read the disk; appends to the log if the key is there.
 %%
-%% Errors: `badarg' if there is no such table, the caller may not write to it, or the object has no such position or has its key there.
+%% Errors: `badarg' if there is no such table, the caller may not write to it, it is a bag, or the object has no such position or has its key there.
 %% ```
 %% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:update_element(T, a, {2, new}), bets:lookup(T, a).
 %% [{a,new}]

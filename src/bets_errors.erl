@@ -10,7 +10,7 @@
 %% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>
 %% <dd>the table was created with another type or position of the key.</dd>
 %% <dt>`{name_mismatch, Dir}'</dt><dd>the directory that belongs to the name holds a table of another name.</dd>
-%% <dt>`{unsupported_type, Type}', `{bad_option, Option}', `{bad_options, Options}'</dt>
+%% <dt>`{bad_option, Option}', `{bad_options, Options}'</dt>
 %% <dd>the option is not one that can be used here.</dd>
 %% <dt>`already_exists'</dt><dd>a table has the name already.</dd>
 %% <dt>`{io, Operation, Path, Posix}'</dt><dd>the operating system refused; `Posix' is as in {@link file}.</dd>
@@ -33,17 +33,18 @@
 -type reason() :: term().
 %% The reason of an error of `bets' itself.
 
--type failure() :: {badarg, Cause :: term()} | {bets, reason()}.
+-type failure() :: {badarg, Cause :: term()} | {system_limit, none} | {bets, reason()}.
 %% What a function of `bets_nif' gives when it fails.
 
 %% @private The reason to raise for a failure.
--spec reason(failure()) -> badarg | {bets, reason()}.
+-spec reason(failure()) -> badarg | system_limit | {bets, reason()}.
 reason({badarg, _Cause}) -> badarg;
+reason({system_limit, _Cause}) -> system_limit;
 reason({bets, _Reason} = Failure) -> Failure.
 
 %% @private The options of `erlang:error/3' for a failure.
 -spec options(failure()) -> [{error_info, map()}].
-options({badarg, none}) -> [{error_info, #{module => ?MODULE}}];
+options({_Class, none}) -> [{error_info, #{module => ?MODULE}}];
 options({_Class, Cause}) -> [{error_info, #{module => ?MODULE, cause => Cause}}].
 
 %% @doc Explains an exception of {@link bets}, as the shell and loggers ask for it.
@@ -83,6 +84,10 @@ words_of_ets(batch, [Tab, Changes], Info) ->
     or_else(ask_ets(delete_all_objects, [Tab], Info), #{2 => changes(Changes)});
 words_of_ets(replace_object, [Tab, Old, New], Info) ->
     or_else(ask_ets(delete_object, [Tab, Old], Info), #{3 => replacement(New)});
+words_of_ets(select_delete, Args, Info) ->
+    ask_ets(internal_select_delete, Args, Info);
+words_of_ets(match_delete, [Tab, Pattern], Info) ->
+    ask_ets(internal_select_delete, [Tab, [{Pattern, [], [true]}]], Info);
 words_of_ets(Function, Args, Info) ->
     ask_ets(Function, Args, Info).
 
@@ -131,8 +136,6 @@ explain({keypos_mismatch, Stored, Asked}) ->
     text("the table in the directory has keypos ~w, not ~w: open it with the stored one", [Stored, Asked]);
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
-explain({unsupported_type, Type}) ->
-    text("tables of type ~w cannot be used yet", [Type]);
 explain({bad_option, Option}) ->
     text("invalid option ~tp", [Option]);
 explain({bad_options, no_name}) ->

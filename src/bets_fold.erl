@@ -6,15 +6,23 @@
 
 -define(OBJECTS_MAX, 100).
 
+-type place() :: tuple() | [tuple() | non_neg_integer(), ...].
+
 %% The function sees each object as it is when its turn comes, as in ets: when the table was written to since the step was
 %% read, the rest of it is read again. Steps start small and grow as long as nothing is written.
 -spec foldl(fun((tuple(), Acc) -> Acc), Acc, bets:table()) -> {ok, Acc} | bets_errors:failure().
 foldl(Fun, Acc, Tab) ->
-    steps(forward, Fun, Acc, Tab, start, 8).
+    case bets_fold_bag:keypos(Tab) of
+        none -> steps(forward, Fun, Acc, Tab, start, 8);
+        KeyPos -> bets_fold_bag:fold(fun(Objects, Acc1) -> lists:foldl(Fun, Acc1, Objects) end, Acc, Tab, KeyPos)
+    end.
 
 -spec foldr(fun((tuple(), Acc) -> Acc), Acc, bets:table()) -> {ok, Acc} | bets_errors:failure().
 foldr(Fun, Acc, Tab) ->
-    steps(backward, Fun, Acc, Tab, start, 8).
+    case bets_fold_bag:keypos(Tab) of
+        none -> steps(backward, Fun, Acc, Tab, start, 8);
+        KeyPos -> bets_fold_bag:fold(fun(Objects, Acc1) -> lists:foldr(Fun, Acc1, Objects) end, Acc, Tab, KeyPos)
+    end.
 
 steps(Direction, Fun, Acc, Tab, From, Limit) ->
     case scan(Direction, Tab, From, Limit) of
@@ -51,16 +59,18 @@ to_list(Tab, From, Acc) ->
     case bets_nif:scan(Tab, From, ?OBJECTS_MAX) of
         {[Last | _] = Objects, more, _} -> to_list(Tab, Last, Objects ++ Acc);
         {[], more, _} -> to_list(Tab, From, Acc);
+        {[Last | _] = Objects, Seq, _} when is_integer(Seq) -> to_list(Tab, [Last, Seq], Objects ++ Acc);
         {Objects, done, _} -> {ok, lists:reverse(Objects ++ Acc)};
         Failure -> Failure
     end.
 
 %% For lazy enumerables: at most `Limit' objects behind `From', and what to ask for next.
--spec step(forward | backward, bets:table(), start | tuple(), pos_integer()) -> {[tuple()], tuple() | start | done}.
+-spec step(forward | backward, bets:table(), start | place(), pos_integer()) -> {[tuple()], place() | start | done}.
 step(Direction, Tab, From, Limit) ->
     case scan(Direction, Tab, From, min(Limit, ?OBJECTS_MAX)) of
         {Objects, done, _} -> {lists:reverse(Objects), done};
         {[Last | _] = Objects, more, _} -> {lists:reverse(Objects), Last};
         {[], more, _} -> {[], From};
+        {[Last | _] = Objects, Seq, _} when is_integer(Seq) -> {lists:reverse(Objects), [Last, Seq]};
         Failure -> erlang:error(bets_errors:reason(Failure), [Tab, From], bets_errors:options(Failure))
     end.

@@ -2,7 +2,7 @@
 %% What info/1,2 and i/0 tell of tables.
 -module(bets_info).
 
--export([all/1, item/2, print/0]).
+-export([all/1, item/2, of_ets/1, print/0]).
 
 %% The items of ets, in the order of ets, before those of bets.
 -spec all(bets:table()) -> [{atom(), term()}] | undefined | bets_errors:failure().
@@ -20,6 +20,14 @@ words(Bytes) ->
     Word = erlang:system_info(wordsize),
     (Bytes + Word - 1) div Word.
 
+%% The items of ets alone.
+-spec of_ets(bets:table()) -> [{atom(), term()}] | undefined | bets_errors:failure().
+of_ets(Tab) ->
+    case all(Tab) of
+        Items when is_list(Items) -> lists:takewhile(fun({Item, _}) -> Item =/= protection end, Items) ++ [lists:keyfind(protection, 1, Items)];
+        Other -> Other
+    end.
+
 -spec item(bets:table(), term()) -> {ok, term()} | bets_errors:failure().
 item(Tab, Item) ->
     case all(Tab) of
@@ -29,17 +37,33 @@ item(Tab, Item) ->
         undefined ->
             {ok, undefined};
         Items when is_list(Items) ->
-            case lists:keyfind(Item, 1, Items ++ more()) of
-                {_, Value} when is_atom(Item) -> {ok, Value};
-                _ -> {badarg, none}
+            case lists:keyfind(Item, 1, Items) of
+                {_, Value} -> {ok, Value};
+                false -> more(Tab, Item, Items)
             end;
         Failure ->
             Failure
     end.
 
 %% Items that only info/2 knows.
-more() ->
-    [{fixed, false}, {safe_fixed, false}, {safe_fixed_monotonic_time, false}, {binary, []}].
+more(Tab, Item, _Items) when Item =:= fixed; Item =:= safe_fixed; Item =:= safe_fixed_monotonic_time ->
+    case {bets_nif:fixes(Tab), Item} of
+        {{_, _, _}, fixed} -> {ok, true};
+        {{_, Timestamp, Holders}, safe_fixed} -> {ok, {Timestamp, Holders}};
+        {{Monotonic, _, Holders}, safe_fixed_monotonic_time} -> {ok, {Monotonic, Holders}};
+        {NoFixes, _} -> {ok, NoFixes}
+    end;
+more(_Tab, binary, _Items) ->
+    {ok, []};
+more(_Tab, stats, Items) ->
+    case lists:keyfind(type, 1, Items) of
+        {type, ordered_set} ->
+            {ok, false};
+        _ ->
+            {ok, {proplists:get_value(size, Items), proplists:get_value(segments, Items), proplists:get_value(disk_bytes, Items)}}
+    end;
+more(_Tab, _Item, _Items) ->
+    {badarg, none}.
 
 -spec print() -> ok.
 print() ->

@@ -7,14 +7,19 @@
     all/0,
     await_durable/3,
     batch/2,
+    clear/1,
     close/1,
     close_all/0,
     delete/1,
     delete/2,
     delete_all_objects/1,
     delete_object/2,
+    delete_objects/2,
+    describe/2,
     first/1,
     first_lookup/1,
+    fix/3,
+    fixes/1,
     give_away/3,
     info/1,
     insert/2,
@@ -39,15 +44,19 @@
     relocate/4,
     rename/2,
     replace_object/3,
+    replace_objects/3,
     scan/3,
     scan_back/3,
+    select/4,
     set_options/2,
+    slot/2,
     sweep/1,
     set_cache/1,
     sync/1,
     take/2,
     test_panic/1,
     test_watch/0,
+    unfix/1,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -72,6 +81,7 @@ load() ->
 -type durable(Result) :: {durable, reference(), Commit :: non_neg_integer(), Result}.
 -type key_or_end() :: nonempty_list(bets:key()) | '$end_of_table'.
 -type object_or_end() :: nonempty_list(term()) | '$end_of_table'.
+%% A key and its objects.
 -type counted() :: integer() | [integer()].
 -type version() :: non_neg_integer().
 
@@ -83,6 +93,9 @@ await_durable(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec batch(bets:table(), [bets:change()]) -> true | durable(true) | bets_errors:failure().
 batch(_, _) -> erlang:nif_error(not_loaded).
+
+-spec clear(bets:table()) -> non_neg_integer() | durable(non_neg_integer()) | bets_errors:failure().
+clear(_) -> erlang:nif_error(not_loaded).
 
 -spec close(bets:table()) -> ok | bets_errors:failure().
 close(_) -> erlang:nif_error(not_loaded).
@@ -102,11 +115,31 @@ delete_all_objects(_) -> erlang:nif_error(not_loaded).
 -spec delete_object(bets:table(), tuple()) -> true | durable(true) | bets_errors:failure().
 delete_object(_, _) -> erlang:nif_error(not_loaded).
 
+-type changed(Item) :: {Count :: non_neg_integer(), Changed :: [bets:key()], Rest :: [Item]}.
+
+-spec delete_objects(bets:table(), [tuple()]) ->
+    changed(tuple()) | durable(changed(tuple())) | bets_errors:failure().
+delete_objects(_, _) -> erlang:nif_error(not_loaded).
+
+-spec describe(bets:table(), read | write) ->
+    {reference(), bets:type(), pos_integer()} | bets_errors:failure().
+describe(_, _) -> erlang:nif_error(not_loaded).
+
 -spec first(bets:table()) -> key_or_end() | bets_errors:failure().
 first(_) -> erlang:nif_error(not_loaded).
 
 -spec first_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
 first_lookup(_) -> erlang:nif_error(not_loaded).
+
+-spec fix(bets:table(), MonotonicTime :: integer(), erlang:timestamp()) -> true | bets_errors:failure().
+fix(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec fixes(bets:table()) ->
+    {MonotonicTime :: integer(), erlang:timestamp(), [{pid(), Count :: pos_integer()}]}
+    | false
+    | undefined
+    | bets_errors:failure().
+fixes(_) -> erlang:nif_error(not_loaded).
 
 -spec give_away(bets:table(), pid(), term()) -> true | bets_errors:failure().
 give_away(_, _, _) -> erlang:nif_error(not_loaded).
@@ -164,17 +197,32 @@ rename(_, _) -> erlang:nif_error(not_loaded).
 -spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
 replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 
--spec scan(bets:table(), start | tuple(), pos_integer()) ->
-    {[tuple()], more | done, version()} | bets_errors:failure().
+-type pair() :: nonempty_improper_list(tuple(), tuple()).
+
+-spec replace_objects(bets:table(), [pair()], Through :: non_neg_integer()) ->
+    changed(pair()) | durable(changed(pair())) | bets_errors:failure().
+replace_objects(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec scan(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
+    {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
 scan(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan_back(bets:table(), start | tuple(), pos_integer()) ->
     {[tuple()], more | done, version()} | bets_errors:failure().
 scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
+-type place() :: {forward | backward, start | nonempty_list(term()), Prefix :: [tuple() | cons]}.
+
+-spec select(bets:table(), place(), pos_integer(), Filter :: [tuple()]) ->
+    {[tuple()], done | nonempty_list(term())} | bets_errors:failure().
+select(_, _, _, _) -> erlang:nif_error(not_loaded).
+
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->
     true | bets_errors:failure().
 set_options(_, _) -> erlang:nif_error(not_loaded).
+
+-spec slot(bets:table(), term()) -> [bets:key()] | '$end_of_table' | bets_errors:failure().
+slot(_, _) -> erlang:nif_error(not_loaded).
 
 -spec sweep(binary()) -> non_neg_integer().
 sweep(_) -> erlang:nif_error(not_loaded).
@@ -187,6 +235,9 @@ sync(_) -> erlang:nif_error(not_loaded).
 
 -spec take(bets:table(), bets:key()) -> [tuple()] | durable([tuple()]) | bets_errors:failure().
 take(_, _) -> erlang:nif_error(not_loaded).
+
+-spec unfix(bets:table()) -> true | bets_errors:failure().
+unfix(_) -> erlang:nif_error(not_loaded).
 
 -spec update_counter(bets:table(), bets:key(), term()) -> counted() | durable(counted()) | bets_errors:failure().
 update_counter(_, _, _) -> erlang:nif_error(not_loaded).

@@ -2,7 +2,7 @@
 %% Opens and creates tables: from options to a call of the NIF library.
 -module(bets_opener).
 
--export([new/2, open/2, rename/2, set/2]).
+-export([new/2, open/2, rename/2, set/2, temporary/2]).
 
 -spec new(term(), term()) -> {ok, bets:table()} | bets_errors:failure().
 new(Name, Options) when is_atom(Name) ->
@@ -12,6 +12,14 @@ new(Name, Options) when is_atom(Name) ->
     end;
 new(_Name, _Options) ->
     {badarg, none}.
+
+%% A temporary table, named or not.
+-spec temporary(atom(), [bets:option()]) -> {ok, bets:table()} | bets_errors:failure().
+temporary(Name, Options) ->
+    case bets_options:parse(new, Options) of
+        {ok, Parsed} -> call(create, (place(Name, Parsed#{name := Name, named := false}))#{named := maps:get(named, Parsed)});
+        Failure -> Failure
+    end.
 
 place(Name, #{dir := undefined, named := true} = Options) ->
     Options#{dir := bets_dir:of_name(Name), default_dir := true};

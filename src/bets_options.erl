@@ -75,8 +75,7 @@ defaults(Call) ->
 option(new, set, Acc) -> Acc;
 option(open, set, Acc = #{type := undefined}) -> Acc#{type := set};
 option(open, set, Acc) -> Acc;
-option(_, ordered_set, Acc) -> Acc#{type := ordered_set};
-option(_, Type, _) when Type =:= bag; Type =:= duplicate_bag -> throw({unsupported_type, Type});
+option(_, Type, Acc) when Type =:= ordered_set; Type =:= bag; Type =:= duplicate_bag -> Acc#{type := Type};
 option(_, protected, Acc) -> Acc;
 option(_, public, Acc) -> Acc#{protection := public};
 option(_, private, Acc) -> Acc#{protection := private};

@@ -18,7 +18,7 @@
 
 -type options() :: #{module => module(), mutant => atom(), sequences => pos_integer(), seed => integer(),
                      only => pos_integer(), dir => file:name_all(), vms => pos_integer(), min_ops => pos_integer(),
-                     max_ops => pos_integer(), max_keys => pos_integer(), type => any | set | ordered_set, kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
+                     max_ops => pos_integer(), max_keys => pos_integer(), type => any | bets:type(), kills => boolean(), shrink => boolean(), progress => fun((iolist()) -> term())}.
 
 %% Runs the test. Options, with their defaults:
 %%   module     the table module (bets)          mutant    fault of bets_diff_ref (none)

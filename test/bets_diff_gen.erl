@@ -25,7 +25,7 @@
     | {walk, next | prev}
     | {reopen, close | owner_exit, self | helper}
     | kill.
--type sequence() :: #{type := set | ordered_set, keypos := 1..3, name := atom() | {unnamed, atom()}, protection := atom(),
+-type sequence() :: #{type := bets:type(), keypos := 1..3, name := atom() | {unnamed, atom()}, protection := atom(),
                       max_file_size := pos_integer(), sync := term(), ops := [op()]}.
 -export_type([op/0, sequence/0]).
 
@@ -34,7 +34,7 @@
 -spec sequence(map()) -> proper_types:type().
 sequence(#{min_ops := Min, max_ops := Max, kills := Kills, name := Name, max_keys := MaxKeys, type := Type}) ->
     Universe = case Kills of 0 -> bets_diff_terms:all(); _ -> bets_diff_terms:portable() end,
-    ?LET(TableType, case Type of any -> oneof([set, ordered_set]); _ -> Type end,
+    ?LET(TableType, case Type of any -> oneof([set, ordered_set, bag, duplicate_bag]); _ -> Type end,
     ?LET({KeyPos, Keys, IsNamed, Protection, FileSize, Sync, N, KillAt},
          {frequency([{4, 1}, {2, 2}, {1, 3}]), keys(key_universe(TableType, Universe), MaxKeys), boolean(),
           frequency([{3, public}, {2, protected}, {1, private}]), oneof([4096, 8192, 65536]),
@@ -51,7 +51,7 @@ key_universe(ordered_set, Universe) ->
         true -> [Term || Term <- Universe, not bets_diff_terms:is_far(Term)];
         false -> Universe
     end;
-key_universe(set, Universe) ->
+key_universe(_Type, Universe) ->
     Universe.
 
 %% True if the operation may change what the table holds.

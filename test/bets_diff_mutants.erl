@@ -13,7 +13,8 @@ sequential() ->
     [numeric_keys, exact_keys, old_form_kept, delete_object_by_equality, prev_is_next, unsigned_zero, lost_after_reopen, insert_new_overwrites, delete_object_by_key,
      take_keeps, threshold_off_by_one, wrong_cause, insert_before_check, counters_one_by_one,
      first_duplicate_wins, update_element_drops, next_skips, default_not_stored, delete_comes_back,
-     lost_by_open].
+     lost_by_open,
+     order_lost_at_reopening, duplicate_kept, one_copy_removed].
 
 %% Faults that show only between processes.
 -spec parallel() -> [atom()].
@@ -30,6 +31,7 @@ killed() ->
 -spec ets_options(atom(), [term()]) -> [term()].
 ets_options(numeric_keys, Opts) -> [ordered_set | Opts];
 ets_options(exact_keys, Opts) -> Opts -- [ordered_set];
+ets_options(duplicate_kept, Opts) -> [case Opt of bag -> duplicate_bag; _ -> Opt end || Opt <- Opts];
 ets_options(_, Opts) -> Opts.
 
 %% Does a change on the table inside.
@@ -58,6 +60,15 @@ change(delete_object_by_equality, delete_object, Tab, [Object]) when is_tuple(Ob
         [Old] when Old == Object -> raw(delete_object, Tab, [Old]);
         _ -> raw(delete_object, Tab, [Object])
     end;
+change(one_copy_removed, delete_object, Tab, [Object]) when is_tuple(Object) ->
+    KeyPos = ets:info(Tab, keypos),
+    Copies = case is_integer(KeyPos) andalso tuple_size(Object) >= KeyPos andalso raw(lookup, Tab, [element(KeyPos, Object)]) of
+        [_ | _] = Found -> [Copy || Copy <- Found, Copy =:= Object];
+        _ -> []
+    end,
+    Result = raw(delete_object, Tab, [Object]),
+    Copies =/= [] andalso raw(insert, Tab, [tl(Copies)]),
+    Result;
 change(take_keeps, take, Tab, [Key]) ->
     Taken = raw(take, Tab, [Key]),
     raw(insert, Tab, [Taken]),
@@ -162,6 +173,8 @@ from_log(delete_comes_back, Calls) ->
         {Later, [_Delete | Older]} -> lists:reverse(Older, lists:reverse(Later));
         {_, []} -> Calls
     end;
+from_log(order_lost_at_reopening, Calls) ->
+    swap_inserts(Calls);
 from_log(torn_list, Calls) ->
     case lists:reverse(Calls) of
         [{insert, [[_, _ | _] = Objects]} | Older] -> lists:reverse([{insert, [tl(Objects)]} | Older]);
@@ -190,6 +203,10 @@ from_log(_, Calls) ->
 
 is_no_group({insert, [[_ | _] = Objects]}) -> [Key || {Key, _, _} <- Objects] =/= bets_kill_plan:group();
 is_no_group(_Call) -> true.
+
+swap_inserts([{insert, _} = Older, {insert, _} = Newer | Calls]) -> [Newer, Older | swap_inserts(Calls)];
+swap_inserts([Call | Calls]) -> [Call | swap_inserts(Calls)];
+swap_inserts([]) -> [].
 
 raw(F, Tab, Args) -> bets_diff_ref:raw(F, Tab, Args).
 

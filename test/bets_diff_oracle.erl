@@ -9,6 +9,12 @@
 
 %% Calls `F' on the table; raises what ets raises.
 -spec call(atom(), ets:table(), [term()]) -> term().
+call(F, Tab, [[_ | _] = Objects]) when F =:= insert; F =:= insert_new ->
+    %% OTP 23 to 25 insert a list into a bag from its end.
+    case lists:member(ets:info(Tab, type), [bag, duplicate_bag]) andalso are_objects(Objects, ets:info(Tab, keypos)) of
+        true -> one_by_one(F, Tab, Objects);
+        false -> apply(ets, F, [Tab, Objects])
+    end;
 call(update_counter, Tab, [Key, _Spec, Default] = Args) when is_tuple(Default) ->
     %% OTP 25 takes a default that is too short for the key when the list of changes is empty.
     case ets:member(Tab, Key) orelse tuple_size(Default) >= ets:info(Tab, keypos) of
@@ -20,6 +26,23 @@ call(F, Tab, Args) ->
         true -> apply(ets, F, [Tab | Args]);
         false -> emulate(F, Tab, Args)
     end.
+
+are_objects(Objects, KeyPos) ->
+    is_integer(KeyPos) andalso length_or_none(Objects) =/= none
+        andalso lists:all(fun(Object) -> is_tuple(Object) andalso tuple_size(Object) >= KeyPos end, Objects).
+
+length_or_none(List) ->
+    try length(List) catch error:badarg -> none end.
+
+one_by_one(insert, Tab, Objects) ->
+    lists:foreach(fun(Object) -> ets:insert(Tab, Object) end, Objects),
+    true;
+one_by_one(insert_new, Tab, Objects) ->
+    %% It asks for the right to write.
+    true = ets:insert_new(Tab, []),
+    KeyPos = ets:info(Tab, keypos),
+    not lists:any(fun(Object) -> ets:member(Tab, element(KeyPos, Object)) end, Objects)
+        andalso one_by_one(insert, Tab, Objects).
 
 emulate(lookup_element, Tab, [Key, Pos, Default]) ->
     try

@@ -4,7 +4,7 @@
 %% table that loses the sign would pass. `same/2' compares floats by their bits as well.
 -module(bets_diff_terms).
 
--export([portable/0, all/0, is_local/1, is_far/1, negative_zero/0, same/2, same_bag/2, canonical/1]).
+-export([portable/0, all/0, is_local/1, is_far/1, negative_zero/0, same/2, same_bag/2, canonical/1, unsigned/1]).
 
 %% Terms that mean the same in every VM that has this module loaded: fit for sequences with a kill.
 %% Close relatives (1 and 1.0, "a" and <<"a">> ...) stand together on purpose. '$end_of_table' is not
@@ -89,6 +89,14 @@ same_bag(As, Bs) when is_list(As), is_list(Bs) ->
     lists:sort(canonical(As)) =:= lists:sort(canonical(Bs));
 same_bag(A, B) ->
     same(A, B).
+
+%% The canonical term in which every zero has the same sign.
+-spec unsigned(term()) -> term().
+unsigned(F) when is_float(F), F == 0.0 -> {'$float', zero};
+unsigned(T) when is_tuple(T) -> list_to_tuple([unsigned(E) || E <- tuple_to_list(T)]);
+unsigned([H | T]) -> [unsigned(H) | unsigned(T)];
+unsigned(M) when is_map(M) -> maps:from_list([{unsigned(K), unsigned(V)} || {K, V} <- maps:to_list(M)]);
+unsigned(T) -> canonical(T).
 
 %% The term with every float replaced by its bits: `=:=' on canonical terms is identity, and their
 %% sort order never takes an integer for a float.

@@ -1,4 +1,4 @@
-%% A table of type set or ordered_set with keypos 1 as a pure function: what each operation answers when nothing else is going on.
+%% A table with keypos 1 as a pure function: what each operation answers when nothing else is going on.
 %% The checker of histories searches with it; its own check is a comparison with `ets' (`agrees/2').
 %%
 %% Of floats that are equal to an integer, keys are such themselves and do not hold them inside. Arguments are valid: what a wrong argument answers is the affair of `bets_diff'.
@@ -6,14 +6,14 @@
 
 -export([new/1, step/2, apply_to/3, agrees/2]).
 
--type model() :: {set | ordered_set, #{term() => tuple()}}.
+-type model() :: {bets:type(), #{term() => [tuple()]}}.
 -type op() :: {insert, tuple() | [tuple()]} | {insert_new, tuple() | [tuple()]} | {lookup, term()} | {member, term()}
             | {take, term()} | {delete, term()} | {delete_object, tuple()} | delete_all_objects
             | {update_counter, term(), integer()} | {update_counter, term(), integer(), tuple()}
             | {update_element, term(), {2, term()}}.
 -export_type([model/0, op/0]).
 
--spec new(set | ordered_set) -> model().
+-spec new(bets:type()) -> model().
 new(Type) -> {Type, #{}}.
 
 %% The answer and the table after it.
@@ -35,11 +35,14 @@ do({member, Key}, T, M) -> {found(Key, T, M) =/= [], M};
 do({take, Key}, T, M) -> {found(Key, T, M), maps:remove(id(Key, T), M)};
 do({delete, Key}, T, M) -> {true, maps:remove(id(Key, T), M)};
 do({delete_object, Object}, T, M) ->
-    case found(element(1, Object), T, M) of
-        [Object] -> {true, maps:remove(id(element(1, Object), T), M)};
-        _ -> {true, M}
+    Id = id(element(1, Object), T),
+    case [O || O <- found(element(1, Object), T, M), O =/= Object] of
+        [] -> {true, maps:remove(Id, M)};
+        Left -> {true, M#{Id => Left}}
     end;
 do(delete_all_objects, _T, _M) -> {true, #{}};
+do(Op, T, M) when (T =:= bag orelse T =:= duplicate_bag), (element(1, Op) =:= update_counter orelse element(1, Op) =:= update_element) ->
+    {badarg, M};
 do({update_counter, Key, Incr}, T, M) ->
     case found(Key, T, M) of
         [Object] -> count(Object, Incr, T, M);
@@ -58,14 +61,18 @@ do({update_element, Key, {2, Value}}, T, M) ->
 
 count({Key, N}, Incr, T, M) when is_integer(N) -> {N + Incr, put_all([{Key, N + Incr}], T, M)}.
 
-found(Key, T, M) ->
-    Id = id(Key, T),
-    case M of
-        #{Id := Object} -> [Object];
-        _ -> []
-    end.
+found(Key, T, M) -> maps:get(id(Key, T), M, []).
 
-put_all(Objects, T, M) -> lists:foldl(fun(Object, Acc) -> Acc#{id(element(1, Object), T) => Object} end, M, Objects).
+put_all(Objects, T, M) -> lists:foldl(fun(Object, Acc) -> put_one(Object, T, Acc) end, M, Objects).
+
+put_one(Object, T, M) ->
+    Found = found(element(1, Object), T, M),
+    M#{id(element(1, Object), T) =>
+        case T of
+            bag -> Found ++ [Object || not lists:member(Object, Found)];
+            duplicate_bag -> Found ++ [Object];
+            _ -> [Object]
+        end}.
 
 %% One term for all keys that are the same to the table.
 id(Key, ordered_set) when is_float(Key), trunc(Key) == Key -> trunc(Key);
@@ -73,6 +80,15 @@ id(Key, _Type) -> Key.
 
 %% Does the operation on a real table; `badarg' stands for that exception.
 -spec apply_to(module(), term(), op()) -> term().
+apply_to(bets_diff_oracle, Tab, Op) when is_tuple(Op) ->
+    [F | Args] = tuple_to_list(Op),
+    try
+        bets_diff_oracle:call(F, Tab, Args)
+    catch
+        error:badarg -> badarg
+    end;
+apply_to(bets_diff_oracle, Tab, delete_all_objects) ->
+    ets:delete_all_objects(Tab);
 apply_to(Module, Tab, delete_all_objects) ->
     Module:delete_all_objects(Tab);
 apply_to(Module, Tab, Op) ->
@@ -84,10 +100,10 @@ apply_to(Module, Tab, Op) ->
     end.
 
 %% True if `ets' answers all of these operations as the model does.
--spec agrees(set | ordered_set, [op()]) -> boolean().
+-spec agrees(bets:type(), [op()]) -> boolean().
 agrees(Type, Ops) ->
     Tab = ets:new(model, [Type]),
     {Answers, _} = lists:mapfoldl(fun step/2, new(Type), Ops),
-    Real = [apply_to(ets, Tab, Op) || Op <- Ops],
+    Real = [apply_to(bets_diff_oracle, Tab, Op) || Op <- Ops],
     ets:delete(Tab),
     Answers =:= Real.

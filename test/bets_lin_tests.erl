@@ -6,7 +6,7 @@
 %% The long form is `bin/soak parallel'.
 bets_is_linearizable_test_() ->
     [{atom_to_list(Type), {timeout, 300, fun() -> passes(bets_lin:run(#{module => bets, type => Type, histories => 2500})) end}}
-     || Type <- [set, ordered_set]].
+     || Type <- [set, ordered_set, bag, duplicate_bag]].
 
 no_list_is_seen_by_half_test_() ->
     [{atom_to_list(Type), {timeout, 60, fun() -> passes(bets_lin:watch(#{module => bets, type => Type, seconds => 2})) end}}
@@ -23,7 +23,7 @@ model_answers_as_ets_test_() ->
     {timeout, 60, fun() ->
         [?assert(proper:quickcheck(proper:forall(proper_types:list(bets_lin:op()), fun(Ops) -> bets_lin_model:agrees(Type, Ops) end),
                                    [quiet, {numtests, 1000}, {max_size, 60}]))
-         || Type <- [set, ordered_set]]
+         || Type <- [set, ordered_set, bag, duplicate_bag]]
     end}.
 
 %% Histories by hand: called, returned, operation, answer.

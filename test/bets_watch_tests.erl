@@ -12,6 +12,7 @@ schedulers_test_() ->
             {"many processes, every kind of call", {timeout, 120, fun() -> mixed(Table) end}},
             {"a list of 100,000 objects", {timeout, 60, fun() -> long_list(Table) end}},
             {"large and deep objects", {timeout, 60, fun() -> large(Table) end}},
+            {"a key of 10,000 objects", {timeout, 120, fun many_objects/0}},
             {"clearing a table", {timeout, 60, fun() -> clear(Table) end}},
             {"warm reads without the value cache", {timeout, 60, fun warm/0}}
         ]
@@ -72,6 +73,31 @@ large(Table) ->
             [{Key, Value, y}] = bets:take(Table, Key)
         end)
      || {Key, Value} <- [{deep, Deep}, {wide, Wide}, {binary, Binary}, {{Wide}, 1}, {Binary, 1}]
+    ].
+
+many_objects() ->
+    Dir = filename:join(["/tmp", "bets_many_" ++ os:getpid()]),
+    [
+        begin
+            Table = bets:new(many, [Type, {dir, Dir}]),
+            Left = [{k, N} || N <- lists:seq(1, 10000), N rem 3 > 0],
+            no_long_call(fun() -> [bets:insert(Table, {k, N}) || N <- lists:seq(1, 10000)] end),
+            no_long_call(fun() -> [bets:delete_object(Table, {k, N}) || N <- lists:seq(3, 10000, 3)] end),
+            no_long_call(fun() ->
+                Left = bets:lookup(Table, k),
+                Left = bets:tab2list(Table),
+                Left = lists:reverse(bets:foldl(fun(Object, Acc) -> [Object | Acc] end, [], Table)),
+                true = [N || {k, N} <- Left] =:= bets:lookup_element(Table, k, 2),
+                true = bets:insert(Table, Left ++ [{other, 1}])
+            end),
+            ok = bets:close(Table),
+            {ok, Again} = bets:open(Dir),
+            ?assertEqual(Type =:= bag, bets:lookup(Again, k) =:= Left),
+            no_long_call(fun() -> true = length(Left) =< length(bets:take(Again, k)) end),
+            ?assertEqual([{other, 1}], bets:tab2list(Again)),
+            bets:delete(Again)
+        end
+     || Type <- [bag, duplicate_bag]
     ].
 
 clear(Table) ->

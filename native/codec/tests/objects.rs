@@ -41,6 +41,7 @@ proptest! {
         let same = object::same(&bytes_a, &bytes_b, Equality::ZerosEqual, &mut Budget::unlimited()).unwrap();
         prop_assert_eq!(same, equal, "{:?} {:?}", a, b);
         prop_assert_eq!(bytes_a == bytes_b, a.is(&b));
+        prop_assert_eq!(fingerprint(&bytes_a) == fingerprint(&bytes_b), equal, "{:?} {:?}", a, b);
     }
 
     #[test]
@@ -122,6 +123,27 @@ fn the_sign_of_zero_counts_as_the_table_says() {
     let same = |equality| object::same(&object(0.0), &object(-0.0), equality, &mut Budget::unlimited());
     assert_eq!(same(Equality::ZerosEqual), Ok(true));
     assert_eq!(same(Equality::ZerosDistinct), Ok(false));
+    let print =
+        |zero, equality| object::fingerprint(&object(zero), equality, &mut Budget::unlimited()).unwrap();
+    assert_eq!(
+        print(0.0, Equality::ZerosEqual),
+        print(-0.0, Equality::ZerosEqual)
+    );
+    assert_ne!(
+        print(0.0, Equality::ZerosDistinct),
+        print(-0.0, Equality::ZerosDistinct)
+    );
+}
+
+fn fingerprint(object: &[u8]) -> u32 {
+    object::fingerprint(object, Equality::ZerosEqual, &mut Budget::unlimited()).unwrap()
+}
+
+#[test]
+fn fingerprints_stay_what_they_were() {
+    let object = |value| encode_object(&[key(), value], 1);
+    assert_eq!(fingerprint(&object(Term::Int(1))), 0x7c53_ef78);
+    assert_eq!(fingerprint(&object(Term::Float(-0.0))), 0xab74_7a5b);
 }
 
 #[test]
@@ -138,6 +160,7 @@ fn zeros_in_the_keys_of_maps_are_equal_too() {
         &mut Budget::unlimited(),
     );
     assert_eq!(same, Ok(true));
+    assert_eq!(fingerprint(&map(0.0, -0.0)), fingerprint(&map(-0.0, 0.0)));
 }
 
 #[test]

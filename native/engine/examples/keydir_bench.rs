@@ -74,7 +74,7 @@ fn put(keydir: &Keydir, i: u64, location: u64) {
     let hash = keydir.hash(Key::plain(&bytes));
     let mut guard = keydir.lock(Keydir::shard_of(hash));
     guard
-        .put(hash, Key::plain(&bytes), Location::from_bits(location))
+        .put(hash, Key::plain(&bytes), Location::from_bits(location), 0)
         .unwrap();
 }
 
@@ -214,7 +214,7 @@ fn scan(keydir: &Keydir, keys: u64, direction: Direction) {
             },
             until: Bound::Unbounded,
         };
-        let more = keydir.scan(&span, 100, &mut batch).unwrap();
+        let more = keydir.scan(&span, None, 100, &mut batch).unwrap();
         seen += batch.len() as u64;
         if let Some((key, _)) = batch.iter().last() {
             last = key.compared().to_vec();

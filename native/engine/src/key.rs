@@ -38,6 +38,21 @@ impl<'a> Key<'a> {
         &self.bytes[..self.compared]
     }
 
+    /// A record's key in a bag: the key, and the fingerprint of the object, which is the last four bytes of the suffix. A suffix that
+    /// is too short has the fingerprint 0.
+    pub fn split_fingerprint(&self) -> (Key<'a>, u32) {
+        match self.suffix().split_last_chunk::<4>() {
+            Some((_, fingerprint)) => {
+                let len = self.bytes.len() - fingerprint.len();
+                (
+                    Key::new(&self.bytes[..len], self.compared),
+                    u32::from_le_bytes(*fingerprint),
+                )
+            }
+            None => (*self, 0),
+        }
+    }
+
     /// The part that only keeps the stored form.
     pub fn suffix(&self) -> &'a [u8] {
         &self.bytes[self.compared..]

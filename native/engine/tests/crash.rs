@@ -21,14 +21,17 @@ use std::sync::Arc;
 
 use bets_engine::io::Storage;
 use bets_engine::io::sim::{Plan, Sim};
-use bets_engine::table::{Change, Config, Open, Table, Wait};
+use bets_engine::table::{Change, Config, Open, Table, TableKind, Wait};
 use bets_engine::{Error, Key, Result};
-use common::{KINDS, Random, contents, meta_of};
+use common::{ALL_KINDS, Random, add, contents, meta_of, put_many, remove};
 
 const DIR: &str = "/t";
 
-/// What a table holds, values by length and first byte; `None` if there is no table.
-type State = Option<BTreeMap<Vec<u8>, (usize, u8)>>;
+/// What a table holds: the objects of each key in their order, as length and first byte of the value.
+type Objects = BTreeMap<Vec<u8>, Vec<(usize, u8)>>;
+
+/// The same; `None` if there is no table.
+type State = Option<Objects>;
 
 fn brief(value: &[u8]) -> (usize, u8) {
     assert!(
@@ -100,10 +103,10 @@ fn reopen(sim: &Sim) -> Result<State> {
         false,
     ) {
         Ok(table) => {
-            let found = contents(&table)
-                .into_iter()
-                .map(|(k, v)| (k, brief(&v)))
-                .collect();
+            let mut found = Objects::new();
+            for (k, v) in contents(&table) {
+                found.entry(k).or_default().push(brief(&v));
+            }
             table.kill();
             Ok(Some(found))
         }
@@ -117,19 +120,54 @@ fn key(bytes: &[u8]) -> Key<'_> {
     Key::new(bytes, 1)
 }
 
-/// What a put does, which replaces the key's form too.
-fn store(state: &mut BTreeMap<Vec<u8>, (usize, u8)>, k: Vec<u8>, value: &[u8]) {
+/// What a put does, which replaces the key's form too, or in a bag adds an object.
+fn store(state: &mut Objects, kind: TableKind, k: Vec<u8>, value: &[u8]) {
+    if !kind.is_bag() {
+        state.retain(|stored, _| stored[0] != k[0]);
+    }
+    let objects = state.entry(k).or_default();
+    if kind != TableKind::Bag || !objects.contains(&brief(value)) {
+        objects.push(brief(value));
+    }
+}
+
+/// Removes an object of a key, if it has one: mostly its first.
+fn remove_object(table: &Table, random: &mut Random, state: &mut Objects, k: &[u8]) {
+    let Some(objects) = state.get_mut(k) else { return };
+    let (len, byte) = objects[if random.below(3) == 0 {
+        objects.len() - 1
+    } else {
+        0
+    }];
+    assert!(remove(table, k, &vec![byte; len]).is_some());
+    objects.retain(|object| *object != (len, byte));
+    state.retain(|_, objects| !objects.is_empty());
+}
+
+fn remove_key(table: &Table, state: &mut Objects, k: &[u8]) {
+    table.delete(key(k), Wait::May).unwrap();
     state.retain(|stored, _| stored[0] != k[0]);
-    state.insert(k, brief(value));
+}
+
+/// Puts and deletes in one step.
+fn write_list(table: &Table, state: &mut Objects, list: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    let writes: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_deref())).collect();
+    table.write_many(&writes, Wait::May).unwrap();
+    for (k, v) in list {
+        match v {
+            Some(v) => store(state, TableKind::Set, k.clone(), v),
+            None => state.retain(|stored, _| stored[0] != k[0]),
+        }
+    }
 }
 
 /// Runs a random workload and gives its history.
 fn workload(sim: &Sim, random: &mut Random) -> History {
     let mut history = History::new();
-    let kind = KINDS[random.below(KINDS.len())];
+    let kind = ALL_KINDS[random.below(ALL_KINDS.len())];
     let compressed = random.below(3) == 0;
     let mut table = open_at(sim, &Open::OrCreate(meta_of(kind)), compressed).unwrap();
-    let mut state = BTreeMap::new();
+    let mut state = Objects::new();
     history.add(sim, Some(state.clone()), true);
     let always = random.below(3) == 0;
     if random.below(2) == 0 {
@@ -139,28 +177,43 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
     }
     for step in 0..random.below(25) + 5 {
         // One key in two forms.
-        let k = |random: &mut Random| [b'a' + random.below(6) as u8, b'~'][..=random.below(2)].to_vec();
-        let v = |random: &mut Random| vec![step as u8; [3, 40, 300][random.below(3)]];
+        let bag = kind.is_bag();
+        let k = |random: &mut Random| {
+            let keys = if bag { 3 } else { 6 };
+            let form = if bag { 0 } else { random.below(2) };
+            [b'a' + random.below(keys) as u8, b'~'][..=form].to_vec()
+        };
+        // In a bag, objects come again.
+        let byte = if bag { step % 4 } else { step } as u8;
+        let v = |random: &mut Random| vec![byte; [3, 40, 300][random.below(3)]];
         let mut durable = false;
         match random.below(16) {
             0..=4 => {
                 let (k, v) = (k(random), v(random));
-                table.put(key(&k), &v, Wait::May).unwrap();
-                store(&mut state, k, &v);
+                if bag {
+                    add(&table, &k, &v);
+                } else {
+                    table.put(key(&k), &v, Wait::May).unwrap();
+                }
+                store(&mut state, kind, k, &v);
             }
             5..=6 => {
                 let list: Vec<_> = (0..=random.below(4)).map(|_| (k(random), v(random))).collect();
-                let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
-                table.put_many(&puts, Wait::May).unwrap();
+                if bag {
+                    put_many(&table, &list);
+                } else {
+                    let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
+                    table.put_many(&puts, Wait::May).unwrap();
+                }
                 for (k, v) in &list {
-                    store(&mut state, k.clone(), v);
+                    store(&mut state, kind, k.clone(), v);
                 }
             }
-            7..=8 => {
+            8..=9 if bag => {
                 let k = k(random);
-                table.delete(key(&k), Wait::May).unwrap();
-                state.retain(|stored, _| stored[0] != k[0]);
+                remove_object(&table, random, &mut state, &k);
             }
+            7 | 8 => remove_key(&table, &mut state, &k(random)),
             9 => {
                 let (k, v) = (k(random), v(random));
                 table
@@ -168,31 +221,27 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
                     .unwrap();
                 // The stored form stays.
                 let stored = state.keys().find(|stored| stored[0] == k[0]).cloned();
-                store(&mut state, stored.unwrap_or(k), &v);
+                store(&mut state, kind, stored.unwrap_or(k), &v);
             }
             10 => {
                 table.clear(Wait::May).unwrap();
                 state.clear();
             }
-            11 => {
-                table.sync().unwrap();
-                durable = true;
-            }
-            12 => {
-                table.care().unwrap();
+            11..=12 => {
+                if random.below(2) == 0 {
+                    table.sync().unwrap();
+                } else {
+                    table.care().unwrap();
+                }
                 durable = true;
             }
             13..=14 => {
                 let list: Vec<_> = (0..=random.below(4))
                     .map(|_| (k(random), (random.below(2) == 0).then(|| v(random))))
                     .collect();
-                let writes: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_deref())).collect();
-                table.write_many(&writes, Wait::May).unwrap();
-                for (k, v) in &list {
-                    match v {
-                        Some(v) => state.insert(k.clone(), brief(v)),
-                        None => state.remove(k),
-                    };
+                // For tables whose keys have one object.
+                if !bag {
+                    write_list(&table, &mut state, &list);
                 }
             }
             _ => {
@@ -214,6 +263,12 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         }
         history.add(sim, Some(state.clone()), durable || always);
     }
+    end(sim, table, random, state, &mut history);
+    history
+}
+
+/// Deletes the table or closes it.
+fn end(sim: &Sim, table: Table, random: &mut Random, state: Objects, history: &mut History) {
     if random.below(4) == 0 {
         table.destroy().unwrap();
         history.add(sim, None, true);
@@ -222,7 +277,6 @@ fn workload(sim: &Sim, random: &mut Random) -> History {
         history.add(sim, Some(state), true);
     }
     table.kill();
-    history
 }
 
 #[derive(Default)]

@@ -10,6 +10,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use bets_engine::io::Storage;
 use bets_engine::io::sim::Sim;
 use bets_engine::table::{Config, Cursor, Open, Table, TableKind, Wait};
 use bets_engine::{Error, Key, Result};
-use common::{KINDS, contents, key, meta, meta_of, put};
+use common::{ALL_KINDS, all, contents, key, meta, meta_of, put, put_many, remove};
 
 const DIR: &str = "/t";
 
@@ -64,11 +65,11 @@ fn unsynced_log(kind: TableKind) -> (Sim, PathBuf, Vec<Contents>) {
     for i in 0..100u8 {
         match i % 10 {
             3 => drop(table.delete(key(&[i - 1]), Wait::May).unwrap()),
-            6 => drop(
-                table
-                    .put_many(&[(key(&[i]), &[i; 9]), (key(&[200]), &[i; 5])], Wait::May)
-                    .unwrap(),
-            ),
+            6 => put_many(&table, &[(vec![i], vec![i; 9]), (vec![200], vec![i; 5])]),
+            8 if i > 20 && i < 80 && kind.is_bag() => {
+                let removed = remove(&table, &[200], &[i - 12; 5]);
+                assert!(removed.is_some());
+            }
             9 if i > 80 => drop(table.clear(Wait::May).unwrap()),
             _ => put(&table, &[i], &vec![i; usize::from(i)]),
         }
@@ -88,7 +89,7 @@ fn segment(sim: &Sim, id: u32) -> PathBuf {
 
 #[test]
 fn every_byte_cut_of_a_log_opens_to_a_prefix() {
-    KINDS.into_iter().for_each(cuts_open_to_a_prefix);
+    ALL_KINDS.into_iter().for_each(cuts_open_to_a_prefix);
 }
 
 fn cuts_open_to_a_prefix(kind: TableKind) {
@@ -212,6 +213,51 @@ fn a_flipped_bit_after_a_clean_close_is_reported_or_harmless() {
     let (sim, table, expected) = hundred_objects(TableKind::OrderedSet);
     table.close().unwrap();
     sweep(&sim.kill(sim.ops()), &expected);
+}
+
+#[test]
+fn a_flipped_bit_in_a_bag_concerns_one_object_or_is_reported() {
+    let sim = Sim::new();
+    let table = open_as(&sim, 700, TableKind::DuplicateBag, false).unwrap();
+    let object = |k: u8, n: u8| vec![k ^ n; 12];
+    for (k, n) in (0..4).flat_map(|k| (0..6).map(move |n| (k, n))) {
+        put(&table, &[k], &object(k, n));
+    }
+    for k in 0..4 {
+        remove(&table, &[k], &object(k, k + 1)).unwrap();
+    }
+    let expected: Vec<_> = (0..4).map(|k| all(&table, &[k])).collect();
+    table.close().unwrap();
+    let image = sim.kill(sim.ops());
+    let (mut refused, mut one_key) = (0, 0);
+    for path in image.files() {
+        for bit in 0..image.read(&path).unwrap().len() as u64 * 8 {
+            let flipped = image.kill(0);
+            flipped.flip_bit(&path, bit / 8, bit as u8 % 8).unwrap();
+            let Ok(table) = open(&flipped, 700) else {
+                refused += 1;
+                continue;
+            };
+            let mut bad = 0;
+            for (k, expected) in (0..4).zip(&expected) {
+                let mut found = Vec::new();
+                let read = table.each(key(&[k]), Wait::May, |_, object| {
+                    found.push(object.value.to_vec());
+                    ControlFlow::<()>::Continue(())
+                });
+                match read {
+                    Ok(_) => assert_eq!(&found, expected, "bit {bit} of {}", path.display()),
+                    Err(Error::Damaged { .. }) => bad += 1,
+                    Err(error) => panic!("bit {bit} of {}: {error}", path.display()),
+                }
+            }
+            assert!(bad <= 1);
+            one_key += bad;
+            table.kill();
+        }
+    }
+    println!("{refused} bits refused at opening, {one_key} reported for one key");
+    assert!(refused > 0 && one_key > 0);
 }
 
 #[test]

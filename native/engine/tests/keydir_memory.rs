@@ -40,7 +40,7 @@ fn load(keydir: &mut Keydir, i: u64, len: usize) {
     let bytes = key(i, len);
     let hash = keydir.hash(Key::plain(&bytes));
     keydir
-        .load(hash, Key::plain(&bytes), Location::from_bits(i))
+        .load(hash, Key::plain(&bytes), Location::from_bits(i), i)
         .unwrap();
 }
 
@@ -55,6 +55,11 @@ struct Asked {
 
 #[test]
 fn memory_is_bounded_counted_and_given_back() {
+    // A key's slot and the head of its bytes, 28 at most, are shared by its objects.
+    holds_objects(1, 28.0 + 24.0);
+    holds_objects(2, 14.0 + 24.0);
+    holds_objects(10, 24.0);
+    holds_objects(1000, 28.0);
     holds(&Asked {
         kind: TableKind::Set,
         most: 28.0,
@@ -67,6 +72,34 @@ fn memory_is_bounded_counted_and_given_back() {
         // It counts nodes of mean height.
         off: (4096, 1000),
     });
+}
+
+/// Bytes an object beyond the key's, for keys of so many objects.
+fn holds_objects(per_key: u64, most: f64) {
+    let start = ALLOCATED.load(Relaxed);
+    let mut keydir = Keydir::new(TableKind::DuplicateBag, 1);
+    let keys = 400_000 / per_key;
+    // The objects of a key do not come one behind the other.
+    for seq in 0..keys * per_key {
+        let mut bytes = key(seq % keys, 16);
+        bytes.extend_from_slice(&(seq as u32).to_le_bytes());
+        let key = Key::new(&bytes, 16);
+        let hash = keydir.hash(key);
+        keydir.load(hash, key, Location::from_bits(seq), seq).unwrap();
+    }
+    assert_eq!(keydir.len(), keys * per_key);
+    let counted = keydir.memory_bytes() as usize;
+    let allocated = ALLOCATED.load(Relaxed) - start + size_of::<Keydir>();
+    assert!(
+        counted.abs_diff(allocated) < 4096,
+        "{counted}, {allocated} allocated"
+    );
+    let each = (counted as f64 - 16.0 * keys as f64) / (keys * per_key) as f64;
+    println!("{per_key} objects a key: {each:.1} bytes an object beyond the key");
+    assert!(each <= most, "{each} bytes an object beyond the key");
+    drop(keydir);
+    let left = ALLOCATED.load(Relaxed) - start;
+    assert!(left < 4096, "{left} bytes are not given back");
 }
 
 fn holds(asked: &Asked) {
@@ -116,7 +149,7 @@ fn holds(asked: &Asked) {
         let hash = keydir.hash(Key::plain(&bytes));
         let mut guard = keydir.lock(Keydir::shard_of(hash));
         guard
-            .put(hash, Key::plain(&bytes), Location::from_bits(i))
+            .put(hash, Key::plain(&bytes), Location::from_bits(i), i)
             .unwrap();
     }
     for _ in 0..1_000 {

@@ -2,6 +2,15 @@
 
 rustler::atoms! {
     always,
+    at_least = ">=",
+    at_most = "=<",
+    backward,
+    equal = "==",
+    greater = ">",
+    less = "<",
+    read,
+    tuple,
+    unequal = "/=",
     already_exists,
     already_open,
     access,
@@ -62,5 +71,4 @@ rustler::atoms! {
     create,
     stored_name,
     unstorable,
-    unsupported_type,
 }

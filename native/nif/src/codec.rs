@@ -31,6 +31,7 @@ impl From<DecodeError> for Fail {
 /// What makes a table's terms into bytes: which keys are equal, and where the key stands in an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
+    kind: TableKind,
     form: Form,
     equality: Equality,
     keypos: usize,
@@ -44,10 +45,25 @@ impl Layout {
             _ => Form::Exact(equality),
         };
         Layout {
+            kind,
             form,
             equality,
             keypos: keypos as usize,
         }
+    }
+
+    /// The type of the table.
+    pub fn kind(&self) -> TableKind {
+        self.kind
+    }
+
+    /// Appends to the bytes of a key those by which the engine finds equal objects of it, in a bag.
+    pub fn mark_key(&self, key: &mut Vec<u8>, object: &[u8], budget: &mut Budget) -> Result<(), Fail> {
+        if self.kind.is_bag() {
+            let fingerprint = object::fingerprint(object, self.equality, budget)?;
+            key.extend_from_slice(&fingerprint.to_le_bytes());
+        }
+        Ok(())
     }
 
     /// Whether the table is in the order of its keys.
@@ -129,7 +145,12 @@ impl Layout {
         if self.is_ordered() && stored_key(asked, found, budget)? != asked {
             return Ok(false);
         }
-        Ok(object::same(found.value, bytes, self.equality, budget)?)
+        self.same_value(found.value, bytes, budget)
+    }
+
+    /// Whether two objects are `=:=` but for their keys.
+    pub fn same_value(&self, a: &[u8], b: &[u8], budget: &mut Budget) -> Result<bool, Fail> {
+        Ok(object::same(a, b, self.equality, budget)?)
     }
 }
 

@@ -6,11 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use bets_engine::Error;
-use bets_engine::table::TableKind;
 use rustler::{Atom, Encoder, Env, Term};
 
 use crate::atoms;
-use crate::options::kind_atom;
 
 /// Why a body did not give a result.
 #[derive(Debug)]
@@ -27,8 +25,6 @@ pub enum Fail {
     Undecodable,
     /// The term cannot be stored, and why.
     Unstorable(&'static str),
-    /// Tables of this type cannot be used yet.
-    UnsupportedType(TableKind),
     /// The directory that belongs to a name holds a table of another name.
     NameMismatch(PathBuf),
     /// The table failed closed earlier.
@@ -65,9 +61,6 @@ impl Fail {
             Fail::Engine(error) => (atoms::bets(), reason(env, error)).encode(env),
             Fail::Unstorable(why) => (atoms::bets(), (atoms::unstorable(), *why)).encode(env),
             Fail::Undecodable => (atoms::bets(), atoms::damaged_object()).encode(env),
-            Fail::UnsupportedType(kind) => {
-                (atoms::bets(), (atoms::unsupported_type(), kind_atom(*kind))).encode(env)
-            }
             Fail::NameMismatch(dir) => {
                 (atoms::bets(), (atoms::name_mismatch(), path_term(env, dir))).encode(env)
             }

@@ -10,6 +10,7 @@ mod buffers;
 mod codec;
 mod edit;
 mod error;
+mod fix;
 mod integer;
 mod ops;
 mod options;

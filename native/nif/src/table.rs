@@ -8,6 +8,7 @@ use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term
 
 use crate::codec::{Equality, Layout};
 use crate::error::Fail;
+use crate::fix::Fixes;
 use crate::options::Options;
 use crate::owner::Heir;
 use crate::raw::{self, atom_word, pid_word, word_atom, word_pid};
@@ -66,6 +67,20 @@ pub struct TableResource {
     pub options: Options,
     /// What only changes of ownership touch.
     pub admin: Mutex<Admin>,
+    /// Who holds the table fixed.
+    pub fixes: Fixes,
+    /// The last place that a walk by number through a table in the order of its keys came to.
+    pub slot: Mutex<Option<SlotPlace>>,
+}
+
+/// A place in the order of the keys by its number.
+pub struct SlotPlace {
+    /// The table's last write when this was the place.
+    pub version: u64,
+    /// The number, from 0.
+    pub number: usize,
+    /// The key's stored bytes.
+    pub key: Vec<u8>,
 }
 
 impl TableResource {
@@ -92,6 +107,8 @@ impl TableResource {
             id,
             options,
             admin: Mutex::default(),
+            fixes: Fixes::default(),
+            slot: Mutex::default(),
         });
         arc.raw.store(raw::address(&arc), Ordering::Release);
         arc
@@ -204,6 +221,7 @@ impl Resource for TableResource {
     }
 
     fn down<'a>(&'a self, _env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
+        self.fixes.release(pid_word(pid));
         reaper::push(Job::OwnerDown(self.id, pid_word(pid)));
     }
 }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::suffix::{Exception, Kind, put_suffix};
-use super::{Equality, Form, bits, creator, number, put_size, tag, text};
+use super::{Equality, Form, bits, creator, number, put_size, put_tuple, tag, text};
 use crate::budget::Budget;
 use crate::error::EncodeError;
 use crate::source::{Creator, FunHead, Source, View};
@@ -129,12 +129,7 @@ impl<'o, T: Copy> Encoder<'o, T> {
             }
             View::Tuple(arity) => {
                 budget.charge_bytes(arity * 16)?;
-                if arity < 8 {
-                    self.out.push(tag::TUPLE + arity as u8);
-                } else {
-                    self.out.push(tag::TUPLE_N);
-                    put_size(self.out, arity as u64);
-                }
+                put_tuple(self.out, arity);
                 self.push_elements(source, term)?;
             }
             View::Nil => self.out.push(tag::NIL),

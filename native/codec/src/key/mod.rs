@@ -112,6 +112,21 @@ pub(crate) mod creator {
     pub const NODE: u8 = 1;
 }
 
+/// Appends how the key of a tuple of this arity begins: the compared parts of its elements follow.
+pub fn put_tuple(out: &mut Vec<u8>, arity: usize) {
+    if arity < 8 {
+        out.push(tag::TUPLE + arity as u8);
+    } else {
+        out.push(tag::TUPLE_N);
+        put_size(out, arity as u64);
+    }
+}
+
+/// Appends how the key of a list that is not empty begins: the compared parts of its head and of its tail follow.
+pub fn put_cons(out: &mut Vec<u8>) {
+    out.push(tag::CONS);
+}
+
 /// Appends a size such that longer encodings are of larger sizes.
 pub(crate) fn put_size(out: &mut Vec<u8>, size: u64) {
     if size < 0xF8 {

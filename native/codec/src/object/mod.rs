@@ -11,12 +11,13 @@
 mod decode;
 mod edit;
 mod encode;
+pub mod filter;
 mod same;
 
 pub use decode::{decode, decode_element};
 pub use edit::{arity, as_int, element, put_int, replace};
 pub use encode::{encode, encode_element};
-pub use same::same;
+pub use same::{fingerprint, same};
 
 /// The first byte of a term.
 pub(crate) mod tag {

@@ -90,6 +90,11 @@ impl TableCache {
         shard.get(tag, place, f)
     }
 
+    /// To be called before many records are asked for by [`TableCache::get`], which then costs less.
+    pub fn warm(&self, locations: impl Iterator<Item = Location>) {
+        shard::warm(locations.map(|location| CACHE.shard((self.table, location))));
+    }
+
     /// Keeps a record, perhaps.
     pub fn put(&self, location: Location, key: &[u8], value: &[u8]) {
         let limit = CACHE.limit();

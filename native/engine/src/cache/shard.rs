@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_epoch::{self as epoch, Atomic, Guard, Owned};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::entry::{Entry, Place};
 
@@ -71,6 +72,29 @@ fn unpack(way: u64) -> Option<NonNull<Entry>> {
 fn entry(way: u64, _guard: &Guard) -> Option<&Entry> {
     // SAFETY: a way that was read from a set under this guard points to an entry that is freed only after the guard is gone.
     unpack(way).map(|entry| unsafe { entry.as_ref() })
+}
+
+/// Loads what [`Shard::get`] will look at for these tags, so that it finds them near. The loads of one round do not depend on each other: the
+/// processor waits for many at once instead of one after the other.
+pub fn warm<'s>(tags: impl Iterator<Item = (&'s Shard, u64)>) {
+    let guard = &epoch::pin();
+    let mut sum = 0;
+    let mut wanted: SmallVec<[(&Set, u64); 128]> = SmallVec::new();
+    for (shard, tag) in tags {
+        // SAFETY: sets are freed only after all guards that may have seen them are gone.
+        if let Some(sets) = unsafe { shard.sets.load(Ordering::Acquire, guard).as_ref() } {
+            let set = sets.of(tag);
+            sum ^= set.0[0].load(Ordering::Relaxed);
+            wanted.push((set, tag));
+        }
+    }
+    for (set, tag) in wanted {
+        let ways = set.0.iter().map(|way| way.load(Ordering::Acquire));
+        for way in ways.filter(|way| way >> POINTER_BITS == tag) {
+            sum ^= entry(way, guard).map_or(0, Entry::cost);
+        }
+    }
+    std::hint::black_box(sum);
 }
 
 impl Shard {

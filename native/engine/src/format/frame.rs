@@ -30,7 +30,7 @@ pub enum Kind {
     Put = 1,
     /// Removes a key: a tombstone.
     Delete = 2,
-    /// Removes some objects of a key; the value lists their seqs, 8 bytes each.
+    /// Removes some objects of a key; the key's suffix lists their seqs, 8 bytes each, rising.
     DeleteObject = 3,
     /// Removes every object.
     Clear = 4,
@@ -393,6 +393,21 @@ impl<'a> Frame<'a> {
         let found = (fields.u32()?, fields.u32()?);
         (self.head.kind == Kind::Batch && fields.0.is_empty()).then_some(found)
     }
+}
+
+/// The whole key of a delete-object record: the seqs of the records that it removes, which must rise, stand in the suffix. So the head CRC
+/// covers them, and they are known without reading a value.
+pub fn delete_object_key(compared: &[u8], seqs: &[u64]) -> Vec<u8> {
+    let mut key = compared.to_vec();
+    key.extend(seqs.iter().flat_map(|seq| seq.to_le_bytes()));
+    key
+}
+
+/// The seqs that the key of a delete-object record lists.
+pub fn removed_seqs(key: Key<'_>) -> Option<Vec<u64>> {
+    let (seqs, rest) = key.suffix().as_chunks::<8>();
+    let seqs: Vec<u64> = seqs.iter().map(|seq| u64::from_le_bytes(*seq)).collect();
+    (rest.is_empty() && !seqs.is_empty() && seqs.is_sorted_by(|a, b| a < b)).then_some(seqs)
 }
 
 /// The key of a batch's opening frame.

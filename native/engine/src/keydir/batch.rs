@@ -15,10 +15,13 @@ pub struct Batch {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    start: usize,
     end: usize,
     suffix: usize,
     h32: u32,
     location: Location,
+    /// Its seq, if more objects of its key follow it.
+    within: Option<u64>,
 }
 
 impl Batch {
@@ -50,9 +53,15 @@ impl Batch {
 
     /// The stored key of the entry at `at`.
     pub(super) fn key(&self, at: usize) -> Key<'_> {
-        let start = at.checked_sub(1).map_or(0, |before| self.entries[before].end);
-        let Entry { end, suffix, .. } = self.entries[at];
+        let Entry {
+            start, end, suffix, ..
+        } = self.entries[at];
         Key::new(&self.bytes[start..end], end - start - suffix)
+    }
+
+    /// The seq of the last one of the first `count` entries, if more objects of its key follow it in the table.
+    pub fn within(&self, count: usize) -> Option<u64> {
+        self.entries[..count].last()?.within
     }
 
     /// Bytes of all keys.
@@ -72,13 +81,40 @@ impl Batch {
 
     /// Adds an entry whose key comes in its two parts.
     pub(super) fn push_parts(&mut self, h32: u32, compared: &[u8], suffix: &[u8], location: Location) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(compared);
         self.bytes.extend_from_slice(suffix);
+        self.push_entry(start, suffix.len(), h32, location, None);
+    }
+
+    /// Adds an object of a bag. `within` is its seq if more objects of its key follow it in the table, `again` whether the entry before it
+    /// has the same key.
+    pub(super) fn push_object(
+        &mut self,
+        h32: u32,
+        key: Key<'_>,
+        location: Location,
+        within: Option<u64>,
+        again: bool,
+    ) {
+        let start = match self.entries.last() {
+            Some(last) if again => last.start,
+            _ => self.bytes.len(),
+        };
+        if !again {
+            self.bytes.extend_from_slice(key.bytes());
+        }
+        self.push_entry(start, key.suffix().len(), h32, location, within);
+    }
+
+    fn push_entry(&mut self, start: usize, suffix: usize, h32: u32, location: Location, within: Option<u64>) {
         self.entries.push(Entry {
+            start,
             end: self.bytes.len(),
-            suffix: suffix.len(),
+            suffix,
             h32,
             location,
+            within,
         });
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Which kind serves a table follows from the table's type. The choice is one branch a call that always goes the same way.
 
-use super::hash::{self, HashKeydir};
+use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
-use super::{Batch, Busy, Full, Hit, Location, Next, shard_of};
+use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
 use crate::Key;
 use crate::table::TableKind;
 
@@ -20,6 +20,8 @@ use crate::table::TableKind;
 pub enum Keydir {
     /// In the order of the key's hash.
     Hash(HashKeydir),
+    /// In the order of the key's hash, with many objects a key.
+    Bag(BagKeydir),
     /// In the order of the keys.
     Ordered(OrderedKeydir),
 }
@@ -28,8 +30,9 @@ impl Keydir {
     /// An empty keydir for a table of this type. The seed decides the hash of keys and must be hard to guess.
     pub fn new(kind: TableKind, seed: u64) -> Self {
         match kind {
-            TableKind::Set | TableKind::Bag | TableKind::DuplicateBag => Keydir::Hash(HashKeydir::new(seed)),
+            TableKind::Set => Keydir::Hash(HashKeydir::new(seed)),
             TableKind::OrderedSet => Keydir::Ordered(OrderedKeydir::new(seed)),
+            TableKind::Bag | TableKind::DuplicateBag => Keydir::Bag(BagKeydir::new(seed)),
         }
     }
 
@@ -38,6 +41,7 @@ impl Keydir {
     pub fn fresh(&self) -> Self {
         match self {
             Keydir::Hash(keydir) => Keydir::Hash(HashKeydir::new(keydir.seed())),
+            Keydir::Bag(keydir) => Keydir::Bag(BagKeydir::new(keydir.seed())),
             Keydir::Ordered(keydir) => Keydir::Ordered(OrderedKeydir::new(keydir.seed())),
         }
     }
@@ -46,6 +50,7 @@ impl Keydir {
     pub fn hash(&self, key: Key<'_>) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.hash(key),
+            Keydir::Bag(keydir) => keydir.hash(key),
             Keydir::Ordered(keydir) => keydir.hash(key),
         }
     }
@@ -55,11 +60,12 @@ impl Keydir {
         shard_of(hash)
     }
 
-    /// Looks a key up.
+    /// Looks a key up; of many objects, the first one.
     #[inline]
     pub fn get(&self, key: Key<'_>) -> Result<Option<Hit>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key),
+            Keydir::Bag(keydir) => keydir.get(keydir.hash(key), key),
             Keydir::Ordered(keydir) => Ok(keydir.get(key)),
         }
     }
@@ -70,6 +76,7 @@ impl Keydir {
     pub fn candidate(&self, key: Key<'_>) -> Result<Option<Location>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.candidate(keydir.hash(key)),
+            Keydir::Bag(keydir) => Ok(keydir.get(keydir.hash(key), key)?.map(|hit| hit.location)),
             Keydir::Ordered(keydir) => Ok(keydir.get(key).map(|hit| hit.location)),
         }
     }
@@ -78,6 +85,7 @@ impl Keydir {
     pub fn lock(&self, shard: usize) -> WriteGuard<'_> {
         match self {
             Keydir::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
+            Keydir::Bag(keydir) => WriteGuard::Bag(keydir.lock(shard)),
             Keydir::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
         }
     }
@@ -86,14 +94,25 @@ impl Keydir {
     pub fn try_lock(&self, shard: usize) -> Result<WriteGuard<'_>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.try_lock(shard).map(WriteGuard::Hash),
+            Keydir::Bag(keydir) => keydir.try_lock(shard).map(WriteGuard::Bag),
             Keydir::Ordered(keydir) => keydir.try_lock(shard).map(WriteGuard::Ordered),
         }
     }
 
     /// Like [`WriteGuard::put`] for a keydir that nobody else has yet.
-    pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+    pub fn load(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        seq: u64,
+    ) -> Result<Option<Location>, Full> {
         match self {
             Keydir::Hash(keydir) => keydir.load(hash, key, location),
+            Keydir::Bag(keydir) => {
+                let (key, entry) = object(key, location, seq);
+                keydir.load(hash, key, entry).map(|()| None)
+            }
             Keydir::Ordered(keydir) => Ok(keydir.load(hash, key, location)),
         }
     }
@@ -101,7 +120,8 @@ impl Keydir {
     /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
         match self {
-            Keydir::Hash(keydir) => keydir.next(&hash_cursor(keydir, span), key),
+            Keydir::Hash(keydir) => keydir.next(&hash_cursor(|key| keydir.hash(key), span), key),
+            Keydir::Bag(keydir) => keydir.next(&hash_cursor(|key| keydir.hash(key), span), key),
             Keydir::Ordered(keydir) => Ok(keydir.next(span, key)),
         }
     }
@@ -109,17 +129,49 @@ impl Keydir {
     /// Appends the first entries of the span to `out`, at most `limit` and fewer when the keys are long. `true` if there may be
     /// more. An entry that is there all the time is seen exactly once by who goes on behind the last one, whatever is inserted or deleted
     /// meanwhile. Takes no lock. Costs O(limit).
-    pub fn scan(&self, span: &Span<'_>, limit: usize, out: &mut Batch) -> Result<bool, Busy> {
+    ///
+    /// Of many objects, `within` is a seq: those of the key that the span begins behind come first, from the next higher seq on.
+    pub fn scan(
+        &self,
+        span: &Span<'_>,
+        within: Option<u64>,
+        limit: usize,
+        out: &mut Batch,
+    ) -> Result<bool, Busy> {
         match self {
-            Keydir::Hash(keydir) => keydir.scan(&mut hash_cursor(keydir, span), limit, out),
+            Keydir::Hash(keydir) => keydir.scan(&mut hash_cursor(|key| keydir.hash(key), span), limit, out),
+            Keydir::Bag(keydir) => {
+                let within = span.behind().map(Key::plain).zip(within);
+                let mut cursor = hash_cursor(|key| keydir.hash(key), span);
+                keydir.scan(within, &mut cursor, limit, out)
+            }
             Keydir::Ordered(keydir) => Ok(keydir.scan(span, limit, out)),
         }
     }
 
-    /// Number of entries. With writers at work, about that of some moment.
+    /// The stored keys of one of `SHARDS << bits` parts of a keydir in hash order. `None` if there is no such part.
+    pub fn slot(&self, slot: usize, bits: u32, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => keydir.slot(slot, bits, out),
+            Keydir::Bag(keydir) => keydir.slot(slot, bits, out),
+            Keydir::Ordered(_) => Ok(None),
+        }
+    }
+
+    /// How many bits make [`Keydir::slot`] give a few keys each.
+    pub fn slot_bits(&self) -> u32 {
+        match self {
+            Keydir::Hash(keydir) => keydir.slot_bits(),
+            Keydir::Bag(keydir) => keydir.slot_bits(),
+            Keydir::Ordered(_) => 0,
+        }
+    }
+
+    /// Number of objects. With writers at work, about that of some moment.
     pub fn len(&self) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.len(),
+            Keydir::Bag(keydir) => keydir.len(),
             Keydir::Ordered(keydir) => keydir.len(),
         }
     }
@@ -133,6 +185,7 @@ impl Keydir {
     pub fn memory_bytes(&self) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.memory_bytes(),
+            Keydir::Bag(keydir) => keydir.memory_bytes(),
             Keydir::Ordered(keydir) => keydir.memory_bytes(),
         }
     }
@@ -145,15 +198,18 @@ impl Keydir {
 pub enum WriteGuard<'a> {
     /// Of a keydir in hash order.
     Hash(hash::WriteGuard<'a>),
+    /// Of a keydir with many objects a key.
+    Bag(BagGuard<'a>),
     /// Of a keydir in the order of the keys.
     Ordered(ordered::WriteGuard<'a>),
 }
 
 impl WriteGuard<'_> {
-    /// Looks a key up.
+    /// Looks a key up; of many objects, the first one.
     pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
         match self {
             WriteGuard::Hash(guard) => guard.get(hash, key),
+            WriteGuard::Bag(guard) => guard.get(hash, key),
             WriteGuard::Ordered(guard) => guard.get(hash, key),
         }
     }
@@ -162,23 +218,39 @@ impl WriteGuard<'_> {
     pub fn has_room(&mut self, key: Key<'_>) -> bool {
         match self {
             WriteGuard::Hash(guard) => guard.has_room(key),
+            WriteGuard::Bag(guard) => guard.has_room(key),
             WriteGuard::Ordered(_) => true,
         }
     }
 
-    /// Stores a key's location and gives the one it had. The stored bytes become those of `key` if its suffix differs.
+    /// Stores the location of a key's record and gives the one it replaces; where a key has many objects it is one more. The stored bytes become those of `key` if its suffix differs.
     /// Fails only when [`WriteGuard::has_room`] would say so.
-    pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+    pub fn put(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        seq: u64,
+    ) -> Result<Option<Location>, Full> {
         match self {
             WriteGuard::Hash(guard) => guard.put(hash, key, location),
+            WriteGuard::Bag(guard) => {
+                let (key, entry) = object(key, location, seq);
+                guard.add(hash, key, entry).map(|()| None)
+            }
             WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
         }
     }
 
-    /// Removes a key and gives its location.
+    /// Removes a key and gives its location; of many objects, that of the first one.
     pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
         match self {
             WriteGuard::Hash(guard) => guard.remove(hash, key),
+            WriteGuard::Bag(guard) => {
+                let first = guard.get(hash, key)?.location;
+                guard.remove_through(hash, key, u64::MAX);
+                Some(first)
+            }
             WriteGuard::Ordered(guard) => guard.remove(hash, key),
         }
     }
@@ -187,18 +259,30 @@ impl WriteGuard<'_> {
     pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
         match self {
             WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Bag(guard) => guard.relocate(hash, key, old, new),
             WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
         }
     }
 }
 
+/// Splits the key of a bag's record.
+fn object(key: Key<'_>, location: Location, seq: u64) -> (Key<'_>, Entry) {
+    let (key, fingerprint) = key.split_fingerprint();
+    let entry = Entry {
+        location,
+        seq,
+        fingerprint,
+    };
+    (key, entry)
+}
+
 /// Where a span begins in hash order, in which there is one direction and no end but the last key.
-fn hash_cursor(keydir: &HashKeydir, span: &Span<'_>) -> hash::Cursor {
+fn hash_cursor(hash: impl Fn(Key<'_>) -> u64, span: &Span<'_>) -> hash::Cursor {
     match span.behind() {
         None => hash::Cursor::start(),
         Some(compared) => {
             let key = Key::plain(compared);
-            hash::Cursor::after(keydir.hash(key), key)
+            hash::Cursor::after(hash(key), key)
         }
     }
 }

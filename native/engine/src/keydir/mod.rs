@@ -11,7 +11,7 @@ mod ordered;
 mod span;
 
 pub use batch::{Batch, Next};
-pub use hash::{Cursor, HashKeydir};
+pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
 pub use kinds::{Keydir, WriteGuard};
 pub use location::Location;
 pub use ordered::OrderedKeydir;
@@ -40,6 +40,17 @@ pub struct Busy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keydir is full")]
 pub struct Full;
+
+/// An object of a bag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where its record stands.
+    pub location: Location,
+    /// Its record's seq, which orders it among the objects of its key.
+    pub seq: u64,
+    /// Equal for equal objects.
+    pub fingerprint: u32,
+}
 
 /// What a lookup found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use crate::io::{File, Storage};
 use crate::segment::handles::Handles;
 use crate::segment::{Segment, Segments};
 use crate::sticky::Sticky;
-use crate::table::Config;
+use crate::table::{Config, Meta};
 use crate::{Error, Result};
 use waiters::Waiters;
 
@@ -42,6 +42,8 @@ pub struct Log {
     pub(crate) storage: Arc<dyn Storage>,
     dir: Arc<Dir>,
     table: u64,
+    /// As in the manifest, for those who may not wait for it.
+    meta: ArcSwap<Meta>,
     config: Config,
     segments: ArcSwap<Segments>,
     pub(crate) handles: Handles,
@@ -84,6 +86,7 @@ impl Log {
             storage,
             dir,
             table: manifest.table,
+            meta: ArcSwap::from_pointee(manifest.meta.clone()),
             config,
             segments: ArcSwap::from_pointee(segments),
             append: Mutex::new(End::new(end, last_seq + 1)),
@@ -114,8 +117,8 @@ impl Log {
     }
 
     /// What the manifest says of the table as a whole.
-    pub fn meta(&self) -> crate::table::Meta {
-        self.maintenance.lock().manifest.meta.clone()
+    pub fn meta(&self) -> Meta {
+        Meta::clone(&self.meta.load())
     }
 
     /// The segment of a slot. `None` if it has gone since: then the keydir has a newer location.

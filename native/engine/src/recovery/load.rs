@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Opening;
-use crate::format::frame::{Frame, Kind};
+use crate::format::frame::{Frame, Kind, removed_seqs};
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
-use crate::keydir::{Keydir, Location};
+use crate::keydir::{Keydir, Location, WriteGuard};
 use crate::segment::Segment;
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner};
@@ -108,6 +108,8 @@ pub(super) fn location(segment: &Segment, pos: u64, len: usize) -> Location {
 pub(super) enum Refused {
     /// No table of this type has such a record.
     Alien,
+    /// Its list of seqs is no such.
+    Malformed,
     /// The keydir is full.
     Full,
 }
@@ -116,10 +118,13 @@ impl Refused {
     pub(super) fn into_error(self, segment: &Segment, offset: u64) -> Error {
         match self {
             Refused::Full => Error::KeydirFull,
-            Refused::Alien => Error::Damaged {
+            Refused::Alien | Refused::Malformed => Error::Damaged {
                 path: segment.path(),
                 offset,
-                what: "a table of this type has no such record",
+                what: match self {
+                    Refused::Malformed => "the record's list of seqs is malformed",
+                    _ => "a table of this type has no such record",
+                },
             },
         }
     }
@@ -132,17 +137,28 @@ pub(super) fn apply(
     location: Location,
 ) -> std::result::Result<(), Refused> {
     let key = frame.key();
+    let seq = frame.head.seq;
     match frame.head.kind {
         Kind::Put => {
             let hash = keydir.hash(key);
-            keydir.load(hash, key, location).map_err(|_| Refused::Full)?;
+            keydir.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
         }
         Kind::Delete => {
             let hash = keydir.hash(key);
-            keydir.lock(Keydir::shard_of(hash)).remove(hash, key);
+            match &mut keydir.lock(Keydir::shard_of(hash)) {
+                WriteGuard::Bag(shard) => drop(shard.remove_through(hash, key, seq)),
+                shard => drop(shard.remove(hash, key)),
+            }
+        }
+        Kind::DeleteObject => {
+            let hash = keydir.hash(key);
+            let WriteGuard::Bag(shard) = &mut keydir.lock(Keydir::shard_of(hash)) else {
+                return Err(Refused::Alien);
+            };
+            let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
+            shard.remove(hash, key, &removed);
         }
         Kind::Clear => *keydir = keydir.fresh(),
-        Kind::DeleteObject => return Err(Refused::Alien),
         Kind::Batch | Kind::Commit | Kind::Mark => {}
     }
     Ok(())

@@ -4,10 +4,12 @@
 //! seq, its place in the log and its place in the keydir follow one order. A read looks in the keydir without a lock, then takes the
 //! value from the cache or the segment. A change of many keys is shown between two steps of the epoch: readers that see it odd try again.
 
+mod bag;
 mod batch;
 mod packed;
 mod read;
 mod scan;
+mod slot;
 mod types;
 mod write;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub use bag::Same;
 pub use batch::Write;
 pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
@@ -43,6 +46,7 @@ pub struct Table {
 #[derive(Debug)]
 struct Inner {
     log: Log,
+    kind: TableKind,
     keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
@@ -60,6 +64,7 @@ impl Table {
         let cache = config.cache.then(TableCache::default);
         let Opened { lock, log, keydir } = recovery::open(storage, dir, open, config)?;
         let inner = Arc::new_cyclic(|itself| Inner {
+            kind: log.meta().kind,
             log,
             keydir: ArcSwap::from_pointee(keydir),
             epoch: AtomicU64::new(0),

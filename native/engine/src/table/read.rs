@@ -1,13 +1,18 @@
 //! Lookups.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
 use crate::keydir::{Hit, Keydir, Location};
 use crate::segment::read::{check_put, plain_value, read_put};
 use crate::{Error, Key, Result};
 
+/// A read that may not wait takes no more objects of a key than this: some 100 µs.
+pub(super) const MAX_NOWAIT_OBJECTS: usize = 1_000;
 /// How often a read that may not wait looks whether a change of many keys is through: some tens of microseconds.
 const SPINS: usize = 2_000;
 
@@ -53,6 +58,57 @@ impl Table {
         }
     }
 
+    /// Hands the objects of a key to `f`, with their index, in the order in which they were inserted and as they were at one moment. A table
+    /// that is no bag has one at most. Gives what `f` breaks off with. `f` is called with index 0 again if a record moved meanwhile:
+    /// what it got before does not count then. Touches the disk when a value is not cached. With [`Wait::Never`], a key of more than
+    /// 1,000 objects gives [`Error::WouldBlock`].
+    pub fn each<B>(
+        &self,
+        key: Key<'_>,
+        wait: Wait,
+        mut f: impl FnMut(usize, Found<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<B>> {
+        let inner = &*self.inner;
+        inner.check()?;
+        'moved: loop {
+            let mut locations = SmallVec::<[Location; 8]>::new();
+            inner.calm(wait, |keydir| {
+                locations.clear();
+                match keydir {
+                    Keydir::Bag(keydir) => keydir
+                        .entries(keydir.hash(key), key, |entries| {
+                            locations.clear();
+                            if wait == Wait::May || entries.len() <= MAX_NOWAIT_OBJECTS {
+                                locations.extend(entries.iter().map(|entry| entry.location));
+                                Ok(())
+                            } else {
+                                Err(Error::WouldBlock)
+                            }
+                        })
+                        .map(|found| found.transpose().map(drop)),
+                    keydir => keydir.get(key).map(|hit| {
+                        locations.extend(hit.map(|hit| hit.location));
+                        Ok(())
+                    }),
+                }
+                .ok()
+            })??;
+            for (at, &location) in locations.iter().enumerate() {
+                let read = inner.record(location, key.compared(), wait, |stored, value| {
+                    let stored = inner.own_key(stored, key.compared());
+                    let form = (stored != key.bytes()).then_some(stored);
+                    f(at, Found { value, key: form })
+                })?;
+                match read {
+                    Some(ControlFlow::Continue(())) => {}
+                    Some(ControlFlow::Break(result)) => return Ok(Some(result)),
+                    None => continue 'moved,
+                }
+            }
+            return Ok(None);
+        }
+    }
+
     /// Whether the key is there. Never touches the disk.
     pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
         self.inner.check()?;
@@ -72,6 +128,15 @@ impl Inner {
     /// "Not there", but for a table that was closed since the call began: a close puts an empty keydir in the place of the table's.
     pub(super) fn nothing<R>(&self) -> Result<Option<R>> {
         self.check().map(|()| None)
+    }
+
+    /// The key of a record as the caller knows it: without the object's fingerprint that stands behind it in a bag.
+    pub(super) fn own_key<'k>(&self, stored: &'k [u8], compared: &[u8]) -> &'k [u8] {
+        if self.kind.is_bag() {
+            Key::new(stored, compared.len()).split_fingerprint().0.bytes()
+        } else {
+            stored
+        }
     }
 
     /// Where the key's record stands, as of one moment between changes of many keys.

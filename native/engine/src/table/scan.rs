@@ -32,7 +32,21 @@ impl Cursor {
             direction,
             from: from.map(<[u8]>::to_vec),
             until: until.map(<[u8]>::to_vec),
+            within: None,
         }
+    }
+
+    /// The objects of this key behind the one with this seq, then the keys behind it: where [`Cursor::within`] told so.
+    pub fn inside(key: Key<'_>, seq: u64) -> Self {
+        Cursor {
+            within: Some(seq),
+            ..Cursor::after(key)
+        }
+    }
+
+    /// The seq of the object where the traversal stands, if that key has more objects behind it.
+    pub fn within(&self) -> Option<u64> {
+        self.within
     }
 
     /// All keys, from the last one to the first. In a table in hash order, from the first to the last.
@@ -96,6 +110,9 @@ impl Table {
     /// moves the cursor behind the last. `true` if there may be more. An object present throughout a traversal is seen
     /// exactly once. `f` gets the stored key bytes and the value, and is called for none if the result is an error. Values that are
     /// not cached are read from the disk in the order of their places.
+    ///
+    /// The objects of a key in a bag come in one step and as they were at one moment, unless the key has more of them than a step takes:
+    /// then [`Cursor::within`] tells that the step ended inside the key.
     pub fn scan(
         &self,
         cursor: &mut Cursor,
@@ -104,10 +121,31 @@ impl Table {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]),
     ) -> Result<bool> {
+        self.scan_wanted(
+            cursor,
+            (objects, bytes),
+            wait,
+            |_, _| true,
+            |key, value| f(key, value.unwrap_or_default()),
+        )
+    }
+
+    /// Like [`Table::scan`], at most so many objects and about so many bytes, but `f` gets no value of an object that is not `wanted`. `wanted` may be asked
+    /// about an object more than once, and before it is known whether the step succeeds.
+    pub fn scan_wanted(
+        &self,
+        cursor: &mut Cursor,
+        limits: (usize, usize),
+        wait: Wait,
+        mut wanted: impl FnMut(&[u8], &[u8]) -> bool,
+        mut f: impl FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<bool> {
         self.inner.check()?;
         STEP.with(|step| match step.try_borrow_mut() {
             Ok(mut step) => {
-                let more = self.inner.step(&mut step, cursor, (objects, bytes), wait, &mut f);
+                let more = self
+                    .inner
+                    .step(&mut step, cursor, limits, wait, &mut wanted, &mut f);
                 if step.values.capacity() > MAX_KEPT_LEN {
                     *step = Step::default();
                 }
@@ -115,7 +153,7 @@ impl Table {
             }
             Err(_) => self
                 .inner
-                .step(&mut Step::default(), cursor, (objects, bytes), wait, &mut f),
+                .step(&mut Step::default(), cursor, limits, wait, &mut wanted, &mut f),
         })
     }
 }
@@ -127,7 +165,8 @@ impl Inner {
         cursor: &mut Cursor,
         (objects, bytes): (usize, usize),
         wait: Wait,
-        f: &mut impl FnMut(&[u8], &[u8]),
+        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
+        f: &mut impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<bool> {
         loop {
             step.keys.clear();
@@ -135,57 +174,111 @@ impl Inner {
             let Step { keys, values } = step;
             let more = self.calm(wait, |keydir| {
                 keys.clear();
-                keydir.scan(&cursor.span(), objects, keys).ok()
+                keydir.scan(&cursor.span(), cursor.within, objects, keys).ok()
             })?;
             if !more {
                 // An end met in a table that was closed meanwhile is none.
                 self.check()?;
             }
             let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
-            let Some((taken, ranges)) = self.gather(&found, values, bytes, wait)? else {
+            let taken = fitting(&found, bytes);
+            // A step ends between two keys if it can.
+            let taken = match keys.within(taken) {
+                Some(_) => (0..taken)
+                    .rev()
+                    .find(|&at| keys.within(at).is_none())
+                    .filter(|&at| at > 0)
+                    .unwrap_or(taken),
+                None => taken,
+            };
+            let Some(read) = self.gather(&found[..taken], values, bytes, wait, wanted)? else {
                 continue;
             };
-            for ((key, _), range) in found.iter().zip(ranges).take(taken) {
-                f(key.bytes(), &values[range]);
+            for ((key, _), Read { value, form }) in found.iter().zip(&read) {
+                f(
+                    form.as_deref().unwrap_or(key.bytes()),
+                    value.clone().map(|range| &values[range]),
+                );
+            }
+            cursor.within = keys.within(taken);
+            if let Some((key, _)) = found[..taken].last() {
                 cursor.go_behind(*key);
             }
             return Ok(more || taken < found.len());
         }
     }
 
-    /// Puts the values of the first records, in whole not many more than `bytes`, into `values`. `None` if one has moved meanwhile.
+    /// Puts the values of those of these records that are wanted, in whole not many more than `bytes`, into `values`. `None` if one has moved
+    /// meanwhile.
     fn gather(
         &self,
         found: &[(Key<'_>, Location)],
         values: &mut Vec<u8>,
         bytes: usize,
         wait: Wait,
-    ) -> Result<Option<(usize, Vec<Range<usize>>)>> {
-        let mut total = 0;
-        let fitting = found.iter().take_while(|(key, location)| {
-            let before = total;
-            total += location.frame_len().map_or(1 << 16, usize::from) + key.bytes().len();
-            before < bytes
-        });
-        let taken = fitting.count();
-        let mut order: Vec<usize> = (0..taken).collect();
-        order.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
-        let mut ranges = vec![0..0; taken];
-        for i in order {
-            let (key, location) = found[i];
+        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<Option<Vec<Read>>> {
+        let mut read = |key: Key<'_>, stored: &[u8], value: &[u8]| {
+            let stored = self.own_key(stored, key.compared());
             let start = values.len();
-            let read = self.record(location, key.compared(), wait, |_, value| {
+            let value = wanted(stored, value).then(|| {
                 values.extend_from_slice(value);
-            })?;
-            if read.is_none() {
-                return Ok(None);
+                start..values.len()
+            });
+            let form = (stored != key.bytes()).then(|| stored.to_vec());
+            Read { value, form }
+        };
+        let mut reads: Vec<Read> = Vec::with_capacity(found.len());
+        let mut missing = Vec::new();
+        if let Some(cache) = &self.cache {
+            cache.warm(found.iter().map(|(_, location)| *location));
+        }
+        for (i, &(key, location)) in found.iter().enumerate() {
+            let cached = self
+                .cache
+                .as_ref()
+                .and_then(|cache| cache.get(location, |stored, value| read(key, stored, value)));
+            if cached.is_none() {
+                missing.push(i);
             }
+            reads.push(cached.unwrap_or_default());
+        }
+        missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
+        for i in missing {
+            let (key, location) = found[i];
+            let record = self.record(location, key.compared(), wait, |stored, value| {
+                read(key, stored, value)
+            })?;
+            let Some(record) = record else {
+                return Ok(None);
+            };
             // Compressed records may be much longer than their frames told.
-            if wait == Wait::Never && values.len() > bytes.saturating_mul(PLAIN_FACTOR) {
+            let gathered = record.value.as_ref().map_or(0, |range| range.end);
+            if wait == Wait::Never && gathered > bytes.saturating_mul(PLAIN_FACTOR) {
                 return Err(Error::WouldBlock);
             }
-            ranges[i] = start..values.len();
+            reads[i] = record;
         }
-        Ok(Some((taken, ranges)))
+        Ok(Some(reads))
     }
+}
+
+/// A record that was read.
+#[derive(Default)]
+struct Read {
+    /// Where its value stands, if it is wanted.
+    value: Option<Range<usize>>,
+    /// Its key, if that has another form than the one that the keydir has.
+    form: Option<Vec<u8>>,
+}
+
+/// How many of the first records have in whole not many more than so many bytes.
+fn fitting(found: &[(Key<'_>, Location)], bytes: usize) -> usize {
+    let mut total = 0;
+    let fitting = found.iter().take_while(|(key, location)| {
+        let before = total;
+        total += location.frame_len().map_or(1 << 16, usize::from) + key.bytes().len();
+        before < bytes
+    });
+    fitting.count()
 }

@@ -30,6 +30,11 @@ pub enum TableKind {
 }
 
 impl TableKind {
+    /// Whether a key may have many objects.
+    pub fn is_bag(self) -> bool {
+        matches!(self, TableKind::Bag | TableKind::DuplicateBag)
+    }
+
     /// The type with this number.
     pub(crate) fn from_u8(n: u8) -> Option<Self> {
         [
@@ -122,7 +127,7 @@ impl Default for Config {
 pub struct Found<'a> {
     /// The value's bytes.
     pub value: &'a [u8],
-    /// The stored key's bytes, its suffix included. `None` if they are the same as those asked for.
+    /// The stored key's bytes, its suffix (but not an object's fingerprint) included. `None` if they are the same as those asked for.
     pub key: Option<&'a [u8]>,
 }
 
@@ -168,4 +173,6 @@ pub struct Cursor {
     pub(super) direction: Direction,
     pub(super) from: Bound<Vec<u8>>,
     pub(super) until: Bound<Vec<u8>>,
+    /// A seq: the objects of the key at `from` with higher ones are still to come.
+    pub(super) within: Option<u64>,
 }

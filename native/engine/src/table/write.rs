@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::Guard;
 use parking_lot::MutexGuard;
 
-use super::{Change, Commit, Found, Inner, Table, Wait, free};
+use super::{Change, Commit, Found, Inner, Same, Table, Wait, Write, free};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
@@ -16,7 +16,8 @@ use crate::{Error, Key, Result};
 const SPINS: usize = 500;
 
 impl Table {
-    /// Stores a value under a key, replacing what was there (the key's stored form too). Appends one record.
+    /// Stores a value under a key, replacing what was there (the key's stored form too); in a bag, adds it to what is there, whether it
+    /// is there already or not. Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
         check_len(key, value)?;
         let packed = self.inner.pack([value]);
@@ -27,24 +28,24 @@ impl Table {
             }
             let appended = self.inner.log.append(&record, wait)?;
             let old = shard
-                .put(hash, key, appended.location)
+                .put(hash, key, appended.location, appended.last_seq)
                 .map_err(|_| Error::KeydirFull)?;
             Ok(self.inner.done(appended, old, Some((key, value))))
         })
     }
 
-    /// Stores all of them or none, isolated from every reader; of equal keys the last wins. Appends one batch. With an empty list
+    /// Stores all of them or none, isolated from every reader; of equal keys the last wins, but in a bag all are added. Appends one batch. With an empty list
     /// does nothing and gives the last commit.
     pub fn put_many(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Commit> {
         Ok(self
             .inner
-            .put_list(puts, wait, false)?
+            .put_list(puts, wait, false, None)?
             .unwrap_or(Commit(self.inner.log.last_seq())))
     }
 
     /// Like [`Table::put_many`], but `None` and no change if one of the keys is present.
     pub fn put_many_new(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Option<Commit>> {
-        self.inner.put_list(puts, wait, true)
+        self.inner.put_list(puts, wait, true, None)
     }
 
     /// Reads a key's object and decides what becomes of it, in one step that no other writer of the key comes between. `f` is called at
@@ -90,7 +91,7 @@ impl Table {
         })
     }
 
-    /// Removes a key; `None` if it was not there. Appends a tombstone. Does not read the value.
+    /// Removes a key with all its objects; `None` if it was not there. Appends a tombstone. Does not read the value.
     pub fn delete(&self, key: Key<'_>, wait: Wait) -> Result<Option<Commit>> {
         self.inner.with_shard(key, wait, |hash, shard| {
             if shard.get(hash, key).is_none() {
@@ -102,27 +103,33 @@ impl Table {
 
     /// Removes every object in one step. Appends one record.
     pub fn clear(&self, wait: Wait) -> Result<Commit> {
+        self.clear_counted(wait).map(|(commit, _)| commit)
+    }
+
+    /// Like [`Table::clear`], and tells how many objects there were.
+    pub fn clear_counted(&self, wait: Wait) -> Result<(Commit, u64)> {
         let inner = &*self.inner;
         inner.check()?;
         let keydir = inner.keydir.load_full();
         let all = lock_shards(&keydir, 0..SHARDS, wait)?;
         if !Arc::ptr_eq(&keydir, &inner.keydir.load()) {
             drop(all);
-            return self.clear(wait);
+            return self.clear_counted(wait);
         }
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
         inner.keydir.store(Arc::new(keydir.fresh()));
         drop(all);
+        let objects = keydir.len();
         free(keydir);
-        Ok(inner.done(appended, None, None))
+        Ok((inner.done(appended, None, None), objects))
     }
 }
 
 impl Inner {
     /// Runs `f` under the write lock of the key's shard.
-    fn with_shard<R>(
+    pub(super) fn with_shard<R>(
         &self,
         key: Key<'_>,
         wait: Wait,
@@ -142,11 +149,11 @@ impl Inner {
         }
     }
 
-    pub(super) fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
+    fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
         Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
-    fn store(
+    pub(super) fn store(
         &self,
         shard: &mut WriteGuard<'_>,
         hash: u64,
@@ -161,15 +168,19 @@ impl Inner {
         let packed = self.pack([value]);
         let appended = self.log.append(&packed.record(0, key, value), wait)?;
         let old = shard
-            .put(hash, key, appended.location)
+            .put(hash, key, appended.location, appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
         Ok(self.done(appended, old, Some((key, value))))
     }
 
-    fn remove(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Commit> {
-        // The tombstone has no use for the stored form.
-        let record = Record::new(Kind::Delete, Key::plain(key.compared()), &[]);
-        let appended = self.log.append(&record, wait)?;
+    pub(super) fn remove(
+        &self,
+        shard: &mut WriteGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        wait: Wait,
+    ) -> Result<Commit> {
+        let appended = self.log.append(&tombstone(key), wait)?;
         let old = shard.remove(hash, key);
         Ok(self.done(appended, old, None))
     }
@@ -193,7 +204,14 @@ impl Inner {
         Commit(appended.last_seq)
     }
 
-    fn put_list(&self, puts: &[(Key<'_>, &[u8])], wait: Wait, only_new: bool) -> Result<Option<Commit>> {
+    /// With `same`, drops objects that are there already, in the table or in the list. `None` if nothing was stored.
+    pub(super) fn put_list(
+        &self,
+        puts: &[(Key<'_>, &[u8])],
+        wait: Wait,
+        only_new: bool,
+        mut same: Option<&mut Same<'_>>,
+    ) -> Result<Option<Commit>> {
         self.check()?;
         for (key, value) in puts {
             check_len(*key, value)?;
@@ -201,48 +219,79 @@ impl Inner {
         if puts.is_empty() {
             return Ok(Some(Commit(self.log.last_seq())));
         }
+        let keys = puts.iter().map(|(key, _)| *key);
+        self.with_shards(&keys, wait, |places, shards| {
+            let mut present = puts.iter().zip(places);
+            if only_new && present.any(|((key, _), at)| shards[at.shard].get(at.hash, *key).is_some()) {
+                return Ok(None);
+            }
+            let writes = |(key, value)| (key, Some(value));
+            match &mut same {
+                None => {
+                    let writes = puts.iter().copied().map(writes).zip(places.iter().copied());
+                    self.write_locked(&writes.collect::<Vec<_>>(), shards, wait)
+                }
+                Some(same) => {
+                    let fresh = self.fresh(puts, places, shards, wait, same)?;
+                    let writes = fresh.iter().map(|&i| (writes(puts[i]), places[i]));
+                    self.write_locked(&writes.collect::<Vec<_>>(), shards, wait)
+                }
+            }
+        })
+    }
+
+    /// Runs `f` under the write locks of the shards of all keys, with the place of each.
+    pub(super) fn with_shards<'k, R>(
+        &self,
+        keys: &(impl Iterator<Item = Key<'k>> + Clone),
+        wait: Wait,
+        mut f: impl FnMut(&[Place], &mut [WriteGuard<'_>]) -> Result<R>,
+    ) -> Result<R> {
         loop {
             let keydir = self.keydir.load();
-            let hashes: Vec<u64> = puts.iter().map(|(key, _)| keydir.hash(*key)).collect();
+            let hashes: Vec<u64> = keys.clone().map(|key| keydir.hash(key)).collect();
             let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
             let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
-            if self.is_current(&keydir) {
-                self.check()?;
-                let index = |hash: u64| wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default();
-                return self.put_locked(puts, &hashes, &mut shards, index, wait, only_new);
+            if !self.is_current(&keydir) {
+                continue;
             }
+            self.check()?;
+            let place = |&hash| Place {
+                hash,
+                shard: wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default(),
+            };
+            let places: Vec<Place> = hashes.iter().map(place).collect();
+            return f(&places, &mut shards);
         }
     }
 
-    fn put_locked(
+    /// Appends puts and deletes (of keys that are there) as one batch and shows them in one step. `None` if there are none.
+    pub(super) fn write_locked(
         &self,
-        puts: &[(Key<'_>, &[u8])],
-        hashes: &[u64],
+        writes: &[(Write<'_>, Place)],
         shards: &mut [WriteGuard<'_>],
-        index: impl Fn(u64) -> usize,
         wait: Wait,
-        only_new: bool,
     ) -> Result<Option<Commit>> {
-        for ((key, _), &hash) in puts.iter().zip(hashes) {
-            let shard = &mut shards[index(hash)];
-            if only_new && shard.get(hash, *key).is_some() {
-                return Ok(None);
-            }
-            if !shard.has_room(*key) {
-                return Err(Error::KeydirFull);
-            }
+        let no_room =
+            |((key, value), at): &(Write<'_>, Place)| value.is_some() && !shards[at.shard].has_room(*key);
+        if writes.iter().any(no_room) {
+            return Err(Error::KeydirFull);
         }
-        let packed = self.pack(puts.iter().map(|(_, value)| *value));
-        let records: Vec<Record<'_>> = puts
+        let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
+        let records: Vec<Record<'_>> = writes
             .iter()
             .enumerate()
-            .map(|(i, (key, value))| packed.record(i, *key, value))
+            .map(|(i, ((key, value), _))| match value {
+                Some(value) => packed.record(i, *key, value),
+                None => tombstone(*key),
+            })
             .collect();
-        let mut locations = Vec::with_capacity(puts.len());
+        let mut locations = Vec::with_capacity(records.len());
         let shown = self.lock_many(wait)?;
         let appended = match records.as_slice() {
+            [] => return Ok(None),
             [only] => {
                 let appended = self.log.append(only, wait)?;
                 locations.push(appended.location);
@@ -255,8 +304,14 @@ impl Inner {
         let mut old = Vec::new();
         let mut full = false;
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        for (((key, _), &hash), &location) in puts.iter().zip(hashes).zip(&locations) {
-            match shards[index(hash)].put(hash, *key, location) {
+        let first_seq = appended.last_seq + 1 - writes.len() as u64;
+        for ((((key, value), at), &location), seq) in writes.iter().zip(&locations).zip(first_seq..) {
+            let shard = &mut shards[at.shard];
+            if value.is_none() {
+                old.extend(shard.remove(at.hash, *key));
+                continue;
+            }
+            match shard.put(at.hash, *key, location, seq) {
                 Ok(before) => old.extend(before),
                 Err(_) => full = true,
             }
@@ -264,7 +319,7 @@ impl Inner {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         drop(shown);
         if full {
-            // The log has the whole list and the keydir cannot show it: only a fresh start can tell them apart from others.
+            // The log has all of it and the keydir cannot show it: only a fresh start can tell them apart from others.
             self.log.sticky.set(Error::KeydirFull);
             return Err(Error::KeydirFull);
         }
@@ -272,8 +327,10 @@ impl Inner {
             for location in old {
                 cache.remove(location);
             }
-            for ((key, value), &location) in puts.iter().zip(&locations) {
-                cache.put(location, key.bytes(), value);
+            for (((key, value), _), &location) in writes.iter().zip(&locations) {
+                if let Some(value) = value {
+                    cache.put(location, key.bytes(), value);
+                }
             }
         }
         Ok(Some(self.done(appended, None, None)))
@@ -287,8 +344,20 @@ impl Inner {
     }
 }
 
+/// Where a key belongs: its hash, and which of the locked shards it is in.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) hash: u64,
+    pub(super) shard: usize,
+}
+
+/// The record that removes a key. It has no use for the stored form.
+fn tombstone(key: Key<'_>) -> Record<'_> {
+    Record::new(Kind::Delete, Key::plain(key.compared()), &[])
+}
+
 /// Locks shards, which must come in ascending order.
-pub(super) fn lock_shards(
+fn lock_shards(
     keydir: &Keydir,
     shards: impl Iterator<Item = usize>,
     wait: Wait,

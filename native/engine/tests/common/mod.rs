@@ -1,12 +1,13 @@
 //! What the engine's tests share.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bets_engine::io::{Storage, real::Os};
-use bets_engine::table::{Config, Cursor, Meta, Open, Table, TableKind, Wait};
+use bets_engine::table::{Commit, Config, Cursor, Meta, Open, Table, TableKind, Wait};
 use bets_engine::{Key, Result};
 
 /// A directory for one table, removed at the end of the test.
@@ -16,8 +17,16 @@ pub struct TestDir {
     kind: TableKind,
 }
 
-/// The types of tables whose keydirs differ.
+/// The types of tables in which a key has one object.
 pub const KINDS: [TableKind; 2] = [TableKind::Set, TableKind::OrderedSet];
+
+/// All types of tables.
+pub const ALL_KINDS: [TableKind; 4] = [
+    TableKind::Set,
+    TableKind::OrderedSet,
+    TableKind::Bag,
+    TableKind::DuplicateBag,
+];
 
 impl TestDir {
     pub fn new() -> Self {
@@ -120,8 +129,33 @@ pub fn key(bytes: &[u8]) -> Key<'_> {
     Key::plain(bytes)
 }
 
+/// Stores a value, in a bag as one more.
 pub fn put(table: &Table, k: &[u8], value: &[u8]) {
-    table.put(key(k), value, Wait::May).unwrap();
+    if is_bag(table) {
+        add(table, k, value);
+    } else {
+        table.put(key(k), value, Wait::May).unwrap();
+    }
+}
+
+/// Stores a list in one step.
+pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) {
+    if is_bag(table) {
+        let keys: Vec<_> = list.iter().map(|(k, v)| (k.len(), marked(k, v))).collect();
+        let puts: Vec<_> = keys
+            .iter()
+            .zip(list)
+            .map(|((len, key), (_, v))| (Key::new(key, *len), v.as_slice()))
+            .collect();
+        if table.meta().kind == TableKind::Bag {
+            table.add_many(&puts, Wait::May, &mut same).unwrap();
+        } else {
+            table.put_many(&puts, Wait::May).unwrap();
+        }
+    } else {
+        let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
+        table.put_many(&puts, Wait::May).unwrap();
+    }
 }
 
 pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
@@ -143,8 +177,13 @@ pub fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     if table.meta().kind == TableKind::OrderedSet {
         assert!(all.is_sorted(), "out of order");
     }
-    all.sort();
+    // The objects of a key in a bag stay in their order.
+    all.sort_by(|a, b| if is_bag(table) { a.0.cmp(&b.0) } else { a.cmp(b) });
     all
+}
+
+fn is_bag(table: &Table) -> bool {
+    table.meta().kind.is_bag()
 }
 
 /// Random numbers that are the same for the same seed (splitmix64, Steele et al. 2014).
@@ -166,4 +205,54 @@ impl Random {
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
+}
+
+/// The bytes of the key of an object in a bag. The tests' fingerprints are made to be equal for many objects.
+pub fn marked(k: &[u8], value: &[u8]) -> Vec<u8> {
+    let first = value.first().copied().unwrap_or_default();
+    [k, &(u32::from(first) % 4).to_le_bytes()].concat()
+}
+
+/// The key of one byte whose bytes [`marked`] gave.
+pub fn bag_key(marked: &[u8]) -> Key<'_> {
+    Key::new(marked, 1)
+}
+
+/// Objects of the tests are the same if their bytes are.
+#[expect(clippy::unnecessary_wraps, reason = "the engine's signature")]
+pub fn same(a: &[u8], b: &[u8]) -> Option<bool> {
+    Some(a == b)
+}
+
+/// Adds an object as the table's type asks for.
+pub fn add(table: &Table, k: &[u8], value: &[u8]) -> Option<Commit> {
+    let bytes = marked(k, value);
+    let key = Key::new(&bytes, k.len());
+    if table.meta().kind == TableKind::Bag {
+        table.add(key, value, Wait::May, &mut same).unwrap()
+    } else {
+        Some(table.put(key, value, Wait::May).unwrap())
+    }
+}
+
+/// Removes an object.
+pub fn remove(table: &Table, k: &[u8], value: &[u8]) -> Option<Commit> {
+    let bytes = marked(k, value);
+    table
+        .delete_object(Key::new(&bytes, k.len()), value, Wait::May, &mut same)
+        .unwrap()
+}
+
+/// The objects of a key.
+pub fn all(table: &Table, k: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let stopped = table
+        .each(key(k), Wait::May, |at, found| {
+            all.truncate(at);
+            all.push(found.value.to_vec());
+            ControlFlow::<()>::Continue(())
+        })
+        .unwrap();
+    assert!(stopped.is_none());
+    all
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bets_engine::Key;
-use bets_engine::table::{TableKind, Write};
+use bets_engine::table::Write;
 use rustler::Term;
 
 use super::{boolean, key_of, written};
@@ -34,9 +34,10 @@ pub fn batch<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// Refuses bags, whose keys have many objects.
 pub fn one_object_a_key(table: &TableResource) -> Result<(), Fail> {
-    match table.table.meta().kind {
-        TableKind::Set | TableKind::OrderedSet => Ok(()),
-        TableKind::Bag | TableKind::DuplicateBag => Err(Fail::Badarg(atoms::table_type())),
+    if table.layout.kind().is_bag() {
+        Err(Fail::Badarg(atoms::table_type()))
+    } else {
+        Ok(())
     }
 }
 

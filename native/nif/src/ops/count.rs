@@ -25,6 +25,9 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
         if default.is_some_and(|default| !default.is_tuple()) {
             return Err(Fail::none());
         }
+        if table.layout.kind().is_bag() {
+            return Err(Fail::Badarg(atoms::table_type()));
+        }
         let (commit, result) = buffers::with(|buffers| {
             let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
             let mut budget = call.budget();

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use bets_engine::Key;
+use bets_engine::table::{Commit, TableKind};
 use rustler::Term;
 
-use super::{boolean, key_of, written};
+use super::{boolean, comparing, key_of, written};
 use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
 use crate::error::Fail;
@@ -24,15 +25,11 @@ pub fn insert<'a>(call: &Call<'a>) -> Outcome<'a> {
             if objects.is_tuple() {
                 let compared = encode(call, table, objects, buffers)?;
                 let key = Key::new(&buffers.key, compared);
-                return Ok(Some(table.table.put(key, &buffers.object, call.wait())?));
+                return store(call, table, &[(key, &buffers.object)]);
             }
             let started = Instant::now();
             let places = encode_list(call, table, objects, buffers)?;
-            let commit = match pairs(&places, buffers).as_slice() {
-                [] => None,
-                [(key, value)] => Some(table.table.put(*key, value, call.wait())?),
-                many => Some(table.table.put_many(many, call.wait())?),
-            };
+            let commit = store(call, table, &pairs(&places, buffers))?;
             call.consume(started);
             Ok::<_, Fail>(commit)
         })?;
@@ -48,18 +45,48 @@ pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
             let commit = if objects.is_tuple() {
                 let compared = encode(call, table, objects, buffers)?;
                 let put = (Key::new(&buffers.key, compared), buffers.object.as_slice());
-                table.table.put_many_new(&[put], call.wait())?
+                store_new(call, table, &[put])?
             } else {
                 let places = encode_list(call, table, objects, buffers)?;
                 if places.is_empty() {
                     return Ok((None, true));
                 }
-                table.table.put_many_new(&pairs(&places, buffers), call.wait())?
+                store_new(call, table, &pairs(&places, buffers))?
             };
             Ok::<_, Fail>((commit, commit.is_some()))
         })?;
         Ok(written(call.env, table, commit, boolean(call.env, done)))
     })
+}
+
+fn store(call: &Call<'_>, table: &TableResource, puts: &[(Key<'_>, &[u8])]) -> Result<Option<Commit>, Fail> {
+    let wait = call.wait();
+    let engine = &table.table;
+    Ok(match puts {
+        [] => None,
+        [(key, value)] if table.layout.kind() == TableKind::Bag => {
+            comparing(call, table, |same| engine.add(*key, value, wait, same))?
+        }
+        many if table.layout.kind() == TableKind::Bag => {
+            comparing(call, table, |same| engine.add_many(many, wait, same))?
+        }
+        [(key, value)] => Some(engine.put(*key, value, wait)?),
+        many => Some(engine.put_many(many, wait)?),
+    })
+}
+
+fn store_new(
+    call: &Call<'_>,
+    table: &TableResource,
+    puts: &[(Key<'_>, &[u8])],
+) -> Result<Option<Commit>, Fail> {
+    if table.layout.kind() == TableKind::Bag {
+        comparing(call, table, |same| {
+            table.table.add_many_new(puts, call.wait(), same)
+        })
+    } else {
+        Ok(table.table.put_many_new(puts, call.wait())?)
+    }
 }
 
 fn encode<'a>(
@@ -74,6 +101,9 @@ fn encode<'a>(
     table
         .layout
         .encode_object(object, &mut buffers.object, &mut budget)?;
+    table
+        .layout
+        .mark_key(&mut buffers.key, &buffers.object, &mut budget)?;
     Ok(compared)
 }
 
@@ -96,9 +126,13 @@ fn encode_list<'a>(
         }
         let key = key_of(object, table.keypos())?;
         let compared = table.layout.encode_key(key, &mut buffers.key, &mut budget)?;
+        let start = buffers.object.len();
         table
             .layout
             .encode_object(object, &mut buffers.object, &mut budget)?;
+        table
+            .layout
+            .mark_key(&mut buffers.key, &buffers.object[start..], &mut budget)?;
         places.push((buffers.key.len(), compared, buffers.object.len()));
         rest = tail;
     }

@@ -1,24 +1,97 @@
 //! Reading one key.
 
+use std::ops::ControlFlow;
+
+use bets_engine::table::Found;
 use rustler::Term;
+use smallvec::SmallVec;
 
 use super::{boolean, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
-use crate::codec::stored_key;
+use crate::codec::{Budget, stored_key};
 use crate::error::Fail;
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
 /// `lookup(Tab, Key) -> [Object]`.
 pub fn lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
-    access::with(call.arg(0), Need::Read, |table| {
-        Ok(match get(call, table, call.arg(1))? {
-            Some(object) => list_of_one(call.env, object),
-            None => Term::list_new_empty(call.env),
-        })
+    access::with(call.arg(0), Need::Read, |table| objects(call, table, call.arg(1)))
+}
+
+/// The list of a key's objects.
+pub fn objects<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Outcome<'a> {
+    if table.layout.kind().is_bag() {
+        return each(call, table, asked, |found, budget| {
+            table.layout.decode_object(asked, found, budget)
+        });
+    }
+    Ok(match get(call, table, asked)? {
+        Some(object) => list_of_one(call.env, object),
+        None => Term::list_new_empty(call.env),
     })
+}
+
+/// A list of what `f` makes of a key's objects.
+fn each<'a>(
+    call: &Call<'a>,
+    table: &TableResource,
+    asked: Term<'a>,
+    mut f: impl FnMut(Found<'_>, &mut Budget) -> Result<Term<'a>, Fail>,
+) -> Outcome<'a> {
+    buffers::with(|buffers| {
+        let key = super::key(call, table, asked, &mut buffers.key)?;
+        let mut terms = Terms::new(call);
+        let failed = table.table.each(key, call.wait(), |at, found| {
+            terms.take(at, |budget| f(found, budget))
+        })?;
+        match failed {
+            Some(fail) => Err(fail),
+            None => Ok(terms.list(call)),
+        }
+    })
+}
+
+/// What was made of a key's objects so far.
+pub struct Terms<'a> {
+    terms: SmallVec<[Term<'a>; 8]>,
+    budget: Budget,
+}
+
+impl<'a> Terms<'a> {
+    /// Nothing yet.
+    pub fn new(call: &Call<'a>) -> Self {
+        Terms {
+            terms: SmallVec::new(),
+            budget: call.budget(),
+        }
+    }
+
+    /// Takes what `f` makes of the object with this index. Index 0 starts again.
+    pub fn take(
+        &mut self,
+        at: usize,
+        f: impl FnOnce(&mut Budget) -> Result<Term<'a>, Fail>,
+    ) -> ControlFlow<Fail> {
+        if at == 0 {
+            self.terms.clear();
+        }
+        // Finding an object costs about as much as decoding two terms.
+        let charged = self.budget.charge(2 * Budget::TERM).map_err(|_| Fail::OverBudget);
+        match charged.and_then(|()| f(&mut self.budget)) {
+            Ok(term) => {
+                self.terms.push(term);
+                ControlFlow::Continue(())
+            }
+            Err(fail) => ControlFlow::Break(fail),
+        }
+    }
+
+    /// All of it as a list.
+    pub fn list(&self, call: &Call<'a>) -> Term<'a> {
+        super::list(call.env, &self.terms)
+    }
 }
 
 /// The object of a key.
@@ -49,7 +122,7 @@ pub fn contains<'a>(call: &Call<'a>, table: &TableResource, key: Term<'a>) -> Re
     })
 }
 
-/// `lookup_element(Tab, Key, Pos) -> [Element]`, and with a fourth argument `[Default]` for a missing key.
+/// `lookup_element(Tab, Key, Pos) -> [Element]`, the element of a bag being the list of all objects' elements, and with a fourth argument `[Default]` for a missing key.
 pub fn lookup_element<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         // Positive, but of any size: no object has a position beyond 64 bits.
@@ -57,22 +130,27 @@ pub fn lookup_element<'a>(call: &Call<'a>) -> Outcome<'a> {
         if position == 0 {
             return Err(Fail::none());
         }
-        let found = buffers::with(|buffers| {
-            let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
-            table
-                .table
-                .get(key, call.wait(), |found| {
-                    let mut budget = call.budget();
-                    if position == table.keypos() {
-                        stored_key(call.arg(1), found, &mut budget)
-                    } else {
-                        table
-                            .layout
-                            .decode_element(call.env, found.value, position, &mut budget)
-                    }
-                })?
-                .transpose()
-        })?;
+        let decode = |found: Found<'_>, budget: &mut Budget| {
+            if position == table.keypos() {
+                stored_key(call.arg(1), found, budget)
+            } else {
+                table
+                    .layout
+                    .decode_element(call.env, found.value, position, budget)
+            }
+        };
+        let found = if table.layout.kind().is_bag() {
+            let elements = each(call, table, call.arg(1), decode)?;
+            (!elements.is_empty_list()).then_some(elements)
+        } else {
+            buffers::with(|buffers| {
+                let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
+                table
+                    .table
+                    .get(key, call.wait(), |found| decode(found, &mut call.budget()))?
+                    .transpose()
+            })?
+        };
         match found {
             Some(element) => Ok(list_of_one(call.env, element)),
             None if call.arity() == 4 => Ok(list_of_one(call.env, call.arg(3))),

@@ -4,16 +4,19 @@ mod administer;
 mod batch;
 mod count;
 mod delete;
+mod fix;
 mod info;
 mod insert;
 mod lookup;
 mod open;
+mod replace;
+mod select;
 mod swap;
 mod traverse;
 mod update;
 
 use bets_engine::Key;
-use bets_engine::table::Commit;
+use bets_engine::table::{Commit, Same};
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
@@ -50,6 +53,15 @@ nif! {
     scan/3 on NORMAL => traverse::scan;
     scan_back/3 on NORMAL => traverse::scan_back;
     version/1 on NORMAL => traverse::version;
+    fix/3 on NORMAL => fix::fix;
+    unfix/1 on NORMAL => fix::unfix;
+    fixes/1 on NORMAL => fix::fixes;
+    slot/2 on NORMAL => fix::slot;
+    describe/2 on NORMAL => select::describe;
+    select/4 on NORMAL => select::select;
+    delete_objects/2 on NORMAL => replace::delete_objects;
+    replace_objects/3 on NORMAL => replace::replace_objects;
+    clear/1 on NORMAL => replace::clear;
     info/1 on NORMAL => info::info;
     whereis/1 on NORMAL => info::whereis;
     all/0 on NORMAL => info::all;
@@ -90,6 +102,37 @@ fn key<'b>(
 ) -> Result<Key<'b>, Fail> {
     let compared = table.layout.encode_key(key, buffer, &mut call.budget())?;
     Ok(Key::new(buffer, compared))
+}
+
+/// Runs a call of the engine that has to tell whether objects are the same.
+fn comparing<R>(
+    call: &Call<'_>,
+    table: &TableResource,
+    f: impl FnOnce(&mut Same<'_>) -> bets_engine::Result<R>,
+) -> Result<R, Fail> {
+    let mut budget = call.budget();
+    let mut failed = None;
+    let result = f(
+        &mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
+            Ok(same) => Some(same),
+            Err(fail) => {
+                failed = Some(fail);
+                None
+            }
+        },
+    );
+    match failed {
+        Some(fail) => Err(fail),
+        None => Ok(result?),
+    }
+}
+
+/// A list of these terms.
+fn list<'a>(env: Env<'a>, terms: &[Term<'a>]) -> Term<'a> {
+    terms
+        .iter()
+        .rev()
+        .fold(Term::list_new_empty(env), |list, term| list.list_prepend(*term))
 }
 
 /// A list of one.

@@ -78,9 +78,6 @@ const HASH_MARK: &str = "==";
 /// The equality of a table that was opened, if it can be used here.
 fn usable(table: &Table, options: &Options, name_utf8: &[u8]) -> Result<Equality, Fail> {
     let meta = table.meta();
-    if !matches!(meta.kind, TableKind::Set | TableKind::OrderedSet) {
-        return Err(Fail::UnsupportedType(meta.kind));
-    }
     // A directory with a hash in its name might be another name's. Any other one is the name's for sure, and may have an older
     // name stored if a renaming was cut short by a crash.
     let dir = table.dir();

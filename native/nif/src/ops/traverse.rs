@@ -6,13 +6,14 @@ use bets_engine::Key;
 use bets_engine::table::{Cursor, Direction};
 use rustler::{Encoder, Term};
 
-use super::lookup::{contains, get};
+use super::lookup::{contains, get, objects};
 use super::{key_of, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
 use crate::codec::{self, Budget};
 use crate::error::Fail;
+use crate::raw::cell;
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -42,7 +43,7 @@ pub fn prev<'a>(call: &Call<'a>) -> Outcome<'a> {
     key_from(call, |table| beside(call, table, Direction::Backward))
 }
 
-/// `first_lookup(Tab) -> [Key, Object] | '$end_of_table'`.
+/// `first_lookup(Tab) -> [Key, Object, ...] | '$end_of_table'`.
 pub fn first_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     object_from(call, |_| Ok(Cursor::default()))
 }
@@ -52,7 +53,7 @@ pub fn last_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     object_from(call, |_| Ok(Cursor::backward()))
 }
 
-/// `next_lookup(Tab, Key) -> [Key, Object] | '$end_of_table'`.
+/// `next_lookup(Tab, Key) -> [Key, Object, ...] | '$end_of_table'`.
 pub fn next_lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     object_from(call, |table| beside(call, table, Direction::Forward))
 }
@@ -80,20 +81,28 @@ fn object_from<'a>(
     })
 }
 
-/// The place behind or before the call's key. In hash order the key must be there; in the order of keys every key has its place,
+/// The place behind or before the call's key. In hash order the key must be there, or have been since the table is fixed; in the order of keys every key has its place,
 /// but `ets` takes the end of the table for none.
 fn beside(call: &Call<'_>, table: &TableResource, direction: Direction) -> Result<Cursor, Fail> {
     let key = call.arg(1);
     let known = if table.layout.is_ordered() {
         key != atoms::end_of_table().to_term(call.env)
     } else {
-        contains(call, table, key)?
+        contains(call, table, key)? || was_there(call, table, key)?
     };
     if known {
         beside_key(call, table, key, direction)
     } else {
         Err(Fail::none())
     }
+}
+
+fn was_there(call: &Call<'_>, table: &TableResource, key: Term<'_>) -> Result<bool, Fail> {
+    buffers::with(|buffers| {
+        Ok(table
+            .fixes
+            .has_deleted(super::key(call, table, key, &mut buffers.key)?))
+    })
 }
 
 fn beside_key(
@@ -125,7 +134,12 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
             return Ok(atoms::end_of_table().to_term(call.env));
         };
         let key = codec::decode_key(call.env, &bytes, &mut call.budget())?;
-        if let Some(object) = get(call, table, key)? {
+        if table.layout.kind().is_bag() {
+            let objects = objects(call, table, key)?;
+            if !objects.is_empty_list() {
+                return Ok(objects.list_prepend(key));
+            }
+        } else if let Some(object) = get(call, table, key)? {
             // The object's own key: it may have been stored in another form between the two looks.
             let key = key_of(object, table.keypos())?;
             return Ok(list_of_one(call.env, object).list_prepend(key));
@@ -136,8 +150,9 @@ fn step_lookup<'a>(call: &Call<'a>, table: &TableResource, mut cursor: Cursor) -
     }
 }
 
-/// `scan(Tab, start | LastObject, Limit) -> {[Object], more | done, Version}`: the objects behind one that an earlier call
-/// gave, in the table's order but each step's last first.
+/// `scan(Tab, start | LastObject | [LastObject, Seq], Limit) -> {[Object], more | done | Seq, Version}`: the objects behind the key of
+/// one that an earlier call gave, in the table's order but each step's last first. Where a key of a bag has more objects than
+/// fit in a step, the step has no others and gives a seq: with that, the next one goes on inside the key.
 pub fn scan<'a>(call: &Call<'a>) -> Outcome<'a> {
     scan_to(call, Direction::Forward)
 }
@@ -149,11 +164,7 @@ pub fn scan_back<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 fn scan_to<'a>(call: &Call<'a>, direction: Direction) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let mut cursor = match (key_of(call.arg(1), table.keypos()), direction) {
-            (Ok(key), _) => beside_key(call, table, key, direction)?,
-            (Err(_), Direction::Forward) => Cursor::default(),
-            (Err(_), Direction::Backward) => Cursor::backward(),
-        };
+        let mut cursor = start(call, table, call.arg(1), direction)?;
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let started = Instant::now();
         let version = table.table.seq();
@@ -182,14 +193,40 @@ fn scan_to<'a>(call: &Call<'a>, direction: Direction) -> Outcome<'a> {
         };
         let more = match step.failed {
             // What was decoded so far is a step too; the next one begins where this one stopped.
-            Some(Fail::OverBudget) if step.taken > 0 => true,
+            Some(Fail::OverBudget) if step.taken > 0 && !table.layout.kind().is_bag() => true,
             Some(fail) => return Err(fail),
             None => more,
         };
         call.consume(started);
-        let state = if more { atoms::more() } else { atoms::done() };
+        let state = match cursor.within() {
+            Some(seq) => seq.encode(call.env),
+            None if more => atoms::more().to_term(call.env),
+            None => atoms::done().to_term(call.env),
+        };
         Ok((step.objects, state, version).encode(call.env))
     })
+}
+
+/// Where a scan begins.
+fn start<'a>(
+    call: &Call<'a>,
+    table: &TableResource,
+    from: Term<'a>,
+    direction: Direction,
+) -> Result<Cursor, Fail> {
+    let (object, seq) = match cell(from) {
+        Some((object, rest)) => (object, cell(rest).and_then(|(seq, _)| seq.decode::<u64>().ok())),
+        None => (from, None),
+    };
+    match (key_of(object, table.keypos()), seq, direction) {
+        (Ok(key), Some(seq), _) => buffers::with(|buffers| {
+            let key = super::key(call, table, key, &mut buffers.key)?;
+            Ok(Cursor::inside(key, seq))
+        }),
+        (Ok(key), None, _) => beside_key(call, table, key, direction),
+        (Err(_), _, Direction::Forward) => Ok(Cursor::default()),
+        (Err(_), _, Direction::Backward) => Ok(Cursor::backward()),
+    }
 }
 
 /// What a step of a scan has come to.

@@ -21,7 +21,7 @@ const POSITION_MAX: i64 = (1 << 59) - 1;
 pub fn update_element<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let default = (call.arity() == 4).then(|| call.arg(3));
-        if default.is_some_and(|default| !default.is_tuple()) {
+        if default.is_some_and(|default| !default.is_tuple()) || table.layout.kind().is_bag() {
             return Err(Fail::none());
         }
         let (commit, done) = buffers::with(|buffers| {

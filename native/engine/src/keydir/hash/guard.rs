@@ -71,13 +71,17 @@ impl<'a> WriteGuard<'a> {
             .is_some_and(|mut writer| writer.relocate(hash, key, old, new))
     }
 
+    pub(super) fn shard_ref(&self) -> &Shard {
+        self.shard
+    }
+
     /// The writer, if the shard has ever had an entry.
-    fn present(&mut self, hash: u64) -> Option<Writer<'_>> {
+    pub(super) fn present(&mut self, hash: u64) -> Option<Writer<'_>> {
         debug_assert_eq!(shard_of(hash), self.index);
         self.state.is_some().then(|| self.writer())
     }
 
-    fn writer(&mut self) -> Writer<'_> {
+    pub(super) fn writer(&mut self) -> Writer<'_> {
         Writer::new(self.shard, &mut self.state, self.index, Reclaim::Later)
     }
 }

@@ -6,20 +6,25 @@
 //! key bytes) at all times, which is the order of traversal (`scan`).
 
 mod arena;
+mod bag;
 mod capacity;
 mod compact;
 mod entry;
 mod guard;
+mod list;
 mod reclaim;
 mod scan;
 mod shard;
+mod slot;
 mod slots;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use bag::{BagGuard, BagKeydir};
 pub use guard::WriteGuard;
+pub use list::Entries;
 pub use scan::Cursor;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -122,10 +127,18 @@ impl HashKeydir {
     /// Like [`WriteGuard::put`] for a keydir that nobody else has yet. To load from several threads, or many keys of one shard, take
     /// the shard's lock once and put under it.
     pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+        self.load_with(hash, |writer| writer.put(hash, key, location))
+    }
+
+    fn load_with<T>(&mut self, hash: u64, f: impl FnOnce(&mut Writer<'_>) -> T) -> T {
         let index = shard_of(hash);
         let mut state = self.shards[index].state.get_mut().take();
-        let result =
-            Writer::new(&self.shards[index], &mut state, index, Reclaim::Now).put(hash, key, location);
+        let result = f(&mut Writer::new(
+            &self.shards[index],
+            &mut state,
+            index,
+            Reclaim::Now,
+        ));
         *self.shards[index].state.get_mut() = state;
         result
     }

@@ -3,7 +3,7 @@
 use super::shard::Shard;
 use super::{HashKeydir, h32_of, shard_of};
 use crate::Key;
-use crate::keydir::{BATCH_BYTES, Batch, Busy, Next};
+use crate::keydir::{BATCH_BYTES, Batch, Busy, Location, Next};
 use crate::sync::Ordering;
 
 /// A place in the order of a [`HashKeydir`].
@@ -46,6 +46,16 @@ impl Cursor {
 impl HashKeydir {
     /// The first entry behind the cursor; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, cursor: &Cursor, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
+        self.next_with(cursor, key, |location| location)
+    }
+
+    /// The same, where `locate` makes a location of what stands in the slot.
+    pub(super) fn next_with(
+        &self,
+        cursor: &Cursor,
+        key: &mut Vec<u8>,
+        locate: impl Fn(Location) -> Location,
+    ) -> Result<Option<Next>, Busy> {
         let (mut h32, mut after) = (cursor.h32, cursor.after.as_deref());
         for shard in self.shards.get(cursor.shard..).unwrap_or_default() {
             if !is_empty(shard) {
@@ -56,7 +66,7 @@ impl HashKeydir {
                         key.extend_from_slice(stored.bytes());
                         found = Some(Next {
                             compared: stored.compared().len(),
-                            location,
+                            location: locate(location),
                         });
                         false
                     })
@@ -75,22 +85,33 @@ impl HashKeydir {
     /// is inserted, deleted or moved meanwhile. Takes no lock. After [`Busy`], `out` and the cursor stand where the scan
     /// got to. Costs O(limit).
     pub fn scan(&self, cursor: &mut Cursor, limit: usize, out: &mut Batch) -> Result<bool, Busy> {
-        let first = out.len();
+        self.scan_with(cursor, limit, out, |out, h32, key, location| {
+            out.push(h32, key, location);
+            true
+        })
+    }
+
+    /// Hands up to `limit` entries behind the cursor to `sink` as long as it says so and `out` does not grow by more than so many bytes of keys, and
+    /// moves the cursor behind the last of them. `true` if there may be more.
+    pub(super) fn scan_with(
+        &self,
+        cursor: &mut Cursor,
+        limit: usize,
+        out: &mut Batch,
+        mut sink: impl FnMut(&mut Batch, u32, Key<'_>, Location) -> bool,
+    ) -> Result<bool, Busy> {
         let bytes_max = out.key_bytes() + BATCH_BYTES;
+        let mut left = limit;
         while let Some(shard) = self.shards.get(cursor.shard) {
             if !is_empty(shard) {
                 // What one try gathers before it fails stays: the next goes on behind it.
                 let more = shard.read(|view| {
                     let start = out.len();
-                    let result = view.walk(
-                        cursor.h32,
-                        cursor.after.as_deref(),
-                        limit - (start - first),
-                        |h32, key, location| {
-                            out.push(h32, key, location);
-                            out.key_bytes() < bytes_max
-                        },
-                    );
+                    let result =
+                        view.walk(cursor.h32, cursor.after.as_deref(), left, |h32, key, location| {
+                            left -= 1;
+                            sink(out, h32, key, location) && out.key_bytes() < bytes_max
+                        });
                     if out.len() > start {
                         let last = out.len() - 1;
                         cursor.set(cursor.shard, out.h32(last), out.key(last).compared());

@@ -40,6 +40,8 @@ pub(super) struct Shard {
     pub(super) total: AtomicU32,
     /// Number of entries.
     pub(super) len: AtomicU32,
+    /// Number of objects beyond the first one of each key, in a bag.
+    pub(super) more: AtomicU32,
     /// Bytes allocated for the shard, this structure not counted.
     pub(super) memory: AtomicUsize,
     /// What only writers need; nothing until the first insert.

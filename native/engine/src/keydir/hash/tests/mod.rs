@@ -1,5 +1,6 @@
 //! Tests that look inside, and what they share.
 
+mod bags;
 mod behaviour;
 mod model;
 mod stress;

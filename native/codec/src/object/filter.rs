@@ -1,0 +1,154 @@
+//! Tests on the bytes of objects, so that what no match specification can want is not decoded.
+//!
+//! A filter may let through what the specification then refuses. It never holds back what the specification would take: where
+//! the bytes alone do not decide (floats, which equal integers of their value; damage, which the decoder has to report), the
+//! object passes.
+
+use std::cmp::Ordering;
+
+use smallvec::SmallVec;
+
+use super::edit::{head, int, skip};
+use super::tag;
+use crate::budget::Budget;
+use crate::error::DecodeError;
+use crate::read::Reader;
+
+/// A comparison with a constant that stands on its right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// `<`
+    Less,
+    /// `=<`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+    /// `==`
+    Equal,
+    /// `/=`
+    Unequal,
+}
+
+impl Op {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Op::Less => order.is_lt(),
+            Op::AtMost => order.is_le(),
+            Op::Greater => order.is_gt(),
+            Op::AtLeast => order.is_ge(),
+            Op::Equal => order.is_eq(),
+            Op::Unequal => order.is_ne(),
+        }
+    }
+}
+
+/// What an element, or the key, has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// An element with exactly these bytes, as [`encode_element`](super::encode_element) makes them. The term must be one that has
+    /// the bytes of every term equal to it: no zero float, no map, no fun in it.
+    Same(Vec<u8>),
+    /// An element that compares so with an integer.
+    Int(Op, i64),
+    /// A key whose bytes begin with these: the compared part of a key.
+    KeySame(Vec<u8>),
+    /// A key whose bytes compare so (as `Less` or `Greater`) with these.
+    Key(Op, Vec<u8>),
+}
+
+/// One clause of a match specification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clause {
+    /// How many elements the object has, its key included; `None` if any number will do.
+    pub arity: Option<usize>,
+    /// Tests by position, from 1, in rising order. One at the key's position is a test of the key.
+    pub tests: SmallVec<[(usize, Test); 4]>,
+}
+
+/// What can be said of a match specification by looking at bytes: an object passes if it passes one of the clauses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The clauses.
+    pub clauses: Vec<Clause>,
+}
+
+impl Filter {
+    /// Whether the object of this key has to be looked at. Does not allocate. Passes over no more than `budget` allows: what would take
+    /// longer passes.
+    pub fn passes(&self, key: &[u8], object: &[u8], keypos: usize, budget: &mut Budget) -> bool {
+        self.clauses
+            .iter()
+            .any(|clause| clause.passes(key, object, keypos, budget).unwrap_or(true))
+    }
+}
+
+impl Clause {
+    fn passes(
+        &self,
+        key: &[u8],
+        object: &[u8],
+        keypos: usize,
+        budget: &mut Budget,
+    ) -> Result<bool, DecodeError> {
+        let mut reader = Reader::new(object);
+        let arity = head(&mut reader, keypos)?;
+        if self.arity.is_some_and(|wanted| wanted != arity) {
+            return Ok(false);
+        }
+        let mut at = 1;
+        for (position, test) in &self.tests {
+            let position = *position;
+            if position > arity {
+                return Ok(false);
+            }
+            if position == keypos {
+                if !test.takes_key(key) {
+                    return Ok(false);
+                }
+                continue;
+            }
+            if position > at {
+                let between = position - at - usize::from((at..position).contains(&keypos));
+                skip(&mut reader, between, budget)?;
+                at = position;
+            }
+            if !test.takes(reader)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Test {
+    /// Whether the element that the reader stands before passes. The reader is a copy.
+    fn takes(&self, mut reader: Reader<'_>) -> Result<bool, DecodeError> {
+        match self {
+            // No element's bytes begin with those of another one.
+            Test::Same(bytes) => Ok(reader.rest().starts_with(bytes)),
+            Test::Int(op, constant) => {
+                let first = reader.byte()?;
+                Ok(match first {
+                    ..tag::SHORT_BINARY | tag::INT_1..=tag::INT_8 => {
+                        op.holds(int(&mut reader, first)?.cmp(constant))
+                    }
+                    tag::NEG_BIG => op.holds(Ordering::Less),
+                    tag::FLOAT => true,
+                    // A larger integer, or a term that is no number: these are greater than all numbers.
+                    _ => op.holds(Ordering::Greater),
+                })
+            }
+            Test::KeySame(_) | Test::Key(..) => Ok(true),
+        }
+    }
+
+    fn takes_key(&self, key: &[u8]) -> bool {
+        match self {
+            Test::KeySame(bytes) => key.starts_with(bytes),
+            Test::Key(op, bytes) => op.holds(key.cmp(bytes)),
+            Test::Same(_) | Test::Int(..) => true,
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The keydir of bags: a key has a list of objects, whose address stands in its slot where a set has a location.
+#![allow(unsafe_code, reason = "follows the addresses in the slots")]
+
+use super::guard::WriteGuard;
+use super::list::{Entries, List};
+use super::reclaim::Reclaim;
+use super::scan::Cursor;
+use super::slots::Slot;
+use super::write::Writer;
+use super::{HashKeydir, h32_of, shard_of};
+use crate::Key;
+use crate::keydir::{Batch, Busy, Entry, Full, Hit, Location, Next};
+use crate::sync::Ordering;
+
+/// A shard with so many objects beyond the first ones of its keys takes no more calls that add. The largest batch adds less
+/// than what is left to 32 bits.
+const MORE_MAX: u32 = 1 << 31;
+
+/// An index from keys to lists of objects, in the order of the keys' hash. See [`HashKeydir`] for hashes, locks and
+/// reads.
+#[derive(Debug)]
+pub struct BagKeydir {
+    pub(super) keys: HashKeydir,
+}
+
+impl BagKeydir {
+    /// An empty keydir. The seed decides the order of keys and must be hard to guess.
+    pub fn new(seed: u64) -> Self {
+        BagKeydir {
+            keys: HashKeydir::new(seed),
+        }
+    }
+
+    /// The seed it was made with.
+    pub fn seed(&self) -> u64 {
+        self.keys.seed()
+    }
+
+    /// The hash of a key's compared part.
+    pub fn hash(&self, key: Key<'_>) -> u64 {
+        self.keys.hash(key)
+    }
+
+    /// Looks a key up: its first object.
+    pub fn get(&self, hash: u64, key: Key<'_>) -> Result<Option<Hit>, Busy> {
+        self.find(hash, key, |stored, entries| Hit {
+            location: entries.get(0).location,
+            same_form: stored.suffix() == key.suffix(),
+        })
+    }
+
+    /// Hands the key's objects of one moment to `f`.
+    pub fn entries<T>(
+        &self,
+        hash: u64,
+        key: Key<'_>,
+        mut f: impl FnMut(Entries<'_>) -> T,
+    ) -> Result<Option<T>, Busy> {
+        self.find(hash, key, |_, entries| f(entries))
+    }
+
+    fn find<T>(
+        &self,
+        hash: u64,
+        key: Key<'_>,
+        mut f: impl FnMut(Key<'_>, Entries<'_>) -> T,
+    ) -> Result<Option<T>, Busy> {
+        let h32 = h32_of(hash);
+        self.keys.shards[shard_of(hash)].read(|view| {
+            view.find(h32, key.compared(), |stored, word| {
+                // SAFETY: `find` vouches that the word stood in the slot of this key, and `read` holds an epoch since
+                // before it was read, so the list is not freed before `f` returns.
+                f(stored, unsafe { List::from_bits(word.to_bits()).entries() })
+            })
+        })
+    }
+
+    /// Takes the write lock of a shard, waiting for whoever has it. Who needs several takes them in ascending order.
+    pub fn lock(&self, shard: usize) -> BagGuard<'_> {
+        BagGuard(self.keys.lock(shard))
+    }
+
+    /// Takes the write lock of a shard, or gives up soon.
+    pub fn try_lock(&self, shard: usize) -> Result<BagGuard<'_>, Busy> {
+        self.keys.try_lock(shard).map(BagGuard)
+    }
+
+    /// Adds an object as [`BagGuard::add`] does to a keydir that nobody else has yet.
+    pub fn load(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
+        self.keys
+            .load_with(hash, |writer| writer.add_entry(hash, key, entry))
+    }
+
+    /// The first key behind the cursor and its first object; the key's stored bytes, suffix included, replace what is in `key`. Takes
+    /// no lock.
+    pub fn next(&self, cursor: &Cursor, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
+        // The location is found while the key is still under the epoch.
+        self.keys.next_with(cursor, key, |word| {
+            // SAFETY: the word was vouched for by the walk, which holds an epoch.
+            unsafe { List::from_bits(word.to_bits()).entries() }
+                .get(0)
+                .location
+        })
+    }
+
+    /// Appends up to `limit` objects to `out`: first those of the key `within` with a higher seq than the one beside it, then those
+    /// of the keys behind the cursor. `true` if there may be more. Takes no lock. After [`Busy`], `out` holds a part of
+    /// them. Costs O(limit).
+    pub(crate) fn scan(
+        &self,
+        within: Option<(Key<'_>, u64)>,
+        cursor: &mut Cursor,
+        limit: usize,
+        out: &mut Batch,
+    ) -> Result<bool, Busy> {
+        let end = out.len() + limit;
+        if let Some((key, seq)) = within {
+            let hash = self.hash(key);
+            let rest = self.find(hash, key, |stored, entries| {
+                push(out, h32_of(hash), stored, entries, entries.behind(seq), end)
+            })?;
+            if rest == Some(true) {
+                return Ok(true);
+            }
+        }
+        self.keys.scan_with(cursor, limit, out, |out, h32, key, word| {
+            // SAFETY: the word was vouched for by the walk, which holds an epoch.
+            let entries = unsafe { List::from_bits(word.to_bits()).entries() };
+            !push(out, h32, key, entries, 0, end)
+        })
+    }
+
+    /// Number of objects. With writers at work, that of some moment for each shard.
+    pub fn len(&self) -> u64 {
+        let more = |shard: &super::Shard| u64::from(shard.more.load(Ordering::Relaxed));
+        self.keys.len() + self.keys.shards.iter().map(more).sum::<u64>()
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Bytes of memory that it holds, as [`HashKeydir::memory_bytes`] counts them.
+    pub fn memory_bytes(&self) -> u64 {
+        self.keys.memory_bytes()
+    }
+}
+
+/// Adds the objects from the index `from` on, until `out` has `end`; whether it has.
+fn push(out: &mut Batch, h32: u32, key: Key<'_>, entries: Entries<'_>, from: usize, end: usize) -> bool {
+    for at in from..entries.len() {
+        if out.len() == end {
+            return true;
+        }
+        let entry = entries.get(at);
+        let more = (at + 1 < entries.len()).then_some(entry.seq);
+        out.push_object(h32, key, entry.location, more, at > from);
+    }
+    out.len() == end
+}
+
+impl Drop for BagKeydir {
+    fn drop(&mut self) {
+        for (index, shard) in self.keys.shards.iter().enumerate() {
+            let mut state = shard.state.lock();
+            if state.is_none() {
+                continue;
+            }
+            let writer = Writer::new(shard, &mut state, index, Reclaim::Now);
+            for slot in writer.slots().iter().filter(|slot| slot.meta() != 0) {
+                // SAFETY: each slot in use has a list of its own, and nobody else has the keydir any more.
+                unsafe { list_of(slot).free(Reclaim::Now) };
+            }
+        }
+    }
+}
+
+fn list_of(slot: &Slot) -> List {
+    List::from_bits(slot.location())
+}
+
+/// The write lock of one shard of a [`BagKeydir`], held until dropped. Readers go on meanwhile.
+///
+/// All hashes given to it must belong to its shard.
+#[derive(Debug)]
+pub struct BagGuard<'a>(WriteGuard<'a>);
+
+impl BagGuard<'_> {
+    /// The key's objects.
+    pub fn entries(&mut self, hash: u64, key: Key<'_>) -> Option<Entries<'_>> {
+        let word = self.0.get(hash, key)?.location.to_bits();
+        // SAFETY: the slot has this list, and lists go by methods that borrow the guard mutably.
+        Some(unsafe { List::from_bits(word).entries() })
+    }
+
+    /// Looks a key up: its first object.
+    pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
+        let hit = self.0.get(hash, key)?;
+        let location = self.entries(hash, key)?.get(0).location;
+        Some(Hit { location, ..hit })
+    }
+
+    /// Whether a [`BagGuard::add`] for this key under this guard cannot fail.
+    pub fn has_room(&mut self, key: Key<'_>) -> bool {
+        self.0.shard_ref().more.load(Ordering::Relaxed) < MORE_MAX && self.0.has_room(key)
+    }
+
+    /// Adds an object to its key in the place of its seq; if that is there, it gets the location. The stored bytes of the key become
+    /// those of `key` if its suffix differs. Costs amortised constant time if the seq is the highest, else time linear in
+    /// the key's objects. Fails only when [`BagGuard::has_room`] would say so.
+    pub fn add(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
+        self.0.writer().add_entry(hash, key, entry)
+    }
+
+    /// Gives the object that stands at `old` the location `new`; `false` if there is none any more. Costs time linear in the
+    /// key's objects.
+    pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+        let Some(hit) = self.0.get(hash, key) else {
+            return false;
+        };
+        let list = List::from_bits(hit.location.to_bits());
+        // SAFETY: the slot has this list, and only the holder of the lock frees it.
+        let entries = unsafe { list.entries() };
+        let found = entries.iter().position(|entry| entry.location == old);
+        if let Some(at) = found {
+            // SAFETY: as above, and only the holder of the lock changes it.
+            unsafe { list.set_location(at, new) };
+        }
+        found.is_some()
+    }
+
+    /// Removes the key's objects with these seqs, which must rise, and the key with the last of its objects; the number of those removed.
+    /// Costs time linear in the key's objects.
+    pub fn remove(&mut self, hash: u64, key: Key<'_>, seqs: &[u64]) -> usize {
+        let Some(entries) = self.entries(hash, key) else {
+            return 0;
+        };
+        let found: Vec<usize> = seqs.iter().filter_map(|&seq| entries.find(seq).ok()).collect();
+        self.0.writer().remove_entries(hash, key, &found);
+        found.len()
+    }
+
+    /// Removes the key's objects with seqs up to this one, as [`BagGuard::remove`] does.
+    pub fn remove_through(&mut self, hash: u64, key: Key<'_>, seq: u64) -> usize {
+        let Some(entries) = self.entries(hash, key) else {
+            return 0;
+        };
+        let found: Vec<usize> = (0..entries.behind(seq)).collect();
+        self.0.writer().remove_entries(hash, key, &found);
+        found.len()
+    }
+}
+
+impl Writer<'_> {
+    fn add_entry(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
+        let Some((stored, word)) = self.stored_key(hash, key) else {
+            let list = List::allocate(1, std::iter::once(entry));
+            // SAFETY: the list was just made.
+            self.grew(unsafe { list.bytes() });
+            let put = self.put(hash, key, Location::from_bits(list.to_bits()));
+            if put.is_err() {
+                self.drop_list(list);
+            }
+            return put.map(drop);
+        };
+        if stored.suffix() != key.suffix() {
+            self.put(hash, key, word)?;
+        }
+        let list = List::from_bits(word.to_bits());
+        // SAFETY: the slot has this list, and only the holder of the lock frees it.
+        let entries = unsafe { list.entries() };
+        match entries.find(entry.seq) {
+            // SAFETY: as above, and only the holder of the lock changes it.
+            Ok(at) => unsafe { list.set_location(at, entry.location) },
+            Err(at) => {
+                let len = entries.len() + 1;
+                // SAFETY: as above.
+                if at + 1 < len || !unsafe { list.push(entry) } {
+                    let before = entries.iter().take(at);
+                    let new = List::allocate(len, before.chain([entry]).chain(entries.iter().skip(at)));
+                    self.replace_list(hash, key, list, new);
+                }
+                self.set_more(|more| more + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the objects at these indices, which rise.
+    fn remove_entries(&mut self, hash: u64, key: Key<'_>, removed: &[usize]) {
+        let Some((_, word)) = self.stored_key(hash, key) else {
+            return;
+        };
+        let list = List::from_bits(word.to_bits());
+        // SAFETY: the slot has this list, and only the holder of the lock frees it.
+        let entries = unsafe { list.entries() };
+        let kept = entries.len() - removed.len();
+        if kept == 0 {
+            self.remove(hash, key);
+            self.drop_list(list);
+            self.set_more(|more| more + 1 - removed.len() as u32);
+        } else if !removed.is_empty() {
+            let starts = std::iter::once(0).chain(removed.iter().map(|&at| at + 1));
+            let ends = removed.iter().copied().chain([entries.len()]);
+            let gaps = starts.zip(ends).flat_map(|(start, end)| start..end);
+            let new = List::allocate(kept, gaps.map(|at| entries.get(at)));
+            self.replace_list(hash, key, list, new);
+            self.set_more(|more| more - removed.len() as u32);
+        }
+    }
+
+    fn replace_list(&mut self, hash: u64, key: Key<'_>, old: List, new: List) {
+        // SAFETY: the list was just made.
+        self.grew(unsafe { new.bytes() });
+        self.set_location(hash, key, Location::from_bits(new.to_bits()));
+        self.drop_list(old);
+    }
+
+    /// Lets go of a list that no slot has any more.
+    fn drop_list(&mut self, list: List) {
+        // SAFETY: the list is still there.
+        self.shrank(unsafe { list.bytes() });
+        // SAFETY: no slot has it any more, and it is let go of once.
+        unsafe { list.free(self.reclaim) };
+    }
+
+    /// Changes the number of objects beyond the first one of each key.
+    fn set_more(&self, change: impl FnOnce(u32) -> u32) {
+        let more = &self.shard.more;
+        more.store(change(more.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+}

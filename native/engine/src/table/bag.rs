@@ -1,0 +1,324 @@
+//! Writes to tables in which a key has many objects.
+//!
+//! The suffix of a key handed to these calls ends with the object's fingerprint, which must be equal for equal objects: an object is
+//! compared with those of its key that have its fingerprint, and no others are read.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use super::read::MAX_NOWAIT_OBJECTS;
+use super::write::{Place, check_len};
+use super::{Commit, Found, Inner, Table, TableKind, Wait};
+use crate::format::frame::{Kind, Record, delete_object_key};
+use crate::keydir::{BagGuard, Entry, Location, WriteGuard};
+use crate::{Error, Key, Result};
+
+/// Whether a stored value and the other one are the same object. `None` if that cannot be told here: the call ends with
+/// [`Error::WouldBlock`] and has changed nothing.
+pub type Same<'s> = dyn FnMut(&[u8], &[u8]) -> Option<bool> + 's;
+
+/// A delete-object record names at most so many objects: its key must not be too long.
+const MAX_REMOVED: usize = 1 << 20;
+
+impl Table {
+    /// Adds an object to its key unless the key has it; `None` if so. Appends one record. Reads the values of objects with its
+    /// fingerprint, from the disk if they are not cached.
+    pub fn add(&self, key: Key<'_>, value: &[u8], wait: Wait, same: &mut Same<'_>) -> Result<Option<Commit>> {
+        let inner = &*self.inner;
+        inner.with_shard(key, wait, |hash, shard| {
+            for entry in alike(bag(shard)?, hash, key, wait)? {
+                if inner.is_same(entry.location, key, value, wait, same)? {
+                    return Ok(None);
+                }
+            }
+            inner.store(shard, hash, key, value, wait).map(Some)
+        })
+    }
+
+    /// Adds all of them, but for those that their key has and for repeated ones, or none; isolated from every reader. `None` if nothing
+    /// was to be added. Appends one batch.
+    pub fn add_many(
+        &self,
+        puts: &[(Key<'_>, &[u8])],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<Commit>> {
+        if puts.is_empty() {
+            return Ok(None);
+        }
+        self.inner.put_list(puts, wait, false, Some(same))
+    }
+
+    /// Like [`Table::add_many`], but `None` and no change if one of the keys is present.
+    pub fn add_many_new(
+        &self,
+        puts: &[(Key<'_>, &[u8])],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<Commit>> {
+        self.inner.put_list(puts, wait, true, Some(same))
+    }
+
+    /// Removes an object, in all its copies; `None` if its key does not have it. Appends one record. Reads as [`Table::add`] does.
+    pub fn delete_object(
+        &self,
+        key: Key<'_>,
+        value: &[u8],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<Commit>> {
+        let deleted = self.delete_copies(key, value, wait, same)?;
+        Ok(deleted.map(|(commit, _)| commit))
+    }
+
+    /// Like [`Table::delete_object`], and tells how many copies there were.
+    pub fn delete_copies(
+        &self,
+        key: Key<'_>,
+        value: &[u8],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<(Commit, usize)>> {
+        let inner = &*self.inner;
+        inner.with_shard(key, wait, |hash, shard| {
+            let bag = bag(shard)?;
+            let found = inner.copies(bag, hash, key, value, wait, same)?;
+            if found.is_empty() {
+                return Ok(None);
+            }
+            if bag.entries(hash, key).is_some_and(|all| all.len() == found.len()) {
+                let commit = inner.remove_all(shard, hash, key, wait)?;
+                return Ok(Some((commit, found.len())));
+            }
+            let seqs: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
+            let compared = key.compared();
+            let keys: Vec<Vec<u8>> = seqs
+                .chunks(MAX_REMOVED)
+                .map(|seqs| delete_object_key(compared, seqs))
+                .collect();
+            let records: Vec<Record<'_>> = keys
+                .iter()
+                .map(|key| Record::new(Kind::DeleteObject, Key::new(key, compared.len()), &[]))
+                .collect();
+            let appended = match records.as_slice() {
+                [only] => inner.log.append(only, wait)?,
+                several => inner.log.append_batch(several, wait, |_, _| {})?,
+            };
+            bag.remove(hash, key, &seqs);
+            inner.forget(&found);
+            Ok(Some((inner.done(appended, None, None), found.len())))
+        })
+    }
+
+    /// Puts an object in the place of another one of the same key, for each of its copies with a seq of at most `through`, in one step; `None` if
+    /// the key does not have it. The new ones stand behind the other objects of the key. Appends one batch. Reads as [`Table::add`] does.
+    pub fn replace_copies(
+        &self,
+        key: Key<'_>,
+        value: &[u8],
+        (new_key, new_value): (Key<'_>, &[u8]),
+        through: u64,
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Option<(Commit, usize)>> {
+        let inner = &*self.inner;
+        check_len(new_key, new_value)?;
+        inner.with_shard(key, wait, |hash, shard| {
+            let bag = bag(shard)?;
+            let mut found = inner.copies(bag, hash, key, value, wait, same)?;
+            found.retain(|entry| entry.seq <= through);
+            if found.is_empty() {
+                return Ok(None);
+            }
+            if !bag.has_room(new_key) {
+                return Err(Error::KeydirFull);
+            }
+            let seqs: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
+            let compared = key.compared();
+            let removed: Vec<Vec<u8>> = seqs
+                .chunks(MAX_REMOVED)
+                .map(|seqs| delete_object_key(compared, seqs))
+                .collect();
+            let mut records: Vec<Record<'_>> = removed
+                .iter()
+                .map(|key| Record::new(Kind::DeleteObject, Key::new(key, compared.len()), &[]))
+                .collect();
+            records.resize_with(removed.len() + found.len(), || {
+                Record::new(Kind::Put, new_key, new_value)
+            });
+            let mut locations = Vec::with_capacity(records.len());
+            let shown = inner.lock_many(wait)?;
+            let appended = inner
+                .log
+                .append_batch(&records, wait, |_, location| locations.push(location))?;
+            let first_seq = appended.last_seq + 1 - found.len() as u64;
+            let mut full = false;
+            inner.epoch.fetch_add(1, Ordering::AcqRel);
+            bag.remove(hash, key, &seqs);
+            let (plain, fingerprint) = new_key.split_fingerprint();
+            for (&location, seq) in locations[removed.len()..].iter().zip(first_seq..) {
+                let entry = Entry {
+                    location,
+                    seq,
+                    fingerprint,
+                };
+                full |= bag.add(hash, plain, entry).is_err();
+            }
+            inner.epoch.fetch_add(1, Ordering::AcqRel);
+            drop(shown);
+            if full {
+                // The log has what the keydir cannot show: only a fresh start brings them together.
+                inner.log.sticky.set(Error::KeydirFull);
+                return Err(Error::KeydirFull);
+            }
+            inner.forget(&found);
+            Ok(Some((inner.done(appended, None, None), found.len())))
+        })
+    }
+
+    /// Removes a key after its objects were handed to `f` as [`Table::each`] does, in one step that no other writer of the key comes
+    /// between. If `f` breaks off, nothing is changed. Appends a tombstone if the key is there.
+    pub fn take_all<B>(
+        &self,
+        key: Key<'_>,
+        wait: Wait,
+        mut f: impl FnMut(usize, Found<'_>) -> ControlFlow<B>,
+    ) -> Result<(Option<Commit>, Option<B>)> {
+        let inner = &*self.inner;
+        inner.with_shard(key, wait, |hash, shard| {
+            let Some(entries) = bag(shard)?.entries(hash, key) else {
+                return Ok((None, None));
+            };
+            if wait == Wait::Never && entries.len() > MAX_NOWAIT_OBJECTS {
+                return Err(Error::WouldBlock);
+            }
+            for (at, entry) in entries.iter().enumerate() {
+                let read = inner.record(entry.location, key.compared(), wait, |stored, value| {
+                    let stored = inner.own_key(stored, key.compared());
+                    let form = (stored != key.bytes()).then_some(stored);
+                    f(at, Found { value, key: form })
+                })?;
+                match read {
+                    Some(ControlFlow::Continue(())) => {}
+                    Some(ControlFlow::Break(result)) => return Ok((None, Some(result))),
+                    // No segment goes away while a location that the keydir holds under lock points to it.
+                    None => return Err(Error::Panicked),
+                }
+            }
+            let commit = inner.remove_all(shard, hash, key, wait)?;
+            Ok((Some(commit), None))
+        })
+    }
+}
+
+impl Inner {
+    /// The indices of those objects that are neither in the table nor repeat another one of the list.
+    pub(super) fn fresh(
+        &self,
+        puts: &[(Key<'_>, &[u8])],
+        places: &[Place],
+        shards: &mut [WriteGuard<'_>],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Vec<usize>> {
+        let mut fresh = Vec::with_capacity(puts.len());
+        let mut listed: HashMap<(u64, u32), Vec<usize>> = HashMap::new();
+        'puts: for (at, (&(key, value), &Place { hash, shard })) in puts.iter().zip(places).enumerate() {
+            for entry in alike(bag(&mut shards[shard])?, hash, key, wait)? {
+                if self.is_same(entry.location, key, value, wait, same)? {
+                    continue 'puts;
+                }
+            }
+            if puts.len() > 1 {
+                let before = listed.entry((hash, key.split_fingerprint().1)).or_default();
+                for &other in before.iter() {
+                    let (other_key, other_value) = puts[other];
+                    if other_key.compared() == key.compared()
+                        && same(other_value, value).ok_or(Error::WouldBlock)?
+                    {
+                        continue 'puts;
+                    }
+                }
+                before.push(at);
+            }
+            fresh.push(at);
+        }
+        Ok(fresh)
+    }
+
+    /// The objects of the key that are this one.
+    fn copies(
+        &self,
+        bag: &mut BagGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        value: &[u8],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<Vec<Entry>> {
+        let mut copies = Vec::new();
+        for entry in alike(bag, hash, key, wait)? {
+            if self.is_same(entry.location, key, value, wait, same)? {
+                copies.push(entry);
+            }
+        }
+        Ok(copies)
+    }
+
+    fn is_same(
+        &self,
+        location: Location,
+        key: Key<'_>,
+        value: &[u8],
+        wait: Wait,
+        same: &mut Same<'_>,
+    ) -> Result<bool> {
+        match self.record(location, key.compared(), wait, |_, stored| same(stored, value))? {
+            Some(answer) => answer.ok_or(Error::WouldBlock),
+            // No segment goes away while a location that the keydir holds under lock points to it.
+            None => Err(Error::Panicked),
+        }
+    }
+
+    fn remove_all(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Commit> {
+        let all: Vec<Entry> = match bag(shard)?.entries(hash, key) {
+            Some(entries) => entries.iter().take(MAX_NOWAIT_OBJECTS).collect(),
+            None => Vec::new(),
+        };
+        let commit = self.remove(shard, hash, key, wait)?;
+        self.forget(&all);
+        Ok(commit)
+    }
+
+    /// Makes room in the cache.
+    fn forget(&self, entries: &[Entry]) {
+        for entry in entries.iter().take(MAX_NOWAIT_OBJECTS) {
+            self.cache.iter().for_each(|cache| cache.remove(entry.location));
+        }
+    }
+}
+
+fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGuard<'g>> {
+    match shard {
+        WriteGuard::Bag(shard) => Ok(shard),
+        _ => Err(Error::Mismatch {
+            property: "type",
+            stored: TableKind::Set as u32,
+            asked: TableKind::Bag as u32,
+        }),
+    }
+}
+
+/// The objects of the key that have its fingerprint.
+fn alike(bag: &mut BagGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Vec<Entry>> {
+    let Some(entries) = bag.entries(hash, key) else {
+        return Ok(Vec::new());
+    };
+    let (_, fingerprint) = key.split_fingerprint();
+    let alike: Vec<Entry> = entries.with_fingerprint(fingerprint).collect();
+    if wait == Wait::Never && alike.len() > MAX_NOWAIT_OBJECTS {
+        return Err(Error::WouldBlock);
+    }
+    Ok(alike)
+}
