@@ -2,7 +2,7 @@ defmodule ConformanceTest do
   # The cases wait for messages and watch each other: other tests would be in their way.
   use ExUnit.Case, async: false
 
-  alias Conformance.{Differences, Oracle, Report}
+  alias Conformance.{Differences, Oracle}
 
   @moduletag timeout: 300_000
   @module Conformance.module()
@@ -57,7 +57,8 @@ defmodule ConformanceTest do
     # Other releases of OTP have other functions and faults: the page is made with this one.
     if System.otp_release() == "25" do
       test "docs/ets-compat.md tells what the run finds" do
-        assert Report.generate(run(:results)) == Report.committed(), "run bin/soak compat --write"
+        assert Conformance.Report.generate(run(:results)) == Conformance.Report.committed(),
+               "run bin/soak compat --write"
       end
     end
   end
