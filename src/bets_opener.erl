@@ -17,7 +17,7 @@ new(_Name, _Options) ->
 -spec temporary(atom(), [bets:option()]) -> {ok, bets:table()} | bets_errors:failure().
 temporary(Name, Options) ->
     case bets_options:parse(new, Options) of
-        {ok, Parsed} -> call(create, (place(Name, Parsed#{name := Name, named := false}))#{named := maps:get(named, Parsed)});
+        {ok, Parsed} -> call(create, (place(Name, Parsed#{name := {given, Name}, named := false}))#{named := maps:get(named, Parsed)});
         Failure -> Failure
     end.
 
