@@ -30,7 +30,7 @@ new(Name, Opts) ->
     Dir = proplists:get_value(dir, Opts, none),
     EtsOpts = [Opt || Opt <- Opts, is_ets_option(Opt)],
     Tab = ets:new(inner(Name), bets_diff_mutants:ets_options(mutant(), EtsOpts)),
-    Type = case lists:member(ordered_set, Opts) of true -> ordered_set; false -> set end,
+    Type = lists:last([set | [Opt || Opt <- Opts, lists:member(Opt, [ordered_set, bag, duplicate_bag])]]),
     ets:insert(?TABLES, {identifier(Tab), log_file(Dir), atomics:new(1, []), Type}),
     ok = store_layout(Dir, Tab),
     replay(Tab, log_file(Dir)),
@@ -45,7 +45,7 @@ open(Dir, Opts) ->
 
 store_layout(none, _Tab) -> ok;
 store_layout(Dir, Tab) ->
-    Layout = {ets:info(Tab, type), ets:info(Tab, keypos)},
+    Layout = {field_of(Tab, 4, set), ets:info(Tab, keypos)},
     file:write_file(layout_file(Dir), io_lib:format("~p.~n", [Layout])).
 
 layout_file(Dir) -> filename:join(Dir, "layout").
