@@ -175,12 +175,11 @@ guarded(Import) ->
 %% ---------------------------------------------------------------- options
 
 options(Options, Own) ->
-    Defaults = maps:merge(#{progress => fun(_) -> ok end, batch => 1000, verify => 1000, restart => false}, Own),
-    try
-        lists:foldl(fun option/2, Defaults, Options)
-    catch
-        error:function_clause -> fail({bad_option, Options})
-    end.
+    taken(Options, maps:merge(#{progress => fun(_) -> ok end, batch => 1000, verify => 1000, restart => false}, Own)).
+
+taken([Option | Options], Acc) -> taken(Options, option(Option, Acc));
+taken([], Acc) -> Acc;
+taken(NoList, _Acc) -> fail({bad_option, NoList}).
 
 option({Name, Value} = Option, Acc) when is_map_key(Name, Acc) ->
     case is_valid(Name, Value) of

@@ -34,15 +34,26 @@ repaired(File, Type, KeyPos, Use) ->
 
 use(Dets, File, Type, KeyPos, Use) ->
     try
-        Fold = fun(Fun, Acc) -> fold(dets:match_object(Dets, '_', ?OBJECTS_READ), File, Fun, Acc) end,
+        Fold = fun(Fun, Acc) -> fold(fun() -> dets:match_object(Dets, '_', ?OBJECTS_READ) end, File, Fun, Acc) end,
         Use(#{type => Type, keypos => KeyPos, size => dets:info(Dets, size), fold => Fold})
     after
         _ = dets:close(Dets)
     end.
 
-fold('$end_of_table', _File, _Fun, Acc) -> Acc;
-fold({error, Reason}, File, _Fun, _Acc) -> fail({dets, File, Reason});
-fold({Objects, Continuation}, File, Fun, Acc) -> fold(dets:match_object(Continuation), File, Fun, lists:foldl(Fun, Acc, Objects)).
+fold(Read, File, Fun, Acc) ->
+    case read(Read, File) of
+        '$end_of_table' -> Acc;
+        {error, Reason} -> fail({dets, File, Reason});
+        {Objects, Continuation} -> fold(fun() -> dets:match_object(Continuation) end, File, Fun, lists:foldl(Fun, Acc, Objects))
+    end.
+
+%% The process of dets does not survive all that it reads in a damaged file.
+read(Read, File) ->
+    try
+        Read()
+    catch
+        error:badarg -> fail({dets, File, damaged})
+    end.
 
 %% dets asks for type and position of the key when it opens a file for reading, and tells neither beforehand.
 header(File) ->
