@@ -516,6 +516,50 @@ defmodule Bets do
   @spec values(table, [stream_option]) :: Enumerable.t()
   def values(table, options \\ []), do: table |> stream(options) |> Stream.map(&elem(&1, 1))
 
+  @doc """
+  Fills a table with what an `:ets` table, a file of `:dets` or a directory of Basho's Bitcask holds.
+
+  Gives a map with the number of `:objects`, and how many of them were compared (`:verified`), when all of them survive a power loss. After
+  a crash in the middle, the same call does it again and ends with the right contents.
+
+  The options are those of `:bets_import.ets/3`, `:bets_import.dets/3` and `:bets_import.bitcask/3`, among them:
+
+    * `:progress` - a function that is called with `%{phase: phase, done: done, total: total}` now and then
+    * `:verify` - `:none`, `:all`, or how many objects are compared; default `1000`
+    * `:repair` - for `:dets`: whether a copy of a file that was not closed is repaired; default `false`
+    * `:decode` - for `:bitcask`: `:raw`, the default, `:riak`, or a function of key and value that gives an entry or `:skip`
+
+  Waits for the disk; takes time in proportion to the number of objects. Raises `ArgumentError` if there is no such table, the caller may not
+  write to it, or an option is none. Objects that are no `{key, value}` are for the functions of `:bets`.
+
+      iex> source = :ets.new(:source, [])
+      iex> :ets.insert(source, a: 1, b: 2)
+      iex> table = Bets.new()
+      iex> Bets.import(table, {:ets, source}, verify: :all)
+      {:ok, %{objects: 2, skipped: 0, verified: 2}}
+      iex> {:error, error} = Bets.import(table, {:dets, "/nowhere"}, [])
+      iex> Exception.message(error)
+      "open /nowhere: no such file or directory"
+  """
+  @spec import(table, {:ets, :ets.table()} | {:dets, Path.t()} | {:bitcask, Path.t()}, [
+          :bets_import.bitcask_option() | {:repair, boolean}
+        ]) ::
+          {:ok, map} | {:error, Error.t()}
+  def import(table, {kind, source}, options) when kind in [:ets, :dets, :bitcask] do
+    case import_from(kind, source, id(table), options) do
+      {:ok, report} -> {:ok, report}
+      {:error, {:bad_option, option}} -> raise ArgumentError, "invalid option #{inspect(option)}"
+      {:error, {:no_target, _} = reason} -> raise ArgumentError, "#{:bets_errors.explain(reason)}"
+      {:error, reason} -> {:error, %Error{reason: reason}}
+    end
+  end
+
+  defp import_from(:ets, source, id, options), do: :bets_import.ets(source, id, options)
+  defp import_from(:dets, file, id, options), do: :bets_import.dets(IO.chardata_to_string(file), id, options)
+
+  defp import_from(:bitcask, dir, id, options),
+    do: :bets_import.bitcask(IO.chardata_to_string(dir), id, options)
+
   defp id(%__MODULE__{id: id}), do: id
   defp id(id) when is_atom(id) or is_reference(id), do: id
 

@@ -23,6 +23,21 @@
 %% <dt>`internal_error', `table_failed'</dt>
 %% <dd>a bug was met, in this call or in an earlier one on the table, which only takes `close/1' and `delete/1' now.</dd>
 %% </dl>
+%% {@link bets_import} has these besides:
+%% <dl>
+%% <dt>`{no_source, Source}', `{no_target, Tab}'</dt><dd>there is no such table, or the caller may not use it.</dd>
+%% <dt>`{type_differs, Source, Target}', `{keypos_differs, Source, Target}'</dt>
+%% <dd>the table cannot hold all that a table of the source's type can, or has its keys elsewhere.</dd>
+%% <dt>`{not_empty, Tab, Size}'</dt><dd>a `duplicate_bag' that has objects would have them twice.</dd>
+%% <dt>`{source_count, Expected, Found}'</dt><dd>the source gave another number of objects than it says that it has.</dd>
+%% <dt>`{target_count, Expected, Found}', `{object_differs, Key}'</dt>
+%% <dd>the table has not what was inserted.</dd>
+%% <dt>`{bad_object, Term}', `{not_riak, Key}'</dt><dd>a decoder gave no object with a key, or has no word for the key.</dd>
+%% <dt>`{not_dets, File}', `{not_closed, File}', `{dets, File, Reason}'</dt>
+%% <dd>the file is none of dets, or was not closed, or dets has this to say of it.</dd>
+%% <dt>`{no_bitcask, Dir}', `{bitcask_in_use, LockFile}'</dt>
+%% <dd>there is no data file of Bitcask in the directory, or a program has it open for writing.</dd>
+%% </dl>
 -module(bets_errors).
 
 -export([format_error/2, explain/1]).
@@ -162,6 +177,36 @@ explain({too_large, What, Bytes, Limit}) ->
     text("~ts of ~w bytes is larger than the limit of ~w", [What, Bytes, Limit]);
 explain(too_many_segments) ->
     "the table has too many segments";
+explain({no_source, Source}) ->
+    text("there is no ets table ~tp that the caller may read", [Source]);
+explain({no_target, Tab}) ->
+    text("there is no table ~tp that the caller may write to", [Tab]);
+explain({type_differs, Source, Target}) ->
+    text("a ~w cannot hold all that a ~w can: import into a table of another type", [Target, Source]);
+explain({keypos_differs, Source, Target}) ->
+    text("the key is at position ~w of the source's objects and at ~w of the table's", [Source, Target]);
+explain({not_empty, Tab, Size}) ->
+    text("the duplicate_bag ~tp has ~w objects, which would be there twice: {restart, true} deletes them first", [Tab, Size]);
+explain({source_count, Expected, Found}) ->
+    text("the source says that it has ~w objects, and gave ~w: it was written to meanwhile or is damaged", [Expected, Found]);
+explain({target_count, Expected, Found}) ->
+    text("~w objects were inserted, and the table has ~w: keys were the same, or it was written to meanwhile", [Expected, Found]);
+explain({object_differs, Key}) ->
+    text("the object with the key ~tP in the table is not the one that was inserted", [Key, 20]);
+explain({bad_object, Term}) ->
+    text("~tP is no object with a key", [Term, 20]);
+explain({not_riak, Key}) ->
+    text("~tP is no key of Riak", [Key, 20]);
+explain({not_dets, File}) ->
+    text("~ts is no file of dets", [File]);
+explain({not_closed, File}) ->
+    text("~ts was not closed, or is open: close it where it is open, or import with {repair, true}, which has dets repair a copy and may lose objects", [File]);
+explain({dets, File, Reason}) ->
+    text("dets cannot read ~ts: ~tp", [File, Reason]);
+explain({no_bitcask, Dir}) ->
+    text("there is no data file of Bitcask in ~ts", [Dir]);
+explain({bitcask_in_use, LockFile}) ->
+    text("there is ~ts: a program has the directory open, or was killed; close it there, or, if no program has it open, import with {force, true}", [LockFile]);
 explain(closed) ->
     "the table was closed meanwhile";
 explain(internal_error) ->

@@ -287,6 +287,39 @@ defmodule BetsTest do
     end
   end
 
+  describe "import/3" do
+    test "from each source", %{tmp_dir: dir} do
+      ets = :ets.new(:source, [])
+      :ets.insert(ets, a: 1)
+      file = Path.join(dir, "source.dets")
+      {:ok, dets} = :dets.open_file(:source, file: String.to_charlist(file))
+      :ok = :dets.insert(dets, {:b, 2})
+      :ok = :dets.close(dets)
+      record = <<0::32, 1::16, 1::32, "cv">>
+      File.write!(Path.join(dir, "1.bitcask.data"), <<:erlang.crc32(record)::32, record::binary>>)
+
+      table = Bets.new()
+      assert {:ok, %{objects: 1, verified: 1}} = Bets.import(table, {:ets, ets}, [])
+      assert {:ok, %{objects: 1}} = Bets.import(table.id, {:dets, file}, verify: :all)
+      assert {:ok, %{objects: 1, torn: []}} = Bets.import(table, {:bitcask, dir}, progress: &send(self(), &1))
+      assert_received %{phase: :import, done: 1, total: 1}
+      assert Enum.sort(table) == [{:a, 1}, {:b, 2}, {"c", "v"}]
+    end
+
+    test "says what is wrong", %{tmp_dir: dir} do
+      table = Bets.new()
+      assert {:error, %Bets.Error{reason: {:no_bitcask, _}}} = Bets.import(table, {:bitcask, dir}, [])
+
+      assert_message(ArgumentError, "{:verify, :some}", fn ->
+        Bets.import(table, {:bitcask, dir}, verify: :some)
+      end)
+
+      assert_message(ArgumentError, "no_such_table", fn ->
+        Bets.import(:no_such_table, {:bitcask, dir}, [])
+      end)
+    end
+  end
+
   describe "protocols" do
     test "Enum sees every entry once, and membership is exact" do
       table = Enum.into(Enum.map(1..1000, &{&1, &1}), Bets.new())
