@@ -230,9 +230,10 @@ impl Inner {
         };
         let mut reads: Vec<Read> = Vec::with_capacity(found.len());
         let mut missing = Vec::new();
-        if let Some(cache) = &self.cache {
-            cache.warm(found.iter().map(|(_, location)| *location));
-        }
+        let warmed = self
+            .cache
+            .as_ref()
+            .map(|cache| cache.warm(found.iter().map(|(_, location)| *location)));
         for (i, &(key, location)) in found.iter().enumerate() {
             let cached = self
                 .cache
@@ -243,6 +244,7 @@ impl Inner {
             }
             reads.push(cached.unwrap_or_default());
         }
+        drop(warmed);
         missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
         for i in missing {
             let (key, location) = found[i];
