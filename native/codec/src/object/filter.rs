@@ -144,8 +144,11 @@ impl Test {
     /// Whether the element that the reader stands before passes. The reader is a copy.
     fn takes(&self, mut reader: Reader<'_>) -> Result<bool, DecodeError> {
         match self {
-            // No element's bytes begin with those of another one.
-            Test::Same(bytes) => Ok(reader.rest().starts_with(bytes)),
+            // No element's bytes begin with those of another one. Most differ in the first byte, which needs no call.
+            Test::Same(bytes) => {
+                let rest = reader.rest();
+                Ok(rest.first() == bytes.first() && rest.starts_with(bytes))
+            }
             Test::Int(op, constant) => {
                 let first = reader.byte()?;
                 Ok(match first {

@@ -97,7 +97,7 @@ pub fn warm<'s>(tags: impl Iterator<Item = (&'s Shard, u64)>) -> Guard {
             .filter(|way| way >> POINTER_BITS == tag)
             .filter_map(|way| entry(way, guard))
         {
-            sum ^= entry.cost();
+            entry.prefetch();
             entries.push(entry);
         }
     }

@@ -225,7 +225,13 @@ impl Inner {
                 values.extend_from_slice(value);
                 start..values.len()
             });
-            let form = (stored != key.bytes()).then(|| stored.to_vec());
+            // The compared parts are the same, so without suffixes there is nothing to compare.
+            let same_form = if key.suffix().is_empty() {
+                stored.len() == key.bytes().len()
+            } else {
+                stored == key.bytes()
+            };
+            let form = (!same_form).then(|| stored.to_vec());
             Read { value, form }
         };
         let mut reads: Vec<Read> = Vec::with_capacity(found.len());
