@@ -32,7 +32,7 @@ defaults() ->
         dets_objects => 50000,
         runs => 5,
         procs => [1, 2],
-        ops => [Name || #{name := Name} <- bench_ops:all(), Name =/= counter_load],
+        ops => [Name || #{name := Name} <- bench_ops:all(), not lists:member(Name, [counter_load, match_load, range_load])],
         subjects => bench_subject:all(),
         key => bin16,
         value => 100,

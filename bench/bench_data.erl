@@ -21,6 +21,12 @@
     | keys
     %% as many keys that no object has
     | absent_keys
+    %% {Key, Number, Value}, a hundredth of all with each number from 0 to 99
+    | numbered
+    %% the same with keys {Group, Number}, 100 keys a group, in random order
+    | grouped
+    %% all groups in random order
+    | groups
     %% {Key, 0}
     | counters
     %% as many keys of counters as there are objects, in random order
@@ -61,6 +67,15 @@ make(keys, #{objects := N} = Shape, Seed) ->
     [key(Shape, I) || I <- shuffle(lists:seq(1, N), {keys, Seed})];
 make(absent_keys, #{objects := N} = Shape, Seed) ->
     [key(Shape, I) || I <- shuffle(lists:seq(N + 1, 2 * N), {absent, Seed})];
+make(numbered, #{objects := N} = Shape, _Seed) ->
+    [with_number(object(Shape, I, 0), I rem 100) || I <- lists:seq(1, N)];
+make(grouped, #{objects := N} = Shape, Seed) ->
+    [
+        setelement(1, with_number(object(Shape, I, 0), I rem 100), {I div 100, I rem 100})
+     || I <- shuffle(lists:seq(0, N - 1), {grouped, Seed})
+    ];
+make(groups, #{objects := N}, Seed) ->
+    shuffle(lists:seq(0, N div 100 - 1), {groups, Seed});
 make(counters, Shape, _Seed) ->
     [{key(Shape, I), 0} || I <- lists:seq(1, counters(Shape))];
 make(counter_keys, #{objects := N} = Shape, Seed) ->
@@ -75,6 +90,8 @@ object(#{value := Size} = Shape, I, Version) when Size >= 9 ->
     {key(Shape, I), <<I:64, Version, (filler(Size - 9))/binary>>};
 object(#{value := Size} = Shape, I, Version) ->
     {key(Shape, I), binary:part(<<I:56, Version>>, 8 - Size, Size)}.
+
+with_number({Key, Value}, Number) -> {Key, Number, Value}.
 
 -spec key(shape(), pos_integer()) -> term().
 key(#{key := bin16}, I) -> erlang:md5(<<I:64>>);

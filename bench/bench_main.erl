@@ -45,7 +45,8 @@ run(#{subjects := Wanted, dir := Dir, runs := Runs} = Config) ->
      || Run <- lists:seq(1, Runs),
         Procs <- maps:get(procs, Config),
         {Scenario, Ops} <- scenarios(maps:get(ops, Config), Procs),
-        Subject <- Subjects
+        Subject <- Subjects,
+        bench_subject:takes_part(Subject, Scenario)
     ],
     Outcomes = run_all(Jobs, Config, 1, length(Jobs)),
     Failed = [Job || {Job, error} <- Outcomes],

@@ -7,7 +7,7 @@
 -export([all/0, find/1, names/0, scenario_ops/1, scenarios/0, loop/4]).
 -export_type([op/0, scenario/0]).
 
--type scenario() :: main | lists | counters | memory.
+-type scenario() :: main | lists | counters | matching | ranges | memory.
 -type op() :: #{
     name := atom(),
     title := string(),
@@ -38,6 +38,14 @@ all() ->
         op(counter_load, "insert counters", counters, counters, write, #{load => true}),
         op(counter_one, "update_counter, one row", counters, counter_key, write, #{}),
         op(counter_spread, "update_counter, spread", counters, counter_keys, write, #{}),
+        op(match_load, "insert objects to select from", matching, numbered, write, #{load => true}),
+        op(select_lookup, "lookup beside the selects", matching, keys, read, #{}),
+        op(select_bound, "select of a bound key", matching, keys, read, #{}),
+        op(select_few, "select of 1 %, per object looked at", matching, none, read, #{procs => one}),
+        op(range_load, "insert into ordered_set", ranges, grouped, write, #{load => true}),
+        op(range_select, "select of 100 keys that begin alike, per object", ranges, groups, read, #{}),
+        op(range_next, "next, 100 times from a key, per key", ranges, groups, read, #{}),
+        op(range_lookup, "next and lookup, 100 times from a key, per key", ranges, groups, read, #{}),
         op(memory, "memory a key, resident, bytes", memory, none, write, #{procs => one, unit => bytes_per_key}),
         op(memory_own, "memory a key, own account, bytes", memory, none, write, #{procs => one, unit => bytes_per_key})
     ].
@@ -59,7 +67,7 @@ find(Name) ->
 
 -spec scenarios() -> [scenario()].
 scenarios() ->
-    [main, lists, counters, memory].
+    [main, lists, counters, matching, ranges, memory].
 
 -spec scenario_ops(scenario()) -> [op()].
 scenario_ops(Scenario) ->
@@ -76,6 +84,14 @@ loop(lookup_miss, M, H, Items) -> misses(Items, M, H, 0);
 loop(delete, M, H, Items) -> deletes(Items, M, H, 0);
 loop(counter_one, M, H, Items) -> counters(Items, M, H, 0);
 loop(counter_spread, M, H, Items) -> counters(Items, M, H, 0);
+loop(match_load, M, H, Items) -> inserts(Items, M, H, 0);
+loop(range_load, M, H, Items) -> inserts(Items, M, H, 0);
+loop(select_lookup, M, H, Items) -> hits(Items, M, H, 0);
+loop(select_bound, M, H, Items) -> selects(Items, fun(Key) -> [{{Key, '_', '$1'}, [], ['$1']}] end, M, H, 0);
+loop(select_few, M, H, []) -> 100 * length(M:select(H, [{{'_', 0, '$1'}, [], ['$1']}]));
+loop(range_select, M, H, Items) -> selects(Items, fun(Group) -> [{{{Group, '_'}, '_', '_'}, [], ['$_']}] end, M, H, 0);
+loop(range_next, M, H, Items) -> steps(Items, fun(_Key) -> ok end, M, H, 0);
+loop(range_lookup, M, H, Items) -> steps(Items, fun(Key) -> M:lookup(H, Key) end, M, H, 0);
 loop(foldl, M, H, []) -> M:foldl(H, fun(Count) -> Count + 1 end, 0).
 
 inserts([Object | Objects], M, H, Count) ->
@@ -117,3 +133,20 @@ counters([Key | Keys], M, H, Count) ->
     counters(Keys, M, H, Count + 1);
 counters([], _M, _H, Count) ->
     Count.
+
+selects([Item | Items], Spec, M, H, Count) ->
+    selects(Items, Spec, M, H, Count + length(M:select(H, Spec(Item))));
+selects([], _Spec, _M, _H, Count) ->
+    Count.
+
+steps([Group | Groups], Visit, M, H, Count) ->
+    steps(Groups, Visit, M, H, steps(100, {Group, -1}, Visit, M, H, Count));
+steps([], _Visit, _M, _H, Count) ->
+    Count.
+
+steps(0, _Key, _Visit, _M, _H, Count) ->
+    Count;
+steps(Left, Key, Visit, M, H, Count) ->
+    Next = M:next(H, Key),
+    _ = Visit(Next),
+    steps(Left - 1, Next, Visit, M, H, Count + 1).

@@ -7,12 +7,18 @@
 %% table in the process dictionary, so a table made by one process cannot simply be used by another.
 -module(bench_subject).
 
--export([all/0, find/1, names/0]).
+-export([all/0, find/1, names/0, takes_part/2]).
 -export_type([subject/0, context/0]).
 
 -type subject() :: #{name := atom(), module := module(), options := [term()], limit := infinity | pos_integer()}.
 %% `limit' is the number of objects beyond which the subject is too slow to be measured.
--type context() :: #{dir := file:filename(), procs := pos_integer(), options := [term()], purpose := speed | memory}.
+-type context() :: #{
+    dir := file:filename(),
+    procs := pos_integer(),
+    type := set | ordered_set,
+    options := [term()],
+    purpose := speed | memory
+}.
 -type t() :: term().
 -type h() :: term().
 
@@ -34,6 +40,10 @@
 -callback close(t(), context()) -> ok.
 %% Opens what `close/2' left; timed.
 -callback open(context()) -> t().
+%% Those that have these two take part in the scenarios of selects and ranges.
+-callback select(h(), ets:match_spec()) -> [term()].
+-callback next(h(), Key :: term()) -> term().
+-optional_callbacks([select/2, next/2]).
 %% Bytes of memory by the subject's own account, or `unknown'.
 -callback memory(t()) -> non_neg_integer() | unknown.
 
@@ -57,3 +67,11 @@ find(Name) ->
         [Subject] -> {ok, Subject};
         [] -> error
     end.
+
+%% Whether a subject can do what a scenario asks for.
+-spec takes_part(subject(), bench_ops:scenario()) -> boolean().
+takes_part(#{module := Module}, Scenario) when Scenario =:= matching; Scenario =:= ranges ->
+    _ = code:ensure_loaded(Module),
+    erlang:function_exported(Module, select, 2) andalso erlang:function_exported(Module, next, 2);
+takes_part(_Subject, _Scenario) ->
+    true.

@@ -39,7 +39,10 @@
 %% All results, in the table's order.
 -spec all(bets:table(), term(), forward | backward) -> {ok, [term()]} | failure().
 all(Tab, Spec, Direction) ->
-    all(Tab, Spec, Direction, filter).
+    case bets_bound:results(Tab, Spec) of
+        none -> all(Tab, Spec, Direction, filter);
+        Results -> {ok, Results}
+    end.
 
 %% Without filters every object is decoded: the result is the same.
 -spec all(bets:table(), term(), forward | backward, filter | no_filter) -> {ok, [term()]} | failure().
@@ -59,6 +62,12 @@ collected(Query) ->
 %% How many results are `true'.
 -spec count(bets:table(), term()) -> {ok, non_neg_integer()} | failure().
 count(Tab, Spec) ->
+    case bets_bound:results(Tab, Spec) of
+        none -> count_all(Tab, Spec);
+        Results -> {ok, count_true(Results, 0)}
+    end.
+
+count_all(Tab, Spec) ->
     case query(Tab, read, Spec, forward) of
         {ok, Query} -> run(Query, fun count_true/2, 0);
         Failure -> Failure

@@ -31,6 +31,7 @@
     lookup/2,
     lookup_element/3,
     lookup_element/4,
+    lookup_pattern/2,
     member/2,
     next/2,
     next_lookup/2,
@@ -162,6 +163,9 @@ lookup_element(_, _, _) -> erlang:nif_error(not_loaded).
 -spec lookup_element(bets:table(), bets:key(), pos_integer(), term()) ->
     nonempty_list(term()) | bets_errors:failure().
 lookup_element(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec lookup_pattern(bets:table(), term()) -> [pos_integer() | tuple(), ...] | none | bets_errors:failure().
+lookup_pattern(_, _) -> erlang:nif_error(not_loaded).
 
 -spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
 member(_, _) -> erlang:nif_error(not_loaded).

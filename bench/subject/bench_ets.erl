@@ -3,12 +3,12 @@
 -behaviour(bench_subject).
 
 -export([available/0, new/1, attach/2, detach/1, insert/2, insert_list/2, lookup/2, delete/2]).
--export([update_counter/3, foldl/3, close/2, open/1, memory/1]).
+-export([update_counter/3, foldl/3, select/2, next/2, close/2, open/1, memory/1]).
 
 available() -> true.
 
-new(#{procs := Procs, options := Options}) ->
-    ets:new(bench, [public | concurrency(Procs)] ++ Options).
+new(#{procs := Procs, type := Type, options := Options}) ->
+    ets:new(bench, [Type, public | concurrency(Procs)] ++ Options).
 
 attach(Table, _Mode) -> Table.
 detach(_Table) -> ok.
@@ -18,6 +18,8 @@ lookup(Table, Key) -> ets:lookup(Table, Key).
 delete(Table, Key) -> ets:delete(Table, Key).
 update_counter(Table, Key, Increment) -> ets:update_counter(Table, Key, Increment).
 foldl(Table, Fun, Acc0) -> ets:foldl(fun(_Object, Acc) -> Fun(Acc) end, Acc0, Table).
+select(Table, Spec) -> ets:select(Table, Spec).
+next(Table, Key) -> ets:next(Table, Key).
 
 close(Table, Context) ->
     ok = ets:tab2file(Table, file(Context)),

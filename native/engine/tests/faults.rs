@@ -381,6 +381,8 @@ fn syncs_go_on_by_themselves_when_there_is_room_again() {
             scope.spawn(move || {
                 while start.elapsed() < Duration::from_millis(600) {
                     put(table, k, b"1");
+                    // Without it a quick machine fills the segment, and there is no other.
+                    std::thread::sleep(Duration::from_micros(20));
                 }
             });
         }

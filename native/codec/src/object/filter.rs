@@ -5,10 +5,12 @@
 //! object passes.
 
 use std::cmp::Ordering;
+use std::ops::Bound;
 
 use smallvec::SmallVec;
 
 use super::edit::{head, int, skip};
+use super::range::Range;
 use super::tag;
 use crate::budget::Budget;
 use crate::error::DecodeError;
@@ -82,9 +84,25 @@ impl Filter {
             .iter()
             .any(|clause| clause.passes(key, object, keypos, budget).unwrap_or(true))
     }
+
+    /// The keys that its tests of keys leave, for a table in the order of its keys. No object with another key has to be looked at.
+    pub fn key_range(&self, keypos: usize) -> Range<'_> {
+        self.clauses
+            .iter()
+            .map(|clause| clause.key_range(keypos))
+            .reduce(Range::join)
+            .unwrap_or(Range::ALL)
+    }
 }
 
 impl Clause {
+    fn key_range(&self, keypos: usize) -> Range<'_> {
+        self.tests
+            .iter()
+            .filter(|(position, _)| *position == keypos)
+            .fold(Range::ALL, |range, (_, test)| range.meet(test.key_range()))
+    }
+
     fn passes(
         &self,
         key: &[u8],
@@ -126,8 +144,11 @@ impl Test {
     /// Whether the element that the reader stands before passes. The reader is a copy.
     fn takes(&self, mut reader: Reader<'_>) -> Result<bool, DecodeError> {
         match self {
-            // No element's bytes begin with those of another one.
-            Test::Same(bytes) => Ok(reader.rest().starts_with(bytes)),
+            // No element's bytes begin with those of another one. Most differ in the first byte, which needs no call.
+            Test::Same(bytes) => {
+                let rest = reader.rest();
+                Ok(rest.first() == bytes.first() && rest.starts_with(bytes))
+            }
             Test::Int(op, constant) => {
                 let first = reader.byte()?;
                 Ok(match first {
@@ -142,6 +163,18 @@ impl Test {
             }
             Test::KeySame(_) | Test::Key(..) => Ok(true),
         }
+    }
+
+    fn key_range(&self) -> Range<'_> {
+        let (lower, upper) = match self {
+            Test::KeySame(bytes) => (Bound::Included(&**bytes), Bound::Included(&**bytes)),
+            Test::Key(Op::Less, bytes) => (Bound::Unbounded, Bound::Excluded(&**bytes)),
+            Test::Key(Op::AtMost, bytes) => (Bound::Unbounded, Bound::Included(&**bytes)),
+            Test::Key(Op::Greater, bytes) => (Bound::Excluded(&**bytes), Bound::Unbounded),
+            Test::Key(Op::AtLeast, bytes) => (Bound::Included(&**bytes), Bound::Unbounded),
+            _ => return Range::ALL,
+        };
+        Range { lower, upper }
     }
 
     fn takes_key(&self, key: &[u8]) -> bool {

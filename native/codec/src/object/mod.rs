@@ -12,6 +12,7 @@ mod decode;
 mod edit;
 mod encode;
 pub mod filter;
+pub mod range;
 mod same;
 
 pub use decode::{decode, decode_element};

@@ -9,6 +9,8 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use crossbeam_epoch::Guard;
+
 use crate::keydir::Location;
 use entry::Entry;
 use shard::Shard;
@@ -90,9 +92,10 @@ impl TableCache {
         shard.get(tag, place, f)
     }
 
-    /// To be called before many records are asked for by [`TableCache::get`], which then costs less.
-    pub fn warm(&self, locations: impl Iterator<Item = Location>) {
-        shard::warm(locations.map(|location| CACHE.shard((self.table, location))));
+    /// To be called before many records are asked for by [`TableCache::get`], which then costs less, and less still while the guard is
+    /// kept. That holds up the freeing of memory, so it is to be let go before anything waits.
+    pub fn warm(&self, locations: impl Iterator<Item = Location>) -> Guard {
+        shard::warm(locations.map(|location| CACHE.shard((self.table, location))))
     }
 
     /// Keeps a record, perhaps.

@@ -74,10 +74,12 @@ fn entry(way: u64, _guard: &Guard) -> Option<&Entry> {
     unpack(way).map(|entry| unsafe { entry.as_ref() })
 }
 
-/// Loads what [`Shard::get`] will look at for these tags, so that it finds them near. The loads of one round do not depend on each other: the
-/// processor waits for many at once instead of one after the other.
-pub fn warm<'s>(tags: impl Iterator<Item = (&'s Shard, u64)>) {
-    let guard = &epoch::pin();
+/// Loads what [`Shard::get`] will look at for these tags, and where the values begin, so that it finds them near. The loads of one round do
+/// not depend on each other: the processor waits for many at once instead of one after the other. As long as the guard is kept, a look
+/// needs no guard of its own, whose fence would wait for all loads before it.
+pub fn warm<'s>(tags: impl Iterator<Item = (&'s Shard, u64)>) -> Guard {
+    let kept = epoch::pin();
+    let guard = &kept;
     let mut sum = 0;
     let mut wanted: SmallVec<[(&Set, u64); 128]> = SmallVec::new();
     for (shard, tag) in tags {
@@ -88,13 +90,22 @@ pub fn warm<'s>(tags: impl Iterator<Item = (&'s Shard, u64)>) {
             wanted.push((set, tag));
         }
     }
+    let mut entries: SmallVec<[&Entry; 128]> = SmallVec::new();
     for (set, tag) in wanted {
         let ways = set.0.iter().map(|way| way.load(Ordering::Acquire));
-        for way in ways.filter(|way| way >> POINTER_BITS == tag) {
-            sum ^= entry(way, guard).map_or(0, Entry::cost);
+        for entry in ways
+            .filter(|way| way >> POINTER_BITS == tag)
+            .filter_map(|way| entry(way, guard))
+        {
+            entry.prefetch();
+            entries.push(entry);
         }
     }
+    for entry in entries {
+        sum ^= entry.bytes().1.first().map_or(0, |byte| u64::from(*byte));
+    }
     std::hint::black_box(sum);
+    kept
 }
 
 impl Shard {

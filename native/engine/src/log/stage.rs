@@ -25,6 +25,9 @@ pub const FILE: &str = "STAGE";
 /// Its length in bytes. A longer one saves little more, and to write it out takes longer.
 const STAGE_LEN: usize = 64 << 10;
 
+/// A larger buffer is not kept after its write, in bytes.
+const KEPT_LEN: usize = 1 << 20;
+
 /// Where frames wait for their segment.
 #[derive(Debug)]
 pub struct Stage {
@@ -89,7 +92,9 @@ impl End {
                     let done = self.active.write(&self.buf);
                     self.buf.clear();
                     // A list of many megabytes must not keep its buffer for ever.
-                    self.buf.shrink_to(STAGE_LEN);
+                    if self.buf.capacity() > KEPT_LEN {
+                        self.buf = Vec::new();
+                    }
                     return done;
                 }
             }
@@ -159,6 +164,12 @@ impl Log {
             buf.extend_from_slice(frame);
         }
         Ok(frame.is_some())
+    }
+
+    /// Bytes of memory that the frames at the end take, about: exact when nobody is writing.
+    pub fn buffer_bytes(&self) -> u64 {
+        let end = self.append.try_lock();
+        end.map_or(STAGE_LEN, |end| end.buf.capacity()) as u64
     }
 
     /// Makes the stage, where one is of use. Without one, records are written to their segment one by one.

@@ -13,6 +13,8 @@ use crate::{Error, Key, Result};
 
 /// A read that may not wait takes no more objects of a key than this: some 100 µs.
 pub(super) const MAX_NOWAIT_OBJECTS: usize = 1_000;
+/// So many objects of a key are brought near at a time.
+const WARMED_OBJECTS: usize = 64;
 /// How often a read that may not wait looks whether a change of many keys is through: some tens of microseconds.
 const SPINS: usize = 2_000;
 
@@ -93,7 +95,18 @@ impl Table {
                 }
                 .ok()
             })??;
+            let mut warmed = None;
             for (at, &location) in locations.iter().enumerate() {
+                if at % WARMED_OBJECTS == 0 && locations.len() > 1 {
+                    let batch = locations[at..].iter().take(WARMED_OBJECTS);
+                    // The guard of the batch before goes first, and none is kept where a read may wait.
+                    drop(warmed.take());
+                    warmed = inner
+                        .cache
+                        .as_ref()
+                        .map(|cache| cache.warm(batch.copied()))
+                        .filter(|_| wait == Wait::Never);
+                }
                 let read = inner.record(location, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
                     let form = (stored != key.bytes()).then_some(stored);

@@ -225,14 +225,21 @@ impl Inner {
                 values.extend_from_slice(value);
                 start..values.len()
             });
-            let form = (stored != key.bytes()).then(|| stored.to_vec());
+            // The compared parts are the same, so without suffixes there is nothing to compare.
+            let same_form = if key.suffix().is_empty() {
+                stored.len() == key.bytes().len()
+            } else {
+                stored == key.bytes()
+            };
+            let form = (!same_form).then(|| stored.to_vec());
             Read { value, form }
         };
         let mut reads: Vec<Read> = Vec::with_capacity(found.len());
         let mut missing = Vec::new();
-        if let Some(cache) = &self.cache {
-            cache.warm(found.iter().map(|(_, location)| *location));
-        }
+        let warmed = self
+            .cache
+            .as_ref()
+            .map(|cache| cache.warm(found.iter().map(|(_, location)| *location)));
         for (i, &(key, location)) in found.iter().enumerate() {
             let cached = self
                 .cache
@@ -243,6 +250,7 @@ impl Inner {
             }
             reads.push(cached.unwrap_or_default());
         }
+        drop(warmed);
         missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
         for i in missing {
             let (key, location) = found[i];

@@ -3,21 +3,70 @@
 use std::ops::ControlFlow;
 
 use bets_engine::table::Found;
-use rustler::Term;
+use rustler::{Encoder, Term, TermType};
 use smallvec::SmallVec;
 
-use super::{boolean, list_of_one};
+use super::{boolean, key_of, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
 use crate::codec::{Budget, stored_key};
 use crate::error::Fail;
+use crate::raw::{cell, element, tuple};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
 /// `lookup(Tab, Key) -> [Object]`.
 pub fn lookup<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| objects(call, table, call.arg(1)))
+}
+
+/// `lookup_pattern(Tab, Pattern) -> [Keypos, Object, ...] | none`: the objects whose key stands in a pattern. `none` if no key stands there, and also for keys
+/// of unusual terms.
+pub fn lookup_pattern<'a>(call: &Call<'a>) -> Outcome<'a> {
+    access::with(call.arg(0), Need::Read, |table| {
+        let mut left = PATTERN_TERMS_MAX;
+        match key_of(call.arg(1), table.keypos()) {
+            Ok(key) if is_bound(key, &mut left) => {
+                let objects = objects(call, table, key)?;
+                Ok(objects.list_prepend(table.keypos().encode(call.env)))
+            }
+            _ => Ok(atoms::none().to_term(call.env)),
+        }
+    })
+}
+
+/// A pattern's key of more terms than this is left to who can look at it for longer.
+const PATTERN_TERMS_MAX: usize = 32;
+
+/// Whether a pattern surely stands for one term, itself.
+fn is_bound(pattern: Term<'_>, left: &mut usize) -> bool {
+    let Some(fewer) = left.checked_sub(1) else {
+        return false;
+    };
+    *left = fewer;
+    match pattern.get_type() {
+        TermType::Integer | TermType::Float | TermType::Binary => true,
+        TermType::Atom => pattern
+            .atom_to_string()
+            .is_ok_and(|text| text != "_" && !text.starts_with('$')),
+        TermType::Tuple => tuple(pattern).is_some_and(|elements| {
+            elements
+                .iter()
+                .all(|word| is_bound(element(pattern.get_env(), *word), left))
+        }),
+        TermType::List => {
+            let mut rest = pattern;
+            while let Some((head, tail)) = cell(rest) {
+                if !is_bound(head, left) {
+                    return false;
+                }
+                rest = tail;
+            }
+            rest.is_empty_list() || is_bound(rest, left)
+        }
+        _ => false,
+    }
 }
 
 /// The list of a key's objects.

@@ -27,6 +27,7 @@ use crate::table::TableResource;
 
 nif! {
     lookup/2 on NORMAL => lookup::lookup;
+    lookup_pattern/2 on NORMAL => lookup::lookup_pattern;
     lookup_element/3 on NORMAL => lookup::lookup_element;
     lookup_element/4 on NORMAL => lookup::lookup_element;
     member/2 on NORMAL => lookup::member;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bets_codec::key::{put_cons, put_tuple};
 use bets_codec::object::filter::{Clause, Filter, Op, Test};
+use bets_codec::object::range::Range;
 use bets_engine::Key;
 use bets_engine::table::{Cursor, Direction, TableKind};
 use rustler::{Atom, Encoder, ListIterator, Term};
@@ -36,8 +37,8 @@ const OBJECTS_MAX: usize = 100;
 /// With a filter, which lets most of them be.
 const FILTERED_MAX: usize = 128;
 
-/// A step on a normal scheduler takes so many looks.
-const LOOKS_MAX: usize = 3;
+/// A step on a normal scheduler takes no further look after this. A look itself takes some tens of microseconds.
+const NORMAL_STEP: Duration = Duration::from_micros(300);
 
 /// One look reads not much more than this, in bytes.
 const SCAN_BYTES: usize = 64 * 1024;
@@ -61,10 +62,10 @@ pub fn describe<'a>(call: &Call<'a>) -> Outcome<'a> {
 /// `select(Tab, Place, Limit, Filter) -> {[Object], done | Last}`.
 pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let mut cursor = cursor(call, table, call.arg(1))?;
+        let started = Instant::now();
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let filter = filter(call, table, call.arg(3))?;
-        let started = Instant::now();
+        let mut cursor = cursor(call, table, call.arg(1), &filter)?;
         let unfiltered = filter.clauses.is_empty();
         let mut step = Step {
             table,
@@ -79,15 +80,11 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
             failed: None,
             budget: call.budget(),
         };
-        let (mut looks, mut more) = (0, true);
+        let step_time = if call.is_normal() { NORMAL_STEP } else { DIRTY_STEP };
+        let mut more = true;
         let mut reached = None;
         while more && step.failed.is_none() && step.taken < limit {
-            let spent = if call.is_normal() {
-                looks == LOOKS_MAX
-            } else {
-                started.elapsed() > DIRTY_STEP
-            };
-            if spent && !step.last.is_empty() {
+            if !step.last.is_empty() && started.elapsed() > step_time {
                 break;
             }
             let objects = if unfiltered {
@@ -109,7 +106,6 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                 Err(_) if !step.last.is_empty() => break,
                 Err(error) => return Err(error.into()),
             }
-            looks += 1;
             if step.failed.is_none() {
                 reached = Some(step.reached(cursor.within()));
             }
@@ -214,7 +210,7 @@ fn list(term: Term<'_>) -> Result<ListIterator<'_>, Fail> {
     term.decode().map_err(|_| Fail::none())
 }
 
-fn cursor(call: &Call<'_>, table: &TableResource, place: Term<'_>) -> Result<Cursor, Fail> {
+fn cursor(call: &Call<'_>, table: &TableResource, place: Term<'_>, filter: &Filter) -> Result<Cursor, Fail> {
     let place = parts(place)?;
     let [direction, from, prefix] = place.as_slice() else {
         return Err(Fail::none());
@@ -247,11 +243,17 @@ fn cursor(call: &Call<'_>, table: &TableResource, place: Term<'_>) -> Result<Cur
             *byte += 1;
         }
     }
-    let lower = bound(&lower, Bound::Included);
-    let upper = bound(&upper, Bound::Excluded);
+    let prefixed = Range {
+        lower: bound(&lower, Bound::Included),
+        upper: bound(&upper, Bound::Excluded),
+    };
+    let range = match table.table.meta().kind {
+        TableKind::OrderedSet => prefixed.meet(filter.key_range(table.keypos())),
+        _ => prefixed,
+    };
     let (start, until) = match direction {
-        Direction::Forward => (lower, upper),
-        Direction::Backward => (upper, lower),
+        Direction::Forward => (range.lower, range.upper),
+        Direction::Backward => (range.upper, range.lower),
     };
     let start = if last.is_empty() {
         start
