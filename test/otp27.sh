@@ -16,7 +16,7 @@ die() { echo "bin/soak otp27: $*" >&2; exit 2; }
 # --- outside: options, the namespace ------------------------------------------------------------------------
 
 start() {
-  local dir=$root/_build/otp27 proper=100 sequences=100 only=
+  local dir=$root/_build/otp27 proper=100 sequences=2000 only=
   while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "$1 wants a value"
     case $1 in
@@ -110,6 +110,7 @@ step() {
   [ -z "$BETS_OTP27_ONLY" ] || [ "$BETS_OTP27_ONLY" = "$name" ] || return 0
   echo "== $name: $*"
   "$@" </dev/null || failed+=("$name")
+  echo "== $name: $SECONDS s since the start"
 }
 
 in_chroot() {
@@ -122,8 +123,9 @@ in_chroot() {
   MIX_ENV=test mix compile --warnings-as-errors
   step conformance mix test test/conformance
   step mix mix test
-  step eunit rebar3 eunit --module=bets_tests,bets_match_tests,bets_copy_tests,bets_codec_tests,bets_diff_tests
-  step proper rebar3 eunit --module=prop_codec,prop_match
+  step eunit rebar3 eunit --module=bets_tests,bets_match_tests,bets_copy_tests,bets_fix_tests,bets_watch_tests
+  step proper rebar3 eunit --module=bets_codec_tests,bets_match_prop_tests
+  step diff bin/soak diff --sequences "$BETS_DIFF_SEQUENCES"
   if [ ${#failed[@]} -gt 0 ]; then
     echo "bin/soak otp27: failed: ${failed[*]}"
     exit 1
