@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Runs bets_big, a table four times larger than the memory that its VM may use, in a cgroup that holds the VM to it.
-# `bin/soak memory` calls it, and a test with a smaller limit.
+# `bin/soak memory` calls it.
 #
-#   test/memory.sh LIMIT_BYTES COMMAND ARG...   runs the command with at most so much memory, the page cache included;
-#                                               prints the highest use, as the kernel counted it
-#   test/memory.sh --check                      status 0 if this machine lets us make such a cgroup, 1 otherwise
+#   test/memory.sh [--OPTION VALUE]...   `bin/soak --help` lists the options
+#   test/memory.sh --check               status 0 if this machine lets us make such a cgroup, 1 otherwise
 set -euo pipefail
 
 # The group stands at the top of the hierarchy: of a group that has processes of its own, cgroup v2 makes none with a limit.
@@ -35,16 +34,46 @@ remove_group() {
 }
 
 group=
-if [ "$1" = --check ]; then
+if [ "${1:-}" = --check ]; then
   make_group && echo $((64 << 20)) 2>/dev/null >"$group/$limit_file"
   exit
 fi
 
-limit=$1
-shift
+root=$(dirname "$(dirname "$(readlink -f "$0")")")
+types="set ordered_set" limit=256 cache=32 keys=524288 size=2048 dir=$root/_build/soak/big
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || { echo "memory: $1 wants a value" >&2; exit 2; }
+  case $1 in
+    --type) types=$2 ;;
+    --limit) limit=$2 ;;
+    --cache) cache=$2 ;;
+    --keys) keys=$2 ;;
+    --size) size=$2 ;;
+    --dir) dir=$2 ;;
+    *) echo "memory: unknown option $1" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+limit=$((limit << 20))
+
+ebin=$root/_build/soak/ebin
+mkdir -p "$ebin"
+erlc -Wall -Werror -o "$ebin" "$root/test/bets_big.erl"
+
+run() {
+  local type
+  for type in $types; do
+    rm -rf "$dir"
+    "$@" erl -noinput -pa "$ebin" -pa "$root/_build/default/lib/bets/ebin" -bets cache $((cache << 20)) \
+      -s bets_big main -extra "$type" "$dir" "$limit" "$keys" "$size" || return
+  done
+}
+
+in_group() { bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' - "$group" "$@"; }
+
 if ! make_group; then
   echo "memory: no cgroup with a limit can be made here: the VM's own count is checked, but nothing holds it to the limit"
-  "$@"
+  run env
   exit
 fi
 echo "$limit" >"$group/$limit_file"
@@ -53,7 +82,7 @@ for file in memory.swap.max:0 memory.memsw.limit_in_bytes:"$limit"; do
   [ ! -w "$group/${file%:*}" ] || echo "${file#*:}" >"$group/${file%:*}"
 done
 status=0
-bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' - "$group" "$@" || status=$?
+run in_group || status=$?
 [ ! -r "$group/$peak_file" ] ||
   echo "memory: the cgroup's highest use was $(($(cat "$group/$peak_file") >> 20)) MiB of $((limit >> 20)) MiB, the page cache included"
 [ $status != 137 ] || echo "memory: the VM was killed: it wanted more than the limit"
