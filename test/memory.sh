@@ -41,6 +41,7 @@ fi
 
 root=$(dirname "$(dirname "$(readlink -f "$0")")")
 types="set ordered_set" limit=256 cache=32 keys=524288 size=2048 dir=$root/_build/soak/big
+bets=$root/_build/default/lib/bets/ebin
 while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || { echo "memory: $1 wants a value" >&2; exit 2; }
   case $1 in
@@ -50,6 +51,7 @@ while [ $# -gt 0 ]; do
     --keys) keys=$2 ;;
     --size) size=$2 ;;
     --dir) dir=$2 ;;
+    --ebin) bets=$2 ;;
     *) echo "memory: unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -64,7 +66,7 @@ run() {
   local type
   for type in $types; do
     rm -rf "$dir"
-    "$@" erl -noinput -pa "$ebin" -pa "$root/_build/default/lib/bets/ebin" -bets cache $((cache << 20)) \
+    "$@" erl -noinput -pa "$ebin" -pa "$bets" -bets cache $((cache << 20)) \
       -s bets_big main -extra "$type" "$dir" "$limit" "$keys" "$size" || return
   done
 }
