@@ -13,7 +13,7 @@
 
 -export([new/2, check/3, ack_file/2, writers/1]).
 
--record(writer, {acked = 0 :: non_neg_integer(), model :: bets_kill_plan:model(), maybe = 0 :: non_neg_integer(),
+-record(writer, {acked = 0 :: non_neg_integer(), model :: bets_kill_plan:model(), possible = 0 :: non_neg_integer(),
                  groups = [] :: [pos_integer()]}).
 -opaque state() :: {Seed :: integer(), #{pos_integer() => #writer{}}}.
 -export_type([state/0]).
@@ -78,7 +78,7 @@ own(#writer{model = #{own := Own}}) -> Own.
 
 %% An operation on shared keys that may have been done. It counts as done for the number of the next one: it is
 %% not done again, because done twice it would count twice.
-uncertain(count, N, Writer) -> Writer#writer{acked = N, maybe = Writer#writer.maybe + 1};
+uncertain(count, N, Writer) -> Writer#writer{acked = N, possible = Writer#writer.possible + 1};
 uncertain({group, _}, N, Writer) -> Writer#writer{acked = N, groups = [N | Writer#writer.groups]};
 uncertain(_NoEffect, _N, Writer) -> Writer.
 
@@ -88,7 +88,7 @@ difference(Expected, Found) ->
 
 counter(Table, Writers) ->
     Least = lists:sum([Count || #writer{model = #{count := Count}} <- Writers]),
-    Most = Least + lists:sum([Maybe || #writer{maybe = Maybe} <- Writers]),
+    Most = Least + lists:sum([Maybe || #writer{possible = Maybe} <- Writers]),
     case Table of
         #{count := {count, N}} when N >= Least, N =< Most -> ok;
         #{count := Object} -> throw({counter, Object, between, Least, Most});

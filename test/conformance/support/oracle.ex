@@ -108,25 +108,27 @@ defmodule Conformance.Oracle do
     end
   end
 
-  # An error of a part is an error of the whole: the same explanation, under the function that was called.
-  defp as(function, args, fun) do
-    fun.()
-  rescue
-    error in ArgumentError ->
-      _ = error
-      [{:ets, inner, inner_args, info} | _] = __STACKTRACE__
-      reraise_as(function, args, {inner, inner_args, info})
-  end
+  if @documented != [] do
+    # An error of a part is an error of the whole: the same explanation, under the function that was called.
+    defp as(function, args, fun) do
+      fun.()
+    rescue
+      error in ArgumentError ->
+        _ = error
+        [{:ets, inner, inner_args, info} | _] = __STACKTRACE__
+        reraise_as(function, args, {inner, inner_args, info})
+    end
 
-  defp reraise_as(function, args, {inner, inner_args, info}) do
-    :erlang.raise(:error, :badarg, [
-      {:ets, function, args, [error_info: %{module: __MODULE__, cause: {inner, inner_args, info}}]}
-    ])
-  end
+    defp reraise_as(function, args, {inner, inner_args, info}) do
+      :erlang.raise(:error, :badarg, [
+        {:ets, function, args, [error_info: %{module: __MODULE__, cause: {inner, inner_args, info}}]}
+      ])
+    end
 
-  defp fail(function, args, cause) do
-    info = [error_info: %{module: :erl_stdlib_errors, cause: cause}]
-    reraise_as(function, args, {:update_element, Enum.take(args, 3), info})
+    defp fail(function, args, cause) do
+      info = [error_info: %{module: :erl_stdlib_errors, cause: cause}]
+      reraise_as(function, args, {:update_element, Enum.take(args, 3), info})
+    end
   end
 
   @doc "What the shell says below an error of a function that the running `ets` does not have."

@@ -89,7 +89,7 @@ fn usable(table: &Table, options: &Options, name_utf8: &[u8]) -> Result<Equality
 }
 
 /// Whether `0.0` and `-0.0` are one key, which depends on the OTP release.
-fn equality_of_vm(env: Env<'_>) -> Equality {
+pub(super) fn equality_of_vm(env: Env<'_>) -> Equality {
     if 0.0.encode(env) == (-0.0).encode(env) {
         Equality::ZerosEqual
     } else {

@@ -3,11 +3,12 @@
 use bets_engine::table::Change;
 use rustler::Term;
 
+use super::open::equality_of_vm;
 use super::{boolean, written};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
-use crate::codec::Budget;
+use crate::codec::{Budget, Equality};
 use crate::edit::Edit;
 use crate::error::Fail;
 use crate::raw::{Word, cell, element, tuple};
@@ -95,7 +96,11 @@ fn replace(edit: &mut Edit<'_>, spec: Term<'_>, keypos: usize, budget: &mut Budg
         return Err(Fail::Badarg(atoms::keypos()));
     }
     if !edit.has(position) {
-        return Err(Fail::none());
+        // `ets` names this cause from the release on in which the zeros became distinct.
+        return Err(match equality_of_vm(spec.get_env()) {
+            Equality::ZerosEqual => Fail::none(),
+            Equality::ZerosDistinct => Fail::Badarg(atoms::position()),
+        });
     }
     edit.set(position, element(spec.get_env(), value), budget)
 }

@@ -40,7 +40,7 @@ defmodule Conformance.Cases.Insert do
       {"a binary", "object"},
       {"a list of lists", [[{3, :a}]]},
       {"a long list", for(n <- 1..1000, do: {n, n * n})},
-      {"a long list backwards", for(n <- 1000..1, do: {n, n * n})},
+      {"a long list backwards", for(n <- 1000..1//-1, do: {n, n * n})},
       {"a long list with an error at the end", for(n <- 1..500, do: {n, n}) ++ [:bad]}
     ]
   end
