@@ -87,10 +87,16 @@ mod tests {
             .collect();
         for a in &ranges {
             for b in &ranges {
-                let both: Vec<u8> = keys(*a).into_iter().filter(|key| keys(*b).contains(key)).collect();
+                let both: Vec<u8> = keys(*a)
+                    .into_iter()
+                    .filter(|key| keys(*b).contains(key))
+                    .collect();
                 assert_eq!(keys(a.meet(*b)), both, "{a:?} {b:?}");
                 let joined = keys(a.join(*b));
-                assert!(keys(*a).iter().chain(&keys(*b)).all(|key| joined.contains(key)), "{a:?} {b:?}");
+                assert!(
+                    keys(*a).iter().chain(&keys(*b)).all(|key| joined.contains(key)),
+                    "{a:?} {b:?}"
+                );
             }
         }
     }
