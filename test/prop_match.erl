@@ -123,7 +123,7 @@ prop_select() ->
 prop_ranges() ->
     ?FORALL(
         {{Type, Keys}, Clauses},
-        {{oneof([set, ordered_set]), list(edge())}, frequency([{4, [between()]}, {1, [between(), between()]}])},
+        {{oneof([set, ordered_set]), ?LET(N, range(3, 15), vector(N, edge()))}, frequency([{4, [between()]}, {1, [between(), between()]}])},
         both({Type, 1, [{Key, N} || {N, Key} <- lists:zip(lists:seq(1, length(Keys)), Keys)]}, fun(M, T) ->
             [ordered(M, T, call(M, Function, [T, Clauses])) || Function <- [select, select_reverse]]
         end)
