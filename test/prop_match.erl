@@ -4,7 +4,7 @@
 -include_lib("proper/include/proper.hrl").
 
 -export([
-    prop_select/0, prop_bound/0, prop_filters_change_nothing/0, prop_chunks/0, prop_count/0, prop_delete/0, prop_replace/0
+    prop_select/0, prop_bound/0, prop_ranges/0, prop_filters_change_nothing/0, prop_chunks/0, prop_count/0, prop_delete/0, prop_replace/0
 ]).
 
 %% ---------------------------------------------------------------- generators
@@ -118,6 +118,26 @@ operator() -> oneof(['<', '=<', '>', '>=', '==', '=:=', '/=', '=/=']).
 
 prop_select() ->
     ?FORALL({Table, Spec}, given(), both(Table, fun(M, T) -> ordered(M, T, call(M, select, [T, Spec])) end)).
+
+%% Guards on keys, with constants that are keys as often as not. In an ordered_set they are bounds.
+prop_ranges() ->
+    ?FORALL(
+        {{Type, Keys}, Clauses},
+        {{oneof([set, ordered_set]), ?LET(N, range(3, 15), vector(N, edge()))}, frequency([{4, [between()]}, {1, [between(), between()]}])},
+        both({Type, 1, [{Key, N} || {N, Key} <- lists:zip(lists:seq(1, length(Keys)), Keys)]}, fun(M, T) ->
+            [ordered(M, T, call(M, Function, [T, Clauses])) || Function <- [select, select_reverse]]
+        end)
+    ).
+
+between() -> ?LET(Guards, oneof([[bounding()], [bounding(), bounding()]]), {{'$1', '_'}, Guards, ['$_']}).
+
+bounding() -> oneof([{operator(), '$1', {const, edge()}}, {operator(), {const, edge()}, '$1'}]).
+
+edge() ->
+    oneof([
+        -1, 0, 1, 1.0, 2, 2.0, 1.5, 3, 63, 64, zero(), -zero(), (1 bsl 63) - 1, 1 bsl 63, 9223372036854775808.0, -(1 bsl 63), -(1 bsl 63) - 1,
+        a, b, <<>>, <<"a">>, <<"b">>
+    ]).
 
 %% Specifications that name a key: their results come another way.
 prop_bound() ->
