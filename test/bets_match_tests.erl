@@ -194,6 +194,23 @@ a_limit_of_all_objects_still_gives_a_continuation_test() ->
     ],
     bets_tests:drop(E, B).
 
+%% An `ordered_set' finds the object of the float by the integer, and a pattern takes none but the same.
+a_bound_key_takes_the_same_key_alone_test_() ->
+    [
+        {title(Type, Stored, Asked), fun() ->
+            Tabs = [{M, M:new(t, [Type])} || M <- [ets, bets]],
+            [M:insert(T, {Stored, x}) || {M, T} <- Tabs],
+            Pattern = {Asked, '$1'},
+            [Of, Of] = [
+                [M:match_object(T, Pattern), M:match(T, Pattern), M:select(T, [{Pattern, [], ['$_']}]), M:select_count(T, [{Pattern, [], [true]}]),
+                 M:select(T, [{Pattern, [{'=:=', '$1', x}], [true]}])]
+             || {M, T} <- Tabs
+            ],
+            [M:delete(T) || {M, T} <- Tabs]
+        end}
+     || Type <- types(), Stored <- [1, 1.0, {1, a}, {1.0, a}, a, <<"a">>], Asked <- [1, 1.0, {1, a}, {1.0, a}, a, <<"a">>]
+    ].
+
 keys_that_are_bound_leave_results_for_later_test() ->
     {E, B} = bets_tests:pair([], [{N, x} || N <- lists:seq(1, 5)]),
     Spec = [{{N, '_'}, [], [N]} || N <- [1, 3, 5, 7]],
