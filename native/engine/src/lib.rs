@@ -14,6 +14,7 @@ pub mod keydir;
 mod lock;
 pub mod log;
 pub mod recovery;
+pub mod repair;
 pub mod segment;
 mod sticky;
 mod sync;

@@ -137,6 +137,15 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The same record outside of any batch.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Record {
+            member: false,
+            ..*self
+        }
+    }
+
     /// The same record, whose value is compressed.
     #[must_use]
     pub fn as_compressed(&self) -> Self {
