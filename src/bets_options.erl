@@ -22,7 +22,8 @@
     read_concurrency := boolean(),
     write_concurrency := boolean() | auto,
     decentralized_counters := boolean() | undefined,
-    compressed := boolean()
+    compressed := boolean(),
+    repair := boolean() | force
 }.
 
 %% The largest one-word integer, which is what ets takes as a keypos.
@@ -68,7 +69,8 @@ defaults(Call) ->
         read_concurrency => false,
         write_concurrency => false,
         decentralized_counters => undefined,
-        compressed => false
+        compressed => false,
+        repair => false
     }.
 
 %% In ets, `set' and `protected' change nothing: [bag, set] is a bag.
@@ -98,6 +100,7 @@ option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTER
     Acc#{sync := {interval, Ms}};
 option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SIZE_MIN, Bytes =< ?FILE_SIZE_MAX ->
     Acc#{max_file_size := Bytes};
+option(_, {repair, Mode}, Acc) when is_boolean(Mode); Mode =:= force -> Acc#{repair := Mode};
 option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
 option(_, Option, _) ->
     case is_own(Option) of
@@ -106,7 +109,7 @@ option(_, Option, _) ->
     end.
 
 is_own(Option) when is_tuple(Option), tuple_size(Option) > 0 ->
-    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, access]);
+    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, repair, access]);
 is_own(_Option) ->
     false.
 

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bets_engine::format::frame::{Frame, Kind};
 use bets_engine::io::Storage;
@@ -54,16 +55,32 @@ fn create(sim: &Sim, kind: TableKind) -> Table {
 
 fn force(sim: &Sim, kind: TableKind) -> Report {
     let how = Open::OrCreate(meta_of(kind));
-    repair(&storage(sim), Path::new(DIR), &how, Mode::Force, Some(9)).unwrap()
+    repair(
+        &storage(sim),
+        Path::new(DIR),
+        &how,
+        Mode::Force,
+        Some(9),
+        &AtomicU64::new(0),
+    )
+    .unwrap()
 }
 
 fn named(sim: &Sim) -> Report {
-    repair(&storage(sim), Path::new(DIR), &existing(), Mode::Named, None).unwrap()
+    repair(
+        &storage(sim),
+        Path::new(DIR),
+        &existing(),
+        Mode::Named,
+        None,
+        &AtomicU64::new(0),
+    )
+    .unwrap()
 }
 
 fn check(sim: &Sim) -> Report {
     let before = sim.fingerprint();
-    let report = verify(&storage(sim), Path::new(DIR)).unwrap();
+    let report = verify(&storage(sim), Path::new(DIR), &AtomicU64::new(0)).unwrap();
     assert_eq!(sim.fingerprint(), before, "a check changes nothing");
     report
 }
@@ -456,7 +473,14 @@ fn a_manifest_that_is_gone_is_made_anew_if_the_type_is_told() {
                 (existing(), Mode::Force),
                 (Open::OrCreate(meta_of(kind)), Mode::Named),
             ] {
-                let refused = repair(&storage(&headless), Path::new(DIR), &how, mode, None);
+                let refused = repair(
+                    &storage(&headless),
+                    Path::new(DIR),
+                    &how,
+                    mode,
+                    None,
+                    &AtomicU64::new(0),
+                );
                 assert!(
                     matches!(refused, Err(Error::Missing { path } | Error::Damaged { path, .. }) if path == manifest)
                 );

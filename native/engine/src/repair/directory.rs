@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::patient::Patient;
 use super::report::{Fault, Loss, Report};
@@ -15,6 +16,9 @@ use crate::log::STAGE_FILE;
 use crate::segment::scan::Scanner;
 use crate::{Error, Result};
 
+/// Progress is told after so many bytes.
+const STEP_LEN: u64 = 4 << 20;
+
 /// A locked directory with a manifest.
 #[derive(Debug)]
 pub struct Directory<'a> {
@@ -26,6 +30,8 @@ pub struct Directory<'a> {
     pub manifest: Manifest,
     /// Whether unreadable blocks are damage to be reported, instead of an error.
     pub patient: bool,
+    /// Counts the bytes that were read.
+    pub progress: &'a AtomicU64,
 }
 
 /// What a check gives to know about the files besides its report.
@@ -84,8 +90,15 @@ impl Directory<'_> {
             last_seq: entry.last_seq,
         };
         let scanner = Scanner::new(file, entry.id, entry.len.min(len));
-        SegmentCheck::new(&path, self.manifest.meta.kind, scanner, bounds).step(u64::MAX, report, sink)?;
-        Ok(())
+        let mut check = SegmentCheck::new(&path, self.manifest.meta.kind, scanner, bounds);
+        loop {
+            let before = report.bytes;
+            let more = check.step(STEP_LEN, report, sink)?;
+            self.progress.fetch_add(report.bytes - before, Ordering::Relaxed);
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Checks the unsealed segments and hands their records on.
@@ -107,13 +120,16 @@ impl Directory<'_> {
         }
         self.add_stage(&ids, &mut pieces)?;
         let last_seq = self.entries(State::Sealed).map(|entry| entry.last_seq).max();
+        let before = report.bytes;
         tail::check(
             &mut pieces,
             self.manifest.meta.kind,
             last_seq.unwrap_or(0),
             report,
             sink,
-        )
+        )?;
+        self.progress.fetch_add(report.bytes - before, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The manifest's segments in this state, in the order of their records.

@@ -31,6 +31,7 @@ mod walk;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use check::Check;
 pub use report::{Fault, Loss, Report, Status};
@@ -58,8 +59,8 @@ pub enum Mode {
 }
 
 /// Checks every record of the table in `dir`, which nobody may have open, and changes nothing. Damage is told in the report; an error
-/// means that the check could not be made. Reads all files; holds the longest record in memory.
-pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Report> {
+/// means that the check could not be made. Counts the bytes it has read in `progress`. Reads all files; holds the longest record in memory.
+pub fn verify(storage: &Arc<dyn Storage>, dir: &Path, progress: &AtomicU64) -> Result<Report> {
     let mut report = Report::default();
     match require_table(&**storage, dir) {
         Err(error) if is_damage(&error) => {
@@ -78,6 +79,7 @@ pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Report> {
                 dir,
                 manifest,
                 patient: true,
+                progress,
             };
             directory.check(&mut report)?;
         }
@@ -87,14 +89,15 @@ pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Report> {
 }
 
 /// Repairs the table in `dir`, which nobody may have open, as far as `mode` allows. `open` says which type and keypos the table must have; with
-/// [`Open::OrCreate`] a manifest that cannot be read is made anew with them. Reads all files, writes as much as is damaged, and needs
-/// room on the disk for that.
+/// [`Open::OrCreate`] a manifest that cannot be read is made anew with them. Counts the bytes it has read in `progress`. Reads all files, writes
+/// as much as is damaged, and needs room on the disk for that.
 pub fn repair(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     open: &Open,
     mode: Mode,
     seed: Option<u64>,
+    progress: &AtomicU64,
 ) -> Result<Report> {
     let mut report = Report::default();
     let no_manifest = match require_table(&**storage, dir) {
@@ -141,6 +144,7 @@ pub fn repair(
         dir,
         manifest,
         patient: mode == Mode::Force,
+        progress,
     };
     let before = report.fault_count();
     let damage = directory.check(&mut report)?;

@@ -9,6 +9,7 @@ mod info;
 mod insert;
 mod lookup;
 mod open;
+mod repair;
 mod replace;
 mod select;
 mod swap;
@@ -78,6 +79,11 @@ nif! {
     close_all/0 on DIRTY_IO => administer::close_all;
     set_cache/1 on DIRTY_CPU => administer::set_cache;
     sweep/1 on DIRTY_IO => open::sweep;
+    new_progress/0 on NORMAL => repair::new_progress;
+    progress/1 on NORMAL => repair::progress;
+    check/2 on DIRTY_IO => repair::check;
+    verify/2 on DIRTY_IO => repair::verify;
+    repair/4 on DIRTY_IO => repair::repair;
 }
 
 #[cfg(feature = "testing")]
