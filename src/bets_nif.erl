@@ -25,6 +25,7 @@
     info/1,
     insert/2,
     insert_new/2,
+    inspect/1,
     key_decode/1,
     key_encode/2,
     last/1,
@@ -177,6 +178,9 @@ lookup_pattern(_, _) -> erlang:nif_error(not_loaded).
 
 -spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
 member(_, _) -> erlang:nif_error(not_loaded).
+
+-spec inspect(binary()) -> {ok, bets_repair:overview()} | bets_errors:failure().
+inspect(_) -> erlang:nif_error(not_loaded).
 
 -spec last(bets:table()) -> key_or_end() | bets_errors:failure().
 last(_) -> erlang:nif_error(not_loaded).

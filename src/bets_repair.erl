@@ -36,9 +36,9 @@
 %% not when the table is deleted. A repair that was interrupted is begun again and ends the same.
 -module(bets_repair).
 
--export([verify/2, repair/2, at_open/4]).
+-export([inspect/1, verify/2, repair/2, at_open/4]).
 
--export_type([report/0, fault/0, loss/0, progress/0, verify_option/0, option/0]).
+-export_type([report/0, fault/0, loss/0, overview/0, progress/0, verify_option/0, option/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -70,6 +70,17 @@
 }.
 %% What was found and done.
 
+-type overview() :: #{
+    type := bets:type(),
+    keypos := pos_integer(),
+    name := binary(),
+    generation := pos_integer(),
+    segments := non_neg_integer(),
+    sealed := non_neg_integer(),
+    disk_bytes := non_neg_integer()
+}.
+%% What the `MANIFEST' of a table tells.
+
 -type progress() :: #{done := non_neg_integer(), total := non_neg_integer()}.
 %% Bytes. The total is that of the files, some of which need not be read to their ends.
 
@@ -85,6 +96,11 @@
 
 -define(POLL_MS, 100).
 -define(LOGGED_FAULTS, 20).
+
+%% @private Tells what the directory of a table says of it, whether it is open or not. Changes nothing.
+-spec inspect(file:name_all()) -> {ok, overview()} | {error, bets_errors:reason()} | {badarg, term()}.
+inspect(Dir) ->
+    in_dir(Dir, none, fun(Path, _Progress) -> bets_nif:inspect(Path) end).
 
 %% @private
 -spec verify(term(), term()) -> {ok, report()} | {error, bets_errors:reason()} | {badarg, term()}.

@@ -58,6 +58,19 @@ pub enum Mode {
     Force,
 }
 
+/// What stands in a table's directory, whether somebody has it open or not: its manifest, and the bytes of its segments' files.
+pub fn describe(storage: &dyn Storage, dir: &Path) -> Result<(Manifest, u64)> {
+    require_table(storage, dir)?;
+    let manifest = read_manifest(storage, dir)?;
+    let mut bytes = 0;
+    for entry in &manifest.segments {
+        let path = dir.join(file_name(entry.id));
+        let stat = storage.stat(&path).map_err(|e| Error::io("open", &path, e))?;
+        bytes += stat.map_or(0, |stat| stat.len);
+    }
+    Ok((manifest, bytes))
+}
+
 /// Checks every record of the table in `dir`, which nobody may have open, and changes nothing. Damage is told in the report; an error
 /// means that the check could not be made. Counts the bytes it has read in `progress`. Reads all files; holds the longest record in memory.
 pub fn verify(storage: &Arc<dyn Storage>, dir: &Path, progress: &AtomicU64) -> Result<Report> {

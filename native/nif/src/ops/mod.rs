@@ -82,6 +82,7 @@ nif! {
     new_progress/0 on NORMAL => repair::new_progress;
     progress/1 on NORMAL => repair::progress;
     check/2 on DIRTY_IO => repair::check;
+    inspect/1 on DIRTY_IO => repair::inspect;
     verify/2 on DIRTY_IO => repair::verify;
     repair/4 on DIRTY_IO => repair::repair;
 }

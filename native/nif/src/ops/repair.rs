@@ -2,17 +2,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bets_engine::format::manifest::State;
 use bets_engine::repair::{self, Check, Fault, Loss, Mode, Report, Status};
 use bets_engine::table::{Meta, Open};
 use parking_lot::Mutex;
-use rustler::{Atom, Binary, Encoder, Env, Resource, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, Env, NewBinary, Resource, ResourceArc, Term};
 
 use super::open::{equality_of_vm, path};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::codec::{self, Budget};
 use crate::error::{Fail, path_term};
-use crate::options::{kind_of, optional};
+use crate::options::{kind_atom, kind_of, optional};
 use crate::registry;
 use crate::schedule::{Call, Outcome};
 use crate::storage::storage;
@@ -101,6 +102,28 @@ pub fn repair<'a>(call: &Call<'a>) -> Outcome<'a> {
     let _claim = registry::claim(call.env, None, &dir)?;
     let done = repair::repair(storage(), &dir, &how, mode, None, &checking.bytes)?;
     Ok((atoms::ok(), report(call.env, &done)).encode(call.env))
+}
+
+/// `inspect(Dir) -> {ok, Map}`: what the directory tells without being opened.
+pub fn inspect<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let env = call.env;
+    let (manifest, bytes) = repair::describe(&**storage(), &path(call.arg(0))?)?;
+    let sealed = manifest
+        .segments
+        .iter()
+        .filter(|entry| entry.state == State::Sealed);
+    let mut name = NewBinary::new(env, manifest.meta.name.len());
+    name.as_mut_slice().copy_from_slice(&manifest.meta.name);
+    let items = [
+        (atoms::r#type(), kind_atom(manifest.meta.kind).to_term(env)),
+        (atoms::keypos(), manifest.meta.keypos.encode(env)),
+        (atoms::name(), name.into()),
+        (atoms::generation(), manifest.generation.encode(env)),
+        (atoms::segments(), manifest.segments.len().encode(env)),
+        (atoms::sealed(), sealed.count().encode(env)),
+        (atoms::disk_bytes(), bytes.encode(env)),
+    ];
+    Ok((atoms::ok(), map(env, &items)).encode(env))
 }
 
 /// A report as a map.
