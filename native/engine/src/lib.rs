@@ -13,6 +13,7 @@ pub mod key;
 pub mod keydir;
 mod lock;
 pub mod log;
+pub mod merge;
 pub mod recovery;
 pub mod segment;
 mod sticky;
