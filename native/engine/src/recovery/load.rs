@@ -8,6 +8,7 @@ use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
 use crate::keydir::{Keydir, Location, WriteGuard};
+use crate::seeded::{self, Fault};
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner};
 use crate::segment::{Segment, Segments};
@@ -18,7 +19,10 @@ impl Opening<'_> {
     pub(super) fn load_sealed(&mut self) -> Result<()> {
         let mut sealed: Vec<Entry> = self.manifest.segments.clone();
         sealed.retain(|entry| entry.state == State::Sealed);
-        sealed.sort_by_key(|entry| entry.first_seq);
+        sealed.sort_by_key(|entry| match seeded::has(Fault::LoadedById) {
+            true => u64::from(entry.id),
+            false => entry.first_seq,
+        });
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;
             let (file, len) = self.open_segment(&segment)?;
