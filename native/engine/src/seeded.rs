@@ -17,6 +17,8 @@ pub enum Fault {
     SuccessorNotSynced,
     /// A segment that left a merge for its damage no longer counts as one that may hold something older.
     DamagedForgotten,
+    /// No fault: a writer takes its time between appending a record and showing it.
+    ShownLate,
     /// What was appended but is not shown yet is taken for dead.
     WritersNotAwaited,
     /// Segments are loaded in the order of their ids, not of their seqs.

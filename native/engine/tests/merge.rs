@@ -9,11 +9,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bets_engine::merge::{Phase, Policy, Progress};
 use bets_engine::seeded::{self, Fault};
-use bets_engine::table::{MergeChoice, Sync, Table, TableKind, Wait};
+use bets_engine::table::{MergeChoice, Table, TableKind, Wait};
 use bets_engine::{Error, Key};
 use common::{ALL_KINDS, Random, TestDir, all, contents, get, key, merge_all, put, remove};
 
@@ -208,10 +209,11 @@ fn seal(table: &Table) {
 }
 
 /// Writes, reads and merges side by side for a while. What is wrong in the end, if anything is.
-fn merge_beside_others(kind: TableKind, merges: u32) -> Result<(), String> {
+fn merge_beside_others(kind: TableKind, merges: u32, writers_are: Option<Fault>) -> Result<(), String> {
     const KEYS: u32 = 200;
     let mut dir = TestDir::of(kind).max_file_size(1_000);
-    dir.config.sync = Sync::None;
+    // Nothing is synced: what is tried is the order of things in memory.
+    dir.config.temporary = true;
     let table = dir.open();
     let value = |k: u32, n: u32| [k.to_le_bytes(), n.to_le_bytes()].concat().repeat(6);
     for k in 0..KEYS {
@@ -223,6 +225,7 @@ fn merge_beside_others(kind: TableKind, merges: u32) -> Result<(), String> {
         let stopped = move || stop.load(Ordering::Relaxed);
         for writer in 0..2u32 {
             scope.spawn(move || {
+                seeded::put(writers_are);
                 let mut random = Random::new(u64::from(writer));
                 for n in 1.. {
                     // Each has keys of its own.
@@ -250,11 +253,11 @@ fn merge_beside_others(kind: TableKind, merges: u32) -> Result<(), String> {
                 }
             }
         });
-        let merged = std::panic::catch_unwind(|| {
+        let merged = std::panic::catch_unwind(AssertUnwindSafe(|| {
             for _ in 0..merges {
                 merge_all(table);
             }
-        });
+        }));
         stop.store(true, Ordering::Relaxed);
         merged
     });
@@ -271,15 +274,19 @@ fn merge_beside_others(kind: TableKind, merges: u32) -> Result<(), String> {
 #[test]
 fn readers_and_writers_go_on_during_a_merge() {
     for kind in ALL_KINDS {
-        merge_beside_others(kind, 60).unwrap();
+        merge_beside_others(kind, 60, None).unwrap();
     }
 }
 
 /// A writer that had appended its record, and not yet shown it in the keydir, lost it: a merge of the segment, which had been sealed in between, took it for dead.
 #[test]
 fn a_record_that_is_not_shown_yet_is_not_taken_for_dead() {
+    let slow = Some(Fault::ShownLate);
+    for _ in 0..3 {
+        merge_beside_others(TableKind::Set, 60, slow).unwrap();
+    }
     seeded::put(Some(Fault::WritersNotAwaited));
-    let found = (0..40).any(|_| merge_beside_others(TableKind::Set, 60).is_err());
+    let found = (0..40).any(|_| merge_beside_others(TableKind::Set, 60, slow).is_err());
     seeded::put(None);
     assert!(found, "the seeded fault is found");
 }
