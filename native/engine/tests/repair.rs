@@ -21,7 +21,7 @@ use bets_engine::io::sim::{Plan, Sim};
 use bets_engine::repair::{Loss, Mode, Report, Status, repair, verify};
 use bets_engine::table::{Config, Open, Table, TableKind, Wait};
 use bets_engine::{Error, Result};
-use common::{ALL_KINDS, KINDS, add, contents, key, meta_of, put, put_many, remove};
+use common::{ALL_KINDS, KINDS, add, contents, key, merge_all, meta_of, put, put_many, remove};
 
 const DIR: &str = "/t";
 
@@ -141,7 +141,7 @@ fn hundred(kind: TableKind) -> Sim {
         put(&table, &[i, i], &[i ^ 0x55; 20]);
         put(&table, &[i, 255], b"deleted below");
         let list: Vec<_> = (1..4).map(|n| (vec![i + n, i + n], vec![i ^ n; 20])).collect();
-        put_many(&table, &list);
+        put_many(&table, &list).unwrap();
         table.delete(key(&[i, 255]), Wait::May).unwrap();
     }
     assert_eq!(table.len(), 100);
@@ -255,7 +255,7 @@ fn every_object_of_a_bag_whose_bytes_were_not_hit_comes_back() {
     let sim = Sim::new();
     let table = create(&sim, TableKind::Bag);
     for (k, n) in (0..6u8).flat_map(|k| (0..6u8).map(move |n| (k, n))) {
-        add(&table, &[k, k], &[k ^ n; 12]);
+        add(&table, &[k, k], &[k ^ n; 12]).unwrap();
     }
     table.close().unwrap();
     let tally = sweep(&sim.kill(sim.ops()), TableKind::Bag, 3);
@@ -268,7 +268,7 @@ fn killed(kind: TableKind) -> Sim {
     let table = create(&sim, kind);
     for i in 0..30u8 {
         if i % 5 == 0 {
-            put_many(&table, &[(vec![i, 1], vec![i; 20]), (vec![i, 2], vec![i; 20])]);
+            put_many(&table, &[(vec![i, 1], vec![i; 20]), (vec![i, 2], vec![i; 20])]).unwrap();
         }
         put(&table, &[i, 0], &[i; 20]);
         if i == 12 || i == 20 {
@@ -362,7 +362,8 @@ fn of_a_batch_the_members_that_were_not_hit_come_back_if_it_was_committed() {
                 (vec![b'b'], vec![2; 9]),
                 (vec![b'c'], vec![3; 9]),
             ],
-        );
+        )
+        .unwrap();
         put(&table, b"d", b"after");
         table.close().unwrap();
         sim.kill(sim.ops())
@@ -452,9 +453,9 @@ fn a_manifest_that_is_gone_is_made_anew_if_the_type_is_told() {
             let sim = Sim::new();
             let table = create(&sim, kind);
             for i in 0..60u8 {
-                add(&table, &[i % 7], &[i / 2; 20]);
+                add(&table, &[i % 7], &[i / 2; 20]).unwrap();
             }
-            remove(&table, &[3], &[1; 20]).unwrap();
+            remove(&table, &[3], &[1; 20]).unwrap().unwrap();
             table.kill();
             sim.kill(sim.ops())
         } else {
@@ -643,4 +644,54 @@ fn an_open_table_is_checked_while_it_is_written_to() {
         assert_eq!(&k[..compared], [5, 5]);
         table.kill();
     }
+}
+
+#[test]
+fn without_a_manifest_what_an_interrupted_merge_left_is_put_together() {
+    for kind in ALL_KINDS {
+        let sim = Sim::new();
+        let table = create(&sim, kind);
+        let mut k = 0u8;
+        for i in 0..120u8 {
+            k = k.wrapping_mul(5).wrapping_add(3);
+            put(&table, &[k % 16], &[i / 2; 30]);
+            if i % 9 == 0 {
+                table.delete(key(&[k % 7]), Wait::May).unwrap();
+            }
+        }
+        table.sync().unwrap();
+        let before = sim.kill(sim.ops());
+        merge_all(&table);
+        let expected = contents(&table);
+        table.kill();
+        let after = sim.kill(sim.ops());
+        assert!(
+            segments(&before)
+                .iter()
+                .any(|path| !segments(&after).contains(path))
+        );
+        for path in segments(&before) {
+            if !segments(&after).contains(&path) {
+                after.write(&path, &before.read(&path).unwrap()).unwrap();
+            }
+        }
+        after.remove(&Path::new(DIR).join("MANIFEST")).unwrap();
+        let report = force(&after, kind);
+        assert_eq!(report.status, Status::Repaired);
+        assert!(check(&after).is_sound());
+        assert_eq!(read(&after), expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn of_merged_segments_too_all_that_was_not_hit_comes_back() {
+    let sim = Sim::new();
+    let table = create(&sim, TableKind::Set);
+    for i in 0..200u8 {
+        put(&table, &[i % 50, 7], &[i; 20]);
+    }
+    merge_all(&table);
+    table.close().unwrap();
+    let tally = sweep(&sim.kill(sim.ops()), TableKind::Set, 11);
+    assert!(tally.whole > 0 && tally.lost_objects > 0);
 }

@@ -56,7 +56,7 @@ impl Check {
             self.segment = self.open(storage, log, &extent)?;
         }
         if let Some(segment) = &mut self.segment
-            && !segment.step(bytes, &mut self.report, &mut |_, _| Ok(()))?
+            && !segment.step(bytes, &mut self.report, &mut |_, _, _| Ok(()))?
         {
             self.segment = None;
         }

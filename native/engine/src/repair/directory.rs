@@ -63,7 +63,7 @@ impl Directory<'_> {
         let mut damage = Damage::default();
         for entry in self.entries(State::Sealed) {
             let before = report.fault_count();
-            self.check_sealed(&entry, report, &mut |_, _| Ok(()))?;
+            self.check_sealed(&entry, report, &mut |_, _, _| Ok(()))?;
             if report.fault_count() > before {
                 damage.sealed.push(entry.id);
             }
@@ -101,8 +101,8 @@ impl Directory<'_> {
         }
     }
 
-    /// Checks the unsealed segments and hands their records on.
-    pub fn check_tail(&self, report: &mut Report, sink: PieceSink<'_>) -> Result<()> {
+    /// Checks the unsealed segments and hands their records on. Gives the highest seq that is known of.
+    pub fn check_tail(&self, report: &mut Report, sink: PieceSink<'_>) -> Result<u64> {
         let mut pieces = Vec::new();
         let mut ids = Vec::new();
         for entry in self.entries(State::Unsealed) {
@@ -119,17 +119,11 @@ impl Directory<'_> {
             ids.push(entry.id);
         }
         self.add_stage(&ids, &mut pieces)?;
-        let last_seq = self.entries(State::Sealed).map(|entry| entry.last_seq).max();
         let before = report.bytes;
-        tail::check(
-            &mut pieces,
-            self.manifest.meta.kind,
-            last_seq.unwrap_or(0),
-            report,
-            sink,
-        )?;
+        let kind = self.manifest.meta.kind;
+        let last_seq = tail::check(&mut pieces, kind, self.manifest.last_seq, report, sink)?;
         self.progress.fetch_add(report.bytes - before, Ordering::Relaxed);
-        Ok(())
+        Ok(last_seq)
     }
 
     /// The manifest's segments in this state, in the order of their records.

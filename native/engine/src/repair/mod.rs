@@ -19,6 +19,7 @@
 
 pub mod check;
 mod directory;
+mod overlap;
 mod patient;
 pub mod quarantine;
 mod rebuild;
@@ -228,6 +229,7 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Writes what can be read of the damaged segments and of all that are unsealed, and tells the manifest which seqs and ids are used now.
     fn write_fresh(&self, directory: &mut Directory<'_>, damage: &Damage) -> Result<Vec<Entry>> {
         let shared_dir = Arc::new(Dir::new(self.dir));
         let mut next_segment = directory.manifest.next_segment;
@@ -243,12 +245,12 @@ impl Repair<'_> {
         for entry in directory.entries(State::Sealed) {
             if damage.sealed.contains(&entry.id) {
                 let mut segment = fresh(self.storage)?;
-                directory.check_sealed(&entry, &mut said, &mut |frame, fate| segment.put(frame, fate))?;
+                directory.check_sealed(&entry, &mut said, &mut |frame, _, fate| segment.put(frame, fate))?;
                 entries.extend(segment.finish()?);
             }
         }
         let mut pieces: Vec<(usize, Fresh<'_>)> = Vec::new();
-        directory.check_tail(&mut said, &mut |piece, frame, fate| {
+        let last_seq = directory.check_tail(&mut said, &mut |piece, frame, fate| {
             if pieces.last().is_none_or(|(at, _)| *at != piece) {
                 pieces.push((piece, fresh(self.storage)?));
             }
@@ -261,6 +263,7 @@ impl Repair<'_> {
             entries.extend(segment.finish()?);
         }
         directory.manifest.next_segment = next_segment;
+        directory.manifest.last_seq = last_seq;
         Ok(entries)
     }
 }

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::overlap;
 use super::patient::Patient;
 use super::quarantine::FOLDER;
 use super::report::{Fault, Loss, Report};
@@ -22,7 +23,7 @@ use crate::{Error, Result};
 /// No manifest before it has this generation or a higher one: nothing that names an older one may be taken for one of it.
 const FIRST_GENERATION: u64 = 1 << 32;
 
-/// The manifest, and the names of segments that cannot be the table's.
+/// The manifest, and the names of files that it does not name and that are to be kept.
 pub fn rebuild(
     storage: &dyn Storage,
     dir: &Path,
@@ -58,6 +59,8 @@ pub fn rebuild(
         generation: FIRST_GENERATION,
         table,
         hash_seed: random(),
+        last_seq: 0,
+        clock_ms: 0,
         meta: meta.clone(),
         next_segment: next_id(storage, dir, names)?,
         segments: Vec::new(),
@@ -83,6 +86,12 @@ pub fn rebuild(
             manifest.segments.push(entry);
         }
     }
+    alien.extend(overlap::resolve(storage, dir, &mut manifest, report)?);
+    let sealed = manifest
+        .segments
+        .iter()
+        .filter(|entry| entry.state == State::Sealed);
+    manifest.last_seq = sealed.map(|entry| entry.last_seq).max().unwrap_or(0);
     Ok((manifest, alien))
 }
 

@@ -55,7 +55,7 @@ impl<'a> Fresh<'a> {
             (Fate::Dropped, _) => return Ok(()),
             (Fate::Buried, _) => Record::new(Kind::Delete, Key::plain(frame.key().compared()), &[]),
             (Fate::Kept, Kind::Put) => match Record::from_frame(frame) {
-                Ok(record) => record.alone(),
+                Ok(record) => record.as_lone(),
                 // It was right when it was checked; what is read now is not worth keeping.
                 Err(_) => return Ok(()),
             },
@@ -82,6 +82,11 @@ impl<'a> Fresh<'a> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Its length so far, in bytes.
+    pub fn len(&self) -> u64 {
+        self.entry.len
     }
 
     fn flush(&mut self) -> Result<()> {

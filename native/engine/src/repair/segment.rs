@@ -23,8 +23,8 @@ pub enum Fate {
     Dropped,
 }
 
-/// Gets each record that is known by its key, with what becomes of it.
-pub type Sink<'a> = &'a mut dyn FnMut(&Frame<'_>, Fate) -> Result<()>;
+/// Gets each record that is known by its key, with its first byte in the file and what becomes of it.
+pub type Sink<'a> = &'a mut dyn FnMut(&Frame<'_>, u64, Fate) -> Result<()>;
 
 /// Where a segment's records are expected.
 #[derive(Clone, Copy, Debug)]
@@ -214,7 +214,7 @@ pub fn record(
         report.records += 1;
         Fate::Kept
     };
-    sink(&frame, fate)
+    sink(&frame, placed.pos, fate)
 }
 
 /// Why no table of this type has such a record.

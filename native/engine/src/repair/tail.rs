@@ -43,14 +43,14 @@ struct State {
     stop: Option<Fault>,
 }
 
-/// Checks the pieces, whose records follow the one with `last_seq`.
+/// Checks the pieces, whose records follow the one with `last_seq`. Gives the highest seq that is known of.
 pub fn check(
     pieces: &mut [Piece],
     kind: TableKind,
     last_seq: u64,
     report: &mut Report,
     sink: PieceSink<'_>,
-) -> Result<()> {
+) -> Result<u64> {
     let mut state = State {
         last_seq,
         durable_seq: last_seq,
@@ -66,7 +66,7 @@ pub fn check(
         state.holes.0.extend(state.stop);
         state.holes.close(state.last_seq, state.durable_seq + 1, report);
     }
-    Ok(())
+    Ok(state.last_seq.max(state.durable_seq))
 }
 
 /// Checks one piece.
@@ -131,7 +131,7 @@ fn check_piece(
             placed,
             exists,
             report,
-            &mut |frame, fate| sink(i, frame, fate),
+            &mut |frame, _, fate| sink(i, frame, fate),
         )?;
         accepted = true;
         end = placed.pos + placed.len;
