@@ -187,7 +187,7 @@ a_file_that_was_cut_or_is_none_is_found_out_test_() ->
         Lines = binary:split(Text, <<"\n">>, [global]),
         Cases = [
             {lists:join($\n, lists:sublist(Lines, 20)) ++ "\n", "cut behind"},
-            {binary:part(Text, 0, 3000), "line"},
+            {binary:part(Text, 0, 3000), ["line", "cut behind"]},
             {"x.\n", "no file of bin/bets dump"},
             {"", "no file of bin/bets dump"},
             {"{bets_dump,2,[]}.\n", "newer"},
@@ -198,7 +198,7 @@ a_file_that_was_cut_or_is_none_is_found_out_test_() ->
             begin
                 ok = file:write_file(File, Bytes),
                 {1, #{error := Words}} = json(["load", To, File]),
-                ?assertNotEqual(nomatch, string:find(Words, Expected)),
+                ?assert(lists:any(fun(Any) -> string:find(Words, Any) =/= nomatch end, alternatives(Expected)), Words),
                 file:del_dir_r(To)
             end
          || {Bytes, Expected} <- Cases
@@ -230,3 +230,6 @@ the_script_runs_it_in_a_vm_of_its_own_test_() ->
         File = filename:join(Root, "copy"),
         ?assertEqual(["54 objects", "status 0"], Run(["dump ", Dir, " | BETS_EBIN=", code:lib_dir(bets, ebin), " sh ", Script, " load ", File, " -"]))
     end).
+
+alternatives([List | _] = Lists) when is_list(List) -> Lists;
+alternatives(Text) -> [Text].
