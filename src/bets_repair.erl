@@ -155,12 +155,14 @@ in_dir(Dir, Fun, Work) ->
 watched(Path, none, Work, Progress) ->
     Work(Path, Progress);
 watched(Path, Fun, Work, Progress) ->
-    {Worker, Monitor} = spawn_monitor(fun() -> exit({done, Work(Path, Progress)}) end),
+    Caller = self(),
+    {Worker, Monitor} = spawn_monitor(fun() -> Caller ! {self(), Work(Path, Progress)} end),
     watch(Worker, Monitor, Fun, Progress, total(Path)).
 
 watch(Worker, Monitor, Fun, Progress, Total) ->
     receive
-        {'DOWN', Monitor, process, Worker, {done, Result}} ->
+        {Worker, Result} ->
+            true = demonitor(Monitor, [flush]),
             tell(Fun, Progress, Total),
             Result;
         {'DOWN', Monitor, process, Worker, Reason} ->

@@ -41,12 +41,15 @@ pub struct Damage {
     pub sealed: Vec<u32>,
     /// The unsealed ones that have faults of their own.
     pub unsealed: Vec<u32>,
+    /// So many records are right in damaged sealed segments and in unsealed ones.
+    pub right: u64,
 }
 
 /// A segment's file.
 struct Opened {
     path: PathBuf,
     file: Arc<dyn File>,
+    patient: Option<Arc<Patient>>,
     len: u64,
 }
 
@@ -62,14 +65,16 @@ impl Directory<'_> {
     pub fn check(&self, report: &mut Report) -> Result<Damage> {
         let mut damage = Damage::default();
         for entry in self.entries(State::Sealed) {
-            let before = report.fault_count();
+            let (faults, records) = (report.fault_count(), report.records);
             self.check_sealed(&entry, report, &mut |_, _, _| Ok(()))?;
-            if report.fault_count() > before {
+            if report.fault_count() > faults {
                 damage.sealed.push(entry.id);
+                damage.right += report.records - records;
             }
         }
-        let known = report.faults.len();
+        let (known, records) = (report.faults.len(), report.records);
         self.check_tail(report, &mut |_, _, _| Ok(()))?;
+        damage.right += report.records - records;
         for entry in self.entries(State::Unsealed) {
             let path = self.dir.join(file_name(entry.id));
             if report.omitted > 0 || report.faults[known..].iter().any(|fault| fault.path == path) {
@@ -81,7 +86,13 @@ impl Directory<'_> {
 
     /// Checks one sealed segment and hands its records on.
     pub fn check_sealed(&self, entry: &Entry, report: &mut Report, sink: Sink<'_>) -> Result<()> {
-        let Some(Opened { path, file, len }) = self.open(entry, report)? else {
+        let Some(Opened {
+            path,
+            file,
+            patient,
+            len,
+        }) = self.open(entry, report)?
+        else {
             return Ok(());
         };
         let bounds = Bounds {
@@ -96,6 +107,9 @@ impl Directory<'_> {
             let more = check.step(STEP_LEN, report, sink)?;
             self.progress.fetch_add(report.bytes - before, Ordering::Relaxed);
             if !more {
+                if let Some(patient) = patient {
+                    patient.report(&path, report);
+                }
                 return Ok(());
             }
         }
@@ -104,11 +118,19 @@ impl Directory<'_> {
     /// Checks the unsealed segments and hands their records on. Gives the highest seq that is known of.
     pub fn check_tail(&self, report: &mut Report, sink: PieceSink<'_>) -> Result<u64> {
         let mut pieces = Vec::new();
+        let mut patients = Vec::new();
         let mut ids = Vec::new();
         for entry in self.entries(State::Unsealed) {
-            let Some(Opened { path, file, len }) = self.open(&entry, report)? else {
+            let Some(Opened {
+                path,
+                file,
+                patient,
+                len,
+            }) = self.open(&entry, report)?
+            else {
                 continue;
             };
+            patients.extend(patient.map(|patient| (path.clone(), patient)));
             let scanner = Scanner::new(file, entry.id, len.min(u64::from(u32::MAX)));
             let staged = false;
             pieces.push(Piece {
@@ -122,6 +144,9 @@ impl Directory<'_> {
         let before = report.bytes;
         let kind = self.manifest.meta.kind;
         let last_seq = tail::check(&mut pieces, kind, self.manifest.last_seq, report, sink)?;
+        for (path, patient) in patients {
+            patient.report(&path, report);
+        }
         self.progress.fetch_add(report.bytes - before, Ordering::Relaxed);
         Ok(last_seq)
     }
@@ -152,11 +177,8 @@ impl Directory<'_> {
             }
             Err(e) => return Err(Error::io("open", &path, e)),
         };
-        let file = if self.patient {
-            Arc::new(Patient(file))
-        } else {
-            file
-        };
+        let patient = self.patient.then(|| Arc::new(Patient::new(Arc::clone(&file))));
+        let file = patient.clone().map_or(file, |patient| patient as Arc<dyn File>);
         let len = file.len().map_err(|e| Error::io("read", &path, e))?;
         let mut header = vec![0; len.min(u64::from(HEADER_LEN)) as usize];
         file.read_at(&mut header, 0)
@@ -178,7 +200,12 @@ impl Directory<'_> {
                 report.add(Fault::new(&path, 0, header.len() as u64, what, Loss::Nothing));
             }
         }
-        Ok(Some(Opened { path, file, len }))
+        Ok(Some(Opened {
+            path,
+            file,
+            patient,
+            len,
+        }))
     }
 
     /// Puts the stage behind the segment that it belongs to.

@@ -50,6 +50,9 @@ use directory::{Damage, Directory};
 use report::is_damage;
 use salvage::Fresh;
 
+/// What is said of a file from which other bytes were read before.
+const CHANGED: &str = "what was read first is not what was read then";
+
 /// How far a repair may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -261,6 +264,14 @@ impl Repair<'_> {
         })?;
         for (_, segment) in pieces {
             entries.extend(segment.finish()?);
+        }
+        if said.records != damage.right {
+            // A disk that reads well once and badly then would have records go that the report says are right.
+            return Err(Error::Damaged {
+                path: self.dir.to_path_buf(),
+                offset: 0,
+                what: CHANGED,
+            });
         }
         directory.manifest.next_segment = next_segment;
         directory.manifest.last_seq = last_seq;

@@ -47,7 +47,7 @@ pub fn resolve(
                 let file = storage
                     .open(&path, false)
                     .map_err(|e| Error::io("open", &path, e))?;
-                Ok::<_, Error>(Scanner::new(Arc::new(Patient(file)), entry.id, entry.len))
+                Ok::<_, Error>(Scanner::new(Arc::new(Patient::new(file)), entry.id, entry.len))
             };
             let bounds = Bounds {
                 end: entry.len,
@@ -77,7 +77,13 @@ pub fn resolve(
             let found = scanner
                 .at(place.pos, true)
                 .map_err(|e| Error::io("read", path, e))?;
-            let Found::Frame(frame) = found else { continue };
+            let Found::Frame(frame) = found else {
+                return Err(Error::Damaged {
+                    path: path.clone(),
+                    offset: place.pos,
+                    what: super::CHANGED,
+                });
+            };
             if fresh.is_none() {
                 let id = manifest.next_segment;
                 manifest.next_segment = id.checked_add(1).ok_or(Error::TooManySegments)?;

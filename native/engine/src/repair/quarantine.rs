@@ -78,7 +78,7 @@ fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
     let read_error = |e| Error::io("read", from, e);
     let write_error = |e| Error::io("write", to, e);
     let source = storage.open(from, false).map_err(read_error)?;
-    let source = super::patient::Patient(source);
+    let source = super::patient::Patient::new(source);
     let target = storage.create(to).map_err(|e| Error::io("create", to, e))?;
     let len = crate::io::File::len(&source).map_err(read_error)?;
     let mut buf = vec![0; COPY_LEN];

@@ -125,7 +125,7 @@ fn survey(storage: &dyn Storage, path: &Path, id: u32) -> Result<Entry> {
         .open(path, false)
         .map_err(|e| Error::io("open", path, e))?;
     let len = file.len().map_err(read_error)?.min(u64::from(u32::MAX));
-    let mut scanner = Scanner::new(Arc::new(Patient(file)), id, len);
+    let mut scanner = Scanner::new(Arc::new(Patient::new(file)), id, len);
     let mut walk = Walk::new(u64::from(HEADER_LEN), 0, u64::MAX - 1);
     let mut entry = Entry {
         id,

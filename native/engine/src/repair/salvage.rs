@@ -56,8 +56,7 @@ impl<'a> Fresh<'a> {
             (Fate::Buried, _) => Record::new(Kind::Delete, Key::plain(frame.key().compared()), &[]),
             (Fate::Kept, Kind::Put) => match Record::from_frame(frame) {
                 Ok(record) => record.as_lone(),
-                // It was right when it was checked; what is read now is not worth keeping.
-                Err(_) => return Ok(()),
+                Err(_) => return Err(self.changed()),
             },
             (Fate::Kept, kind) => Record::new(kind, frame.key(), &[]),
         };
@@ -82,6 +81,14 @@ impl<'a> Fresh<'a> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    fn changed(&self) -> Error {
+        Error::Damaged {
+            path: self.dir.path(),
+            offset: 0,
+            what: super::CHANGED,
+        }
     }
 
     /// Its length so far, in bytes.
