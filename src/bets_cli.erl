@@ -25,6 +25,7 @@ commands() ->
         {"verify", "DIR", "reads every record and says what is wrong; changes nothing", [], fun bets_cli_commands:verify/3},
         {"repair", "DIR", "repairs a damaged table; with --force, whatever is lost by that",
             [{force, flag}, {type, type}, {keypos, integer}, {name, atom}], fun bets_cli_commands:repair/3},
+        {"merge", "DIR", "removes what was overwritten and deleted", [], fun bets_cli_commands:merge/3},
         {"dump", "DIR [FILE]", "writes all objects as Erlang terms, one in a line; to the standard output without FILE", [],
             fun bets_cli_commands:dump/3},
         {"load", "DIR FILE", "inserts what dump wrote; makes the table if there is none. FILE may be -",

@@ -2,7 +2,7 @@
 %% The commands of `bin/bets'.
 -module(bets_cli_commands).
 
--export([info/3, verify/3, repair/3, dump/3, load/3, import/3]).
+-export([info/3, verify/3, repair/3, merge/3, dump/3, load/3, import/3]).
 
 -include_lib("kernel/include/file.hrl").
 
@@ -94,11 +94,41 @@ text(Chars) -> unicode:characters_to_binary(Chars).
 file(File) when is_binary(File) -> file(binary_to_list(File));
 file(File) -> File.
 
+-spec merge([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
+merge([Dir], _Options, Bar) ->
+    with_table(bets:open(Dir, [{merge_window, never}]), fun(Tab) ->
+        true = bets:merge(Tab, subscribe),
+        {Worker, Monitor} = spawn_monitor(fun() -> exit({merged, try bets:merge(Tab) catch error:{bets, Reason} -> {error, Reason} end}) end),
+        merging(Worker, Monitor, Bar)
+    end).
+
+merging(Worker, Monitor, Bar) ->
+    receive
+        {bets, merge, _Tab, progress, #{done := Done, total := Total}} ->
+            bets_cli_bar:show(Bar, "merging", Done, Total),
+            merging(Worker, Monitor, Bar);
+        {bets, merge, _Tab, _Event, _Data} ->
+            merging(Worker, Monitor, Bar);
+        {'DOWN', Monitor, process, Worker, {merged, {error, Reason}}} ->
+            {error, Reason};
+        {'DOWN', Monitor, process, Worker, {merged, Report}} ->
+            merged(Report);
+        {'DOWN', Monitor, process, Worker, Reason} ->
+            exit(Reason)
+    end.
+
+merged(#{inputs := Inputs, outputs := Outputs, damaged := Damaged, input_bytes := Before, output_bytes := Behind} = Report) ->
+    Text = io_lib:format("~b files of ~b bytes became ~b of ~b bytes~n", [length(Inputs), Before, length(Outputs), Behind]),
+    case Damaged of
+        [] -> {ok, Text, Report};
+        _ -> {found, [Text, io_lib:format("left out for damage: ~w~n", [Damaged])], Report}
+    end.
+
 -spec dump([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
 dump([_Dir], #{json := true}, _Bar) ->
     {usage, "with --json a FILE is needed for the objects"};
 dump([Dir | File], _Options, Bar) ->
-    with_table(bets:open(Dir), fun(Tab) ->
+    with_table(bets:open(Dir, [{merge_window, never}]), fun(Tab) ->
         with_file(File, [write, raw, delayed_write], fun(Device) ->
             Total = bets:info(Tab, size),
             Fun = fun(N) -> bets_cli_bar:show(Bar, "writing", N, Total) end,

@@ -149,6 +149,20 @@ a_table_is_described_checked_and_repaired_test_() ->
         ?assertEqual([], all(Dir) -- All)
     end).
 
+what_is_dead_is_merged_away_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        filled(Dir, set),
+        {ok, T} = bets:open(Dir),
+        [bets:insert(T, {N, <<N:800>>}) || _ <- [1, 2, 3], N <- lists:seq(1, 50)],
+        bets:close(T),
+        All = all(Dir),
+        {0, #{inputs := [_ | _], damaged := [], input_bytes := Before, output_bytes := Behind}} = json(["merge", Dir]),
+        ?assert(Behind * 2 < Before),
+        ?assertEqual(All, all(Dir)),
+        ?assertMatch({0, _}, run(["merge", Dir]))
+    end).
+
 what_is_dumped_is_loaded_test_() ->
     with_root(fun(Root) ->
         [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
