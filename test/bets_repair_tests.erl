@@ -8,9 +8,13 @@ with_dir(Test) ->
     {timeout, 60, fun() ->
         {ok, _} = application:ensure_all_started(bets),
         Root = filename:join("/tmp", "bets-repair-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive]))),
+        #{level := Level} = logger:get_primary_config(),
+        %% What a repair at an opening logs.
+        ok = logger:set_primary_config(level, error),
         try
             Test(filename:join(Root, "t"))
         after
+            logger:set_primary_config(level, Level),
             file:del_dir_r(Root)
         end
     end}.
@@ -31,7 +35,7 @@ damage(File, Offset) ->
     <<Front:At/binary, Byte, Rest/binary>> = Bytes,
     ok = file:write_file(File, <<Front/binary, (Byte bxor 4), Rest/binary>>).
 
-%% The place of the object's bytes in some segment.
+%% Damages the object's bytes in some segment.
 damage_value(Dir, N) ->
     [{File, At}] = [
         {File, At}
