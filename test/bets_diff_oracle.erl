@@ -15,13 +15,16 @@ call(F, Tab, [[_ | _] = Objects]) when F =:= insert; F =:= insert_new ->
         true -> one_by_one(F, Tab, Objects);
         false -> apply(ets, F, [Tab, Objects])
     end;
-call(update_counter, Tab, [Key, _Spec, Default] = Args) when is_tuple(Default) ->
-    %% OTP 25 takes a default that is too short for the key when the list of changes is empty.
+call(F, Tab, [Key, _Spec, Default] = Args) when is_tuple(Default), (F =:= update_counter orelse F =:= update_element) ->
+    %% Releases of ets up to OTP 27 take a default that has no place for the key, and write the key behind its end.
     case ets:member(Tab, Key) orelse tuple_size(Default) >= ets:info(Tab, keypos) of
-        true -> apply(ets, update_counter, [Tab | Args]);
+        true -> call_or_emulate(F, Tab, Args);
         false -> unsure()
     end;
 call(F, Tab, Args) ->
+    call_or_emulate(F, Tab, Args).
+
+call_or_emulate(F, Tab, Args) ->
     case erlang:function_exported(ets, F, length(Args) + 1) orelse erlang:is_builtin(ets, F, length(Args) + 1) of
         true -> apply(ets, F, [Tab | Args]);
         false -> emulate(F, Tab, Args)
