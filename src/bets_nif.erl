@@ -46,6 +46,7 @@
     rename/2,
     replace_object/3,
     replace_objects/3,
+    same_key/3,
     scan/3,
     scan_back/3,
     select/4,
@@ -210,6 +211,9 @@ replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 -spec replace_objects(bets:table(), [pair()], Through :: non_neg_integer()) ->
     changed(pair()) | durable(changed(pair())) | bets_errors:failure().
 replace_objects(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec same_key(bets:table(), bets:key(), bets:key()) -> boolean() | bets_errors:failure().
+same_key(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().

@@ -31,6 +31,7 @@ nif! {
     lookup_element/3 on NORMAL => lookup::lookup_element;
     lookup_element/4 on NORMAL => lookup::lookup_element;
     member/2 on NORMAL => lookup::member;
+    same_key/3 on NORMAL => lookup::same_key;
     insert/2 on NORMAL => insert::insert;
     insert_new/2 on NORMAL => insert::insert_new;
     delete/2 on NORMAL => delete::delete;
