@@ -150,7 +150,7 @@ impl Layout {
                 return Ok(false);
             }
         }
-        self.same_value(found.value, bytes, budget)
+        same_value(found.value, bytes, self.equality, budget)
     }
 
     /// Whether two terms are one key of the table.
@@ -158,10 +158,15 @@ impl Layout {
         equal(a, b, self.form, budget)
     }
 
-    /// Whether two objects are `=:=` but for their keys.
-    pub fn same_value(&self, a: &[u8], b: &[u8], budget: &mut Budget) -> Result<bool, Fail> {
-        Ok(object::same(a, b, self.equality, budget)?)
+    /// Whether the zeros are one.
+    pub fn equality(&self) -> Equality {
+        self.equality
     }
+}
+
+/// Whether two objects are `=:=` but for their keys.
+pub fn same_value(a: &[u8], b: &[u8], zeros: Equality, budget: &mut Budget) -> Result<bool, Fail> {
+    Ok(object::same(a, b, zeros, budget)?)
 }
 
 /// Whether two terms are one key in this form. The VM is not asked, for what it takes for one depends on its release.

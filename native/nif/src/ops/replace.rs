@@ -18,7 +18,7 @@ use rustler::{Encoder, Term};
 use super::{comparing, key_of, written};
 use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
-use crate::codec::Budget;
+use crate::codec::{Budget, Equality};
 use crate::error::Fail;
 use crate::raw::cell;
 use crate::schedule::{Call, Outcome};
@@ -145,7 +145,7 @@ fn change<'a>(
     })
 }
 
-/// Removes or replaces an object, whose bytes are in the buffers, of a bag: all its copies.
+/// Removes or replaces an object, whose bytes are in the buffers, of a bag: all its copies. What a specification chose has its very zeros.
 fn change_copies<'a>(
     call: &Call<'a>,
     table: &TableResource,
@@ -174,12 +174,12 @@ fn change_copies<'a>(
     let changed = if let Some((new_key, bytes)) = &new {
         let through: u64 = call.arg(2).decode().map_err(|_| Fail::none())?;
         let new = (Key::new(new_key, compared), bytes.as_slice());
-        comparing(call, table, |same| {
+        comparing(call, Equality::ZerosDistinct, |same| {
             engine.replace_copies(key, &buffers.object, new, through, wait, same)
         })?
     } else {
         table.note_deletion(key, wait)?;
-        comparing(call, table, |same| {
+        comparing(call, Equality::ZerosDistinct, |same| {
             engine.delete_copies(key, &buffers.object, wait, same)
         })?
     };
