@@ -2,12 +2,17 @@
 //!
 //! Which kind serves a table follows from the table's type. The choice is one branch a call that always goes the same way.
 
+use smallvec::SmallVec;
+
 use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
 use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
 use crate::Key;
 use crate::table::TableKind;
+
+/// The locations of removed objects: mostly one.
+pub type Removed = SmallVec<[Location; 2]>;
 
 /// A keydir of the kind that a table's type asks for.
 ///
@@ -242,26 +247,37 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Removes a key and gives its location; of many objects, that of the first one.
-    pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
+    /// Removes what a key has up to this seq, and gives the locations; where a key has one object that is the one, whatever its seq is.
+    pub fn remove(&mut self, hash: u64, key: Key<'_>, through: u64) -> Removed {
         match self {
-            WriteGuard::Hash(guard) => guard.remove(hash, key),
-            WriteGuard::Bag(guard) => {
-                let first = guard.get(hash, key)?.location;
-                guard.remove_through(hash, key, u64::MAX);
-                Some(first)
-            }
-            WriteGuard::Ordered(guard) => guard.remove(hash, key),
+            WriteGuard::Hash(guard) => guard.remove(hash, key).into_iter().collect(),
+            WriteGuard::Bag(guard) => guard.remove_through(hash, key, through).into(),
+            WriteGuard::Ordered(guard) => guard.remove(hash, key).into_iter().collect(),
         }
     }
 
-    /// Replaces the key's location `old` by `new`; `false` and no change if it is another by now, or the key is gone.
-    pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
-        match self {
-            WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
-            WriteGuard::Bag(guard) => guard.relocate(hash, key, old, new),
-            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
-        }
+    /// Gives the key's object a new location and the old one back; `None` and no change if the key is gone, or `is_old` says that the old one
+    /// is not meant. Of many objects it is the one with this seq.
+    pub fn relocate(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        seq: u64,
+        is_old: impl FnOnce(Location) -> bool,
+        new: Location,
+    ) -> Option<Location> {
+        let old = match self {
+            WriteGuard::Bag(guard) => guard.with_seq(hash, key, seq)?.location,
+            WriteGuard::Hash(guard) => guard.get(hash, key)?.location,
+            WriteGuard::Ordered(guard) => guard.get(hash, key)?.location,
+        };
+        let moved = is_old(old)
+            && match self {
+                WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+                WriteGuard::Bag(guard) => guard.relocate(hash, key, seq, new),
+                WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
+            };
+        moved.then_some(old)
     }
 }
 

@@ -8,9 +8,10 @@ use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
 use crate::keydir::{Keydir, Location, WriteGuard};
-use crate::segment::Segment;
+use crate::seeded::{self, Fault};
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner};
+use crate::segment::{Segment, Segments};
 use crate::{Error, Result};
 
 impl Opening<'_> {
@@ -18,7 +19,10 @@ impl Opening<'_> {
     pub(super) fn load_sealed(&mut self) -> Result<()> {
         let mut sealed: Vec<Entry> = self.manifest.segments.clone();
         sealed.retain(|entry| entry.state == State::Sealed);
-        sealed.sort_by_key(|entry| entry.first_seq);
+        sealed.sort_by_key(|entry| match seeded::has(Fault::LoadedById) {
+            true => u64::from(entry.id),
+            false => entry.first_seq,
+        });
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;
             let (file, len) = self.open_segment(&segment)?;
@@ -31,8 +35,9 @@ impl Opening<'_> {
             }
             let scanner = Scanner::new(file, entry.id, entry.len);
             self.load_segment(&segment, scanner, &entry)?;
-            self.last_seq = self.last_seq.max(entry.last_seq);
+            segment.set_sealed(entry);
         }
+        self.last_seq = self.manifest.last_seq;
         Ok(())
     }
 
@@ -85,7 +90,8 @@ impl Opening<'_> {
             }
             seq = seq.max(if head.kind == Kind::Batch { 0 } else { head.seq });
             let location = location(segment, pos, head.frame_len());
-            apply(&mut self.keydir, &frame, location).map_err(|refused| refused.into_error(segment, pos))?;
+            apply(&mut self.keydir, &self.segments, &frame, location)
+                .map_err(|refused| refused.into_error(segment, pos))?;
             pos += head.frame_len() as u64;
         }
         if seq != entry.last_seq {
@@ -130,25 +136,39 @@ impl Refused {
     }
 }
 
-/// Applies a record that stands at `location` to the keydir. Applying a run of records a second time, in order, changes nothing.
+/// Applies a record that stands at `location` to the keydir, and counts what is live of the segments. Applying a run of records a second
+/// time, in order, changes nothing.
 pub(super) fn apply(
     keydir: &mut Keydir,
+    segments: &Segments,
     frame: &Frame<'_>,
     location: Location,
 ) -> std::result::Result<(), Refused> {
     let key = frame.key();
     let seq = frame.head.seq;
+    let segment = |location: Location| {
+        segments
+            .get(usize::from(location.segment()))
+            .and_then(Option::as_ref)
+    };
+    let dead = |location: Location| {
+        if let Some(segment) = segment(location) {
+            segment.add_dead(location);
+        }
+    };
     match frame.head.kind {
         Kind::Put => {
             let hash = keydir.hash(key);
-            keydir.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
+            let old = keydir.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
+            if let Some(segment) = segment(location) {
+                segment.add_live(location, frame.head.frame_len() as u64);
+            }
+            old.map(dead);
         }
         Kind::Delete => {
             let hash = keydir.hash(key);
-            match &mut keydir.lock(Keydir::shard_of(hash)) {
-                WriteGuard::Bag(shard) => drop(shard.remove_through(hash, key, seq)),
-                shard => drop(shard.remove(hash, key)),
-            }
+            let removed = keydir.lock(Keydir::shard_of(hash)).remove(hash, key, seq);
+            removed.into_iter().for_each(dead);
         }
         Kind::DeleteObject => {
             let hash = keydir.hash(key);
@@ -156,9 +176,15 @@ pub(super) fn apply(
                 return Err(Refused::Alien);
             };
             let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
-            shard.remove(hash, key, &removed);
+            shard.remove(hash, key, &removed).into_iter().for_each(dead);
         }
-        Kind::Clear => *keydir = keydir.fresh(),
+        Kind::Clear => {
+            *keydir = keydir.fresh();
+            segments
+                .iter()
+                .flatten()
+                .for_each(|segment| segment.add_all_dead());
+        }
         Kind::Batch | Kind::Commit | Kind::Mark => {}
     }
     Ok(())

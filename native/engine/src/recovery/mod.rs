@@ -113,6 +113,7 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         last_seq: 0,
     });
     opening.manifest.generation += 1;
+    opening.manifest.last_seq = opening.last_seq;
     publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
     opening.remove_orphans(&emptied);
     // Its segment is sealed now, so one that stays does no harm.
@@ -299,6 +300,8 @@ fn first_manifest(storage: &dyn Storage, dir: &Path, meta: &Meta, config: &Confi
         generation: 1,
         table: random(),
         hash_seed: random(),
+        last_seq: 0,
+        clock_ms: 0,
         meta: meta.clone(),
         next_segment: 1,
         segments: Vec::new(),

@@ -6,6 +6,7 @@
 
 mod bag;
 mod batch;
+mod merge;
 mod packed;
 mod read;
 mod scan;
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 
 pub use bag::Same;
 pub use batch::Write;
+pub use merge::{MergeChoice, SegmentStats};
 pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};
@@ -31,6 +33,7 @@ use crate::io::Storage;
 use crate::keydir::Keydir;
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
+use crate::merge::Merge;
 use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
 
@@ -44,15 +47,17 @@ pub struct Table {
 }
 
 #[derive(Debug)]
-struct Inner {
-    log: Log,
-    kind: TableKind,
-    keydir: ArcSwap<Keydir>,
+pub(crate) struct Inner {
+    pub(crate) log: Log,
+    pub(crate) kind: TableKind,
+    pub(crate) keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
     /// Held by the one who is about to show a change of many keys.
     many: Mutex<()>,
-    cache: Option<TableCache>,
+    pub(crate) cache: Option<TableCache>,
+    /// The merge under way. Taken before `maintenance` of the log.
+    merge: Mutex<Option<Merge>>,
     lock: Mutex<Option<DirLock>>,
     panicked: AtomicBool,
     itself: Weak<Inner>,
@@ -70,6 +75,7 @@ impl Table {
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
             cache,
+            merge: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
             itself: Weak::clone(itself),
@@ -194,7 +200,7 @@ impl Drop for Table {
 }
 
 impl Inner {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.panicked.load(Ordering::Acquire) {
             return Err(Error::Panicked);
         }
@@ -207,7 +213,13 @@ impl Inner {
             return Ok(());
         };
         held.closing();
+        // A merge waits for nobody between two steps, so this waits for one step.
+        let mut merge = self.merge.lock();
+        if let Some(merge) = merge.take() {
+            merge.give_up(self);
+        }
         let finished = finish(&self.log);
+        drop(merge);
         *lock = None;
         drop(lock);
         let keydir = self.keydir.swap(Arc::new(self.keydir.load().fresh()));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bets_engine::io::{Storage, real::Os};
-use bets_engine::table::{Commit, Config, Cursor, Meta, Open, Table, TableKind, Wait};
+use bets_engine::merge::{Phase, Report};
+use bets_engine::table::{Commit, Config, Cursor, MergeChoice, Meta, Open, Table, TableKind, Wait};
 use bets_engine::{Key, Result};
 
 /// A directory for one table, removed at the end of the test.
@@ -132,14 +133,14 @@ pub fn key(bytes: &[u8]) -> Key<'_> {
 /// Stores a value, in a bag as one more.
 pub fn put(table: &Table, k: &[u8], value: &[u8]) {
     if is_bag(table) {
-        add(table, k, value);
+        add(table, k, value).unwrap();
     } else {
         table.put(key(k), value, Wait::May).unwrap();
     }
 }
 
 /// Stores a list in one step.
-pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) {
+pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
     if is_bag(table) {
         let keys: Vec<_> = list.iter().map(|(k, v)| (k.len(), marked(k, v))).collect();
         let puts: Vec<_> = keys
@@ -148,20 +149,35 @@ pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) {
             .map(|((len, key), (_, v))| (Key::new(key, *len), v.as_slice()))
             .collect();
         if table.meta().kind == TableKind::Bag {
-            table.add_many(&puts, Wait::May, &mut same).unwrap();
+            table.add_many(&puts, Wait::May, &mut same)?;
         } else {
-            table.put_many(&puts, Wait::May).unwrap();
+            table.put_many(&puts, Wait::May)?;
         }
     } else {
         let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
-        table.put_many(&puts, Wait::May).unwrap();
+        table.put_many(&puts, Wait::May)?;
     }
+    Ok(())
 }
 
 pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
     table
         .get(key(k), Wait::May, |found| found.value.to_vec())
         .unwrap()
+}
+
+/// Merges whatever can be merged, in small steps. `None` if there is nothing to merge.
+pub fn merge_all(table: &Table) -> Option<Report> {
+    if !table.merge_start(MergeChoice::Everything).unwrap() {
+        return None;
+    }
+    loop {
+        let progress = table.merge_step(1_000).unwrap().unwrap();
+        assert!(progress.done <= progress.total, "{progress:?}");
+        if progress.phase == Phase::Done {
+            return Some(progress.report);
+        }
+    }
 }
 
 /// All stored keys and values, sorted; in an ordered table they must come so.
@@ -225,22 +241,20 @@ pub fn same(a: &[u8], b: &[u8]) -> Option<bool> {
 }
 
 /// Adds an object as the table's type asks for.
-pub fn add(table: &Table, k: &[u8], value: &[u8]) -> Option<Commit> {
+pub fn add(table: &Table, k: &[u8], value: &[u8]) -> Result<Option<Commit>> {
     let bytes = marked(k, value);
     let key = Key::new(&bytes, k.len());
     if table.meta().kind == TableKind::Bag {
-        table.add(key, value, Wait::May, &mut same).unwrap()
+        table.add(key, value, Wait::May, &mut same)
     } else {
-        Some(table.put(key, value, Wait::May).unwrap())
+        table.put(key, value, Wait::May).map(Some)
     }
 }
 
 /// Removes an object.
-pub fn remove(table: &Table, k: &[u8], value: &[u8]) -> Option<Commit> {
+pub fn remove(table: &Table, k: &[u8], value: &[u8]) -> Result<Option<Commit>> {
     let bytes = marked(k, value);
-    table
-        .delete_object(Key::new(&bytes, k.len()), value, Wait::May, &mut same)
-        .unwrap()
+    table.delete_object(Key::new(&bytes, k.len()), value, Wait::May, &mut same)
 }
 
 /// The objects of a key.
