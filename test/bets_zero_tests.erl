@@ -245,7 +245,7 @@ with(Rule, Type, Objects, Fun) ->
 %% The layout is in docs/format.md.
 set_rule(Manifest, Rule) ->
     {ok, Bytes} = file:read_file(Manifest),
-    Size = byte_size(Bytes) - 46,
-    <<Before:41/binary, _, After:Size/binary, _Crc:32>> = Bytes,
-    New = [Before, Rule, After],
+    Size = byte_size(Bytes) - 68,
+    <<Before:57/binary, _Rule, 0:16, 1:32/little, After:Size/binary, _Crc:32>> = Bytes,
+    New = [Before, <<Rule, 0:16, 1:32/little>>, After],
     ok = file:write_file(Manifest, [New, <<(erlang:crc32(New)):32/little>>]).
