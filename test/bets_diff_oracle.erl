@@ -10,8 +10,7 @@
 %% Calls `F' on the table; raises what ets raises.
 -spec call(atom(), ets:table(), [term()]) -> term().
 call(F, Tab, [[_ | _] = Objects]) when F =:= insert; F =:= insert_new ->
-    %% OTP 23 to 25 insert a list into a bag from its end.
-    case lists:member(ets:info(Tab, type), [bag, duplicate_bag]) andalso are_objects(Objects, ets:info(Tab, keypos)) of
+    case turns_lists() andalso lists:member(ets:info(Tab, type), [bag, duplicate_bag]) andalso are_objects(Objects, ets:info(Tab, keypos)) of
         true -> one_by_one(F, Tab, Objects);
         false -> apply(ets, F, [Tab, Objects])
     end;
@@ -29,6 +28,9 @@ call_or_emulate(F, Tab, Args) ->
         true -> apply(ets, F, [Tab | Args]);
         false -> emulate(F, Tab, Args)
     end.
+
+%% OTP 23 to 25 insert a list into a bag from its end.
+turns_lists() -> list_to_integer(erlang:system_info(otp_release)) =< 25.
 
 are_objects(Objects, KeyPos) ->
     is_integer(KeyPos) andalso length_or_none(Objects) =/= none
