@@ -19,9 +19,12 @@ impl Opening<'_> {
     pub(super) fn load_sealed(&mut self) -> Result<()> {
         let mut sealed: Vec<Entry> = self.manifest.segments.clone();
         sealed.retain(|entry| entry.state == State::Sealed);
-        sealed.sort_by_key(|entry| match seeded::has(Fault::LoadedById) {
-            true => u64::from(entry.id),
-            false => entry.first_seq,
+        sealed.sort_by_key(|entry| {
+            if seeded::has(Fault::LoadedById) {
+                u64::from(entry.id)
+            } else {
+                entry.first_seq
+            }
         });
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;
