@@ -92,10 +92,12 @@ words_of_ets(Function, [Tab, Key], Info) when Function =:= next_lookup; Function
     ask_ets(next, [Tab, Key], Info);
 words_of_ets(lookup_element, [Tab, Key, Position, _Default], Info) ->
     ask_ets(lookup_element, [Tab, Key, Position], Info);
-words_of_ets(update_element, [Tab, Key, Spec, Default], Info) ->
-    case ask_ets(update_element, [Tab, Key, Spec], Info) of
-        Words when not is_tuple(Default) -> maps:remove(3, Words#{4 => <<"not a tuple">>});
-        Words -> Words
+words_of_ets(update_element, [Tab, Key, Spec, Default] = Args, Info) ->
+    %% From OTP 27 on ets has the function, and words for it.
+    case erlang:function_exported(ets, update_element, 4) of
+        true -> ask_ets(update_element, Args, Info);
+        false when is_tuple(Default) -> ask_ets(update_element, [Tab, Key, Spec], Info);
+        false -> maps:remove(3, (ask_ets(update_element, [Tab, Key, Spec], Info))#{4 => <<"not a tuple">>})
     end;
 words_of_ets(batch, [Tab, Changes], Info) ->
     or_else(ask_ets(delete_all_objects, [Tab], Info), #{2 => changes(Changes)});
