@@ -84,6 +84,7 @@ defmodule Bets do
           | {:compressed, boolean}
           | {:cache, boolean}
           | {:max_file_size, pos_integer}
+          | {:repair, boolean | :force}
           | {:heir, :none}
           | :bets.option()
 
@@ -568,6 +569,64 @@ defmodule Bets do
       {:error, reason} -> {:error, %Error{reason: reason}}
     end
   end
+
+  @doc """
+  Reads every record of a table and checks it: of an open one while it is used, or of the one in a directory that nobody has open, in which nothing
+  is changed.
+
+  Gives a map: `:sound` says whether nothing is wrong, `:faults` what is. `:bets_repair` explains it. A path is a string; a name is an
+  open table's. With the option `progress: fun`, `fun` gets `%{done: bytes, total: bytes}` now and then. Waits for the disk; takes time in proportion to
+  the bytes on disk.
+
+      iex> table = Enum.into([a: 1, b: 2], Bets.new())
+      iex> {:ok, report} = Bets.verify(table)
+      iex> {report.sound, report.records, report.faults}
+      {true, 2, []}
+  """
+  @spec verify(table | Path.t(), [:bets_repair.verify_option()]) ::
+          {:ok, :bets_repair.report()} | {:error, Error.t()}
+  def verify(table_or_dir, options \\ [])
+
+  def verify(dir, options) when is_binary(dir) or is_list(dir) do
+    dir |> IO.chardata_to_string() |> :bets.verify(options) |> checked()
+  end
+
+  def verify(table, options), do: table |> id() |> :bets.verify(options) |> checked()
+
+  @doc """
+  Repairs the damaged table in a directory, which nobody may have open, and tells what was lost; one that is sound stays as it is.
+
+  ## Options
+
+    * `:repair` - `true`, the default, repairs only what can be repaired with each lost entry known by its key; `:force` saves all that can
+      be read
+    * `:type`, `:keypos`, `:name` - what a manifest is made anew with if it cannot be read
+    * `:progress` - as in `verify/2`
+
+  The damaged files are kept, in the folder `quarantine` of the directory. `:bets_repair` explains the report. Waits for the disk; takes time in proportion to
+  the bytes on disk.
+
+      iex> dir = Path.join(System.tmp_dir!(), "bets-doc-repair")
+      iex> {:ok, table} = Bets.open(dir)
+      iex> Bets.close(table)
+      iex> {:ok, report} = Bets.repair(dir)
+      iex> report.status
+      :unchanged
+  """
+  @spec repair(Path.t(), [{:type, :bets.type()} | :bets_repair.option()]) ::
+          {:ok, :bets_repair.report()} | {:error, Error.t()}
+  def repair(dir, options \\ []) do
+    options =
+      Enum.map(options, fn
+        {:type, type} -> type
+        option -> option
+      end)
+
+    dir |> IO.chardata_to_string() |> :bets.repair(options) |> checked()
+  end
+
+  defp checked({:ok, report}), do: {:ok, report}
+  defp checked({:error, reason}), do: {:error, %Error{reason: reason}}
 
   defp import_from(:ets, source, id, options), do: :bets_import.ets(source, id, options)
   defp import_from(:dets, file, id, options), do: :bets_import.dets(IO.chardata_to_string(file), id, options)

@@ -4,6 +4,7 @@
 //! disk) and `append` (the end of the log, held for one write). Readers take neither.
 
 mod append;
+mod extent;
 mod maintain;
 mod replace;
 mod slots;
@@ -18,6 +19,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use append::{Appended, Care, End};
+pub use extent::Extent;
 pub(crate) use maintain::create_segment;
 pub use maintain::publish;
 pub use replace::Output;

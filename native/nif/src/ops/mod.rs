@@ -10,6 +10,7 @@ mod insert;
 mod lookup;
 pub mod merge;
 mod open;
+mod repair;
 mod replace;
 mod select;
 mod swap;
@@ -86,6 +87,12 @@ nif! {
     segment_stats/1 on DIRTY_CPU => merge::segment_stats;
     set_cache/1 on DIRTY_CPU => administer::set_cache;
     sweep/1 on DIRTY_IO => open::sweep;
+    new_progress/0 on NORMAL => repair::new_progress;
+    progress/1 on NORMAL => repair::progress;
+    check/2 on DIRTY_IO => repair::check;
+    inspect/1 on DIRTY_IO => repair::inspect;
+    verify/2 on DIRTY_IO => repair::verify;
+    repair/4 on DIRTY_IO => repair::repair;
 }
 
 #[cfg(feature = "testing")]
