@@ -1,6 +1,7 @@
 //! Segments: the append-only files that hold a table's records.
 
 pub mod handles;
+pub mod hint;
 pub mod read;
 pub mod scan;
 
