@@ -251,10 +251,9 @@ pub fn check_trailer(
     }
 }
 
-/// The number of entries that a block says it has; to be trusted once [`Block::check`] accepted it.
-pub fn entry_count(block: &[u8]) -> u32 {
-    let count = block.get(8..12).and_then(|bytes| bytes.try_into().ok());
-    count.map_or(0, u32::from_le_bytes)
+/// The number of entries that a block says it has, from its first bytes, unchecked as they are.
+pub fn entry_count(head: &[u8; TRAILER_LEN]) -> u32 {
+    u32::from_le_bytes([head[8], head[9], head[10], head[11]])
 }
 
 /// A block that passed its CRC.
@@ -289,6 +288,11 @@ impl<'a> Block<'a> {
             })
         })();
         parsed.ok_or(Wrong("the CRC of a block of the hint does not match"))
+    }
+
+    /// Bytes of the entries that were not read yet: where in the block the next one begins, counted from the block's end.
+    pub fn bytes_left(&self) -> usize {
+        self.entries.0.len()
     }
 
     /// The next entry. An error means that the writer of the hint was wrong: nothing of it counts.

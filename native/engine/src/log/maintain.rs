@@ -63,6 +63,7 @@ impl Log {
             }
         }
         let done = self.close_segments(&mut maintenance);
+        self.stop_hints();
         self.answer_waiters();
         self.handles.clear();
         done
@@ -112,6 +113,7 @@ impl Log {
             let _end = self.append.lock();
             self.closed.store(true, Ordering::Release);
         }
+        self.stop_hints();
         self.answer_waiters();
         self.handles.clear();
     }
@@ -136,7 +138,10 @@ impl Log {
             left.push(Active::of(spare, self.last_seq() + 1));
         }
         match self.seal(maintenance, &left) {
-            Ok(()) => self.remove_stage(),
+            Ok(()) => {
+                self.remove_stage();
+                self.close_hints();
+            }
             // So that the next opening takes no damage below here for a cut.
             Err(_) => self.append_mark(),
         }
@@ -231,6 +236,8 @@ impl Log {
         }
         self.publish_next(maintenance, next)
             .map_err(|failure| failure.error)?;
+        let sealed = |entry: &&Entry| left.iter().any(|active| active.segment.id == entry.id);
+        self.want_hints(maintenance.manifest.segments.iter().filter(sealed).copied());
         for active in gone {
             self.segments.rcu(|segments| {
                 let mut segments = (**segments).clone();

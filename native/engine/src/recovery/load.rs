@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use super::Opening;
+use super::rounds::{Load, Loaded, Source, Stopped};
 use crate::format::frame::{Frame, Kind, removed_seqs};
+use crate::format::hint;
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
 use crate::keydir::{Keydir, Location, WriteGuard};
 use crate::segment::Segment;
-use crate::segment::read::explain;
-use crate::segment::scan::{Found, Scanner};
+use crate::segment::hint::{HintReader, identity};
 use crate::{Error, Result};
 
 impl Opening<'_> {
-    /// Applies all sealed segments in the order of their records.
-    pub(super) fn load_sealed(&mut self) -> Result<()> {
+    /// Applies all sealed segments: by their hints, where those are there and right, else by reading them, which makes a hint.
+    pub(super) fn load_sealed(&mut self, names: &[String]) -> Result<()> {
         let mut sealed: Vec<Entry> = self.manifest.segments.clone();
         sealed.retain(|entry| entry.state == State::Sealed);
         sealed.sort_by_key(|entry| entry.first_seq);
+        let mut sources = Vec::with_capacity(sealed.len());
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;
             let (file, len) = self.open_segment(&segment)?;
@@ -29,11 +31,55 @@ impl Opening<'_> {
                     what: "the file is shorter than the manifest says",
                 });
             }
-            let scanner = Scanner::new(file, entry.id, entry.len);
-            self.load_segment(&segment, scanner, &entry)?;
+            let has_hint = names.contains(&hint::file_name(entry.id));
+            sources.push(Source {
+                hint_len: if has_hint {
+                    self.hint_len(&entry, false)
+                } else {
+                    None
+                },
+                segment,
+                entry,
+                file,
+            });
             self.last_seq = self.last_seq.max(entry.last_seq);
         }
-        Ok(())
+        loop {
+            let load = Load {
+                storage: &**self.storage,
+                dir: self.dir,
+                table: self.manifest.table,
+                sources: &sources,
+                write_hints: !self.config.temporary,
+                threads: self.config.load_threads,
+            };
+            match load.run(&mut self.keydir) {
+                Ok(()) => return Ok(()),
+                Err(Stopped::Failed(error)) => return Err(error),
+                Err(Stopped::BadHint(bad)) => {
+                    // What came before it was right, but is in the keydir already: it is less work to begin anew than to take it out.
+                    self.keydir = self.keydir.fresh();
+                    sources[bad].hint_len = None;
+                    // If one hint was spoilt, others may be. Each would cost another load.
+                    for source in &mut sources[bad..] {
+                        if source.hint_len.is_some() {
+                            source.hint_len = self.hint_len(&source.entry, true);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The length of a segment's hint, if it is the segment's. With `whole`, all of it is read and must be right.
+    pub(super) fn hint_len(&self, entry: &Entry, whole: bool) -> Option<u64> {
+        let identity = identity(self.manifest.table, entry);
+        let reader = HintReader::open(&**self.storage, self.dir, identity).ok()?;
+        let len = reader.file_len();
+        if whole {
+            reader.for_each(|_| {}).ok()?;
+        }
+        Some(len)
     }
 
     /// Opens a segment that must be there and checks its header; its file and its length in bytes.
@@ -60,42 +106,6 @@ impl Opening<'_> {
             },
         })?;
         Ok((file, len))
-    }
-
-    fn load_segment(&mut self, segment: &Segment, mut scanner: Scanner, entry: &Entry) -> Result<()> {
-        let mut pos = u64::from(HEADER_LEN);
-        let mut seq = entry.first_seq.saturating_sub(1);
-        while pos < scanner.end() {
-            let damaged = |what| Error::Damaged {
-                path: segment.path(),
-                offset: pos,
-                what,
-            };
-            let frame = match scanner
-                .at(pos, false)
-                .map_err(|e| Error::io("read", &segment.path(), e))?
-            {
-                Found::Frame(frame) => frame,
-                Found::Bad(bad) => return Err(damaged(explain(bad))),
-            };
-            let head = frame.head;
-            let rises = matches!(head.kind, Kind::Batch | Kind::Commit | Kind::Mark) || head.seq > seq;
-            if !rises || head.seq > entry.last_seq {
-                return Err(damaged("the record's seq is out of order"));
-            }
-            seq = seq.max(if head.kind == Kind::Batch { 0 } else { head.seq });
-            let location = location(segment, pos, head.frame_len());
-            apply(&mut self.keydir, &frame, location).map_err(|refused| refused.into_error(segment, pos))?;
-            pos += head.frame_len() as u64;
-        }
-        if seq != entry.last_seq {
-            return Err(Error::Damaged {
-                path: segment.path(),
-                offset: pos,
-                what: "the segment ends before its last record",
-            });
-        }
-        Ok(())
     }
 }
 
@@ -136,30 +146,48 @@ pub(super) fn apply(
     frame: &Frame<'_>,
     location: Location,
 ) -> std::result::Result<(), Refused> {
-    let key = frame.key();
-    let seq = frame.head.seq;
-    match frame.head.kind {
-        Kind::Put => {
+    let head = frame.head;
+    match head.kind {
+        Kind::Put | Kind::Delete | Kind::DeleteObject => {
+            let key = frame.key();
             let hash = keydir.hash(key);
-            keydir.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
-        }
-        Kind::Delete => {
-            let hash = keydir.hash(key);
-            match &mut keydir.lock(Keydir::shard_of(hash)) {
-                WriteGuard::Bag(shard) => drop(shard.remove_through(hash, key, seq)),
-                shard => drop(shard.remove(hash, key)),
-            }
-        }
-        Kind::DeleteObject => {
-            let hash = keydir.hash(key);
-            let WriteGuard::Bag(shard) = &mut keydir.lock(Keydir::shard_of(hash)) else {
-                return Err(Refused::Alien);
+            let record = Loaded {
+                kind: head.kind,
+                hash,
+                key,
+                seq: head.seq,
+                location,
+                frame_len: head.frame_len() as u32,
             };
-            let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
-            shard.remove(hash, key, &removed);
+            apply_under(&mut keydir.lock(Keydir::shard_of(hash)), &record)
         }
-        Kind::Clear => *keydir = keydir.fresh(),
-        Kind::Batch | Kind::Commit | Kind::Mark => {}
+        Kind::Clear => {
+            *keydir = keydir.fresh();
+            Ok(())
+        }
+        Kind::Batch | Kind::Commit | Kind::Mark => Ok(()),
+    }
+}
+
+/// Applies a put, a delete or a delete-object under the lock of its key.
+pub(super) fn apply_under(
+    guard: &mut WriteGuard<'_>,
+    record: &Loaded<'_>,
+) -> std::result::Result<(), Refused> {
+    let &Loaded { hash, key, seq, .. } = record;
+    match (record.kind, guard) {
+        (Kind::Put, guard) => {
+            guard
+                .put(hash, key, record.location, seq)
+                .map_err(|_| Refused::Full)?;
+        }
+        (Kind::Delete, WriteGuard::Bag(guard)) => drop(guard.remove_through(hash, key, seq)),
+        (Kind::Delete, guard) => drop(guard.remove(hash, key)),
+        (Kind::DeleteObject, WriteGuard::Bag(guard)) => {
+            let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
+            guard.remove(hash, key, &removed);
+        }
+        _ => return Err(Refused::Alien),
     }
     Ok(())
 }

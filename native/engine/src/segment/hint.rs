@@ -140,9 +140,8 @@ impl HintReader {
         self.len
     }
 
-    /// Reads the next block into `buf` and gives its number; `None` once the hint has ended as it should. The block is still to be checked by
-    /// [`Block::check`]: the end is right only if all blocks are.
-    pub fn next_raw(&mut self, buf: &mut Vec<u8>) -> std::result::Result<Option<u32>, Unusable> {
+    /// Finds the next block; `None` once the hint has ended as it should. What was found counts only if every block passes [`Blocks::read`].
+    pub fn next_place(&mut self) -> std::result::Result<Option<Place>, Unusable> {
         let left = self.len - self.pos;
         let mut head = [0; TRAILER_LEN];
         if left < head.len() as u64 {
@@ -162,15 +161,26 @@ impl HintReader {
         if len as u64 > left {
             return Err(Unusable::Wrong("the hint is cut off"));
         }
-        buf.resize(len, 0);
-        self.file.read_at(buf, self.pos)?;
-        let number = self.blocks;
+        let place = Place {
+            number: self.blocks,
+            pos: self.pos,
+            len,
+        };
         self.pos += len as u64;
-        self.blocks = number
+        self.blocks = place
+            .number
             .checked_add(1)
             .ok_or(Unusable::Wrong("the hint is too long"))?;
-        self.entries += u64::from(entry_count(buf));
-        Ok(Some(number))
+        self.entries += u64::from(entry_count(&head));
+        Ok(Some(place))
+    }
+
+    /// A second hold on the file, with which another thread reads blocks that were found.
+    pub fn blocks(&self) -> Blocks {
+        Blocks {
+            file: Arc::clone(&self.file),
+            identity: self.identity,
+        }
     }
 
     /// Hands all entries to `each` in the order of the segment. After an error none of them counts.
@@ -178,8 +188,9 @@ impl HintReader {
         let mut buf = Vec::new();
         let mut seq = self.identity.first_seq.saturating_sub(1);
         let mut end = u64::from(FIRST_FRAME);
-        while let Some(number) = self.next_raw(&mut buf)? {
-            let mut block = Block::check(&self.identity, number, &buf)?;
+        let blocks = self.blocks();
+        while let Some(place) = self.next_place()? {
+            let mut block = blocks.read(place, &mut buf)?;
             while let Some(entry) = block.next_entry()? {
                 if entry.seq <= seq || u64::from(entry.offset) < end {
                     return Err(Unusable::Wrong("an entry of the hint is out of order"));
@@ -189,6 +200,38 @@ impl HintReader {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a block of a hint stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    number: u32,
+    pos: u64,
+    len: usize,
+}
+
+impl Place {
+    /// Bytes of the block, at least one.
+    #[expect(clippy::len_without_is_empty, reason = "no block is empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Reads the blocks of a hint in any order.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    file: Arc<dyn File>,
+    identity: Identity,
+}
+
+impl Blocks {
+    /// Reads a block into `buf` and checks it.
+    pub fn read<'b>(&self, place: Place, buf: &'b mut Vec<u8>) -> std::result::Result<Block<'b>, Unusable> {
+        buf.resize(place.len, 0);
+        self.file.read_at(buf, place.pos)?;
+        Ok(Block::check(&self.identity, place.number, buf)?)
     }
 }
 

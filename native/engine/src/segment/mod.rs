@@ -3,6 +3,7 @@
 pub mod handles;
 pub mod hint;
 pub mod read;
+pub mod reading;
 pub mod scan;
 
 use std::io;

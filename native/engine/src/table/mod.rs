@@ -74,6 +74,9 @@ impl Table {
             panicked: AtomicBool::new(false),
             itself: Weak::clone(itself),
         });
+        if inner.log.config().background && inner.log.wants_hints() {
+            inner.plan_hints();
+        }
         Ok(Table { inner })
     }
 
@@ -127,9 +130,11 @@ impl Table {
         }
     }
 
-    /// Does what is due in the background: syncing, sealing. Gives the time after which more is due. Waits for the disk.
+    /// Does what is due in the background: syncing, sealing, making hints. Gives the time after which more is due. Waits for the disk.
     pub fn care(&self) -> Result<Option<Duration>> {
-        self.inner.log.care()
+        let again = self.inner.log.care();
+        while self.inner.log.make_hints() {}
+        again
     }
 
     /// Fails the table closed: a caller's code panicked in the middle of a call, and nobody knows in which state. Every call from now on
@@ -219,6 +224,16 @@ impl Inner {
         finished
     }
 
+    /// Plans a step of making hints, and those behind it. Apart from the care, which a sync must not wait for.
+    fn plan_hints(&self) {
+        let itself = Weak::clone(&self.itself);
+        background::run_once(move || {
+            if let Some(inner) = itself.upgrade().filter(|inner| inner.log.make_hints()) {
+                inner.plan_hints();
+            }
+        });
+    }
+
     /// Plans what an append made necessary.
     fn plan(&self, care: Care) {
         if !self.log.config().background {
@@ -236,7 +251,11 @@ impl Inner {
 
 impl Job for Inner {
     fn run(&self) -> Option<Duration> {
-        match self.log.care() {
+        let care = self.log.care();
+        if self.log.wants_hints() {
+            self.plan_hints();
+        }
+        match care {
             Ok(again) => again,
             Err(Error::Closed) => None,
             Err(_) if self.log.sticky.get().is_some() => None,
