@@ -25,8 +25,8 @@ use crate::segment::hint::{Blocks, HintReader, HintWriter, Place, identity};
 use crate::segment::reading::Reading;
 use crate::{Error, Key, Result};
 
-/// Units that are decoded in one round at most: 1 MiB of hints.
-const MAX_UNITS: usize = 16;
+/// Units that are decoded in one round at most: half a MiB of hints, so that they stay in the processor's cache.
+const MAX_UNITS: usize = 8;
 /// A table is loaded in so many rounds at least, if its units suffice: so what is decoded ahead is a small part of the whole.
 const MIN_ROUNDS: u64 = 32;
 /// Bytes of a segment that make up a unit.

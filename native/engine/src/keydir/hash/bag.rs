@@ -184,7 +184,7 @@ fn list_of(slot: &Slot) -> List {
 ///
 /// All hashes given to it must belong to its shard.
 #[derive(Debug)]
-pub struct BagGuard<'a>(WriteGuard<'a>);
+pub struct BagGuard<'a>(pub(super) WriteGuard<'a>);
 
 impl BagGuard<'_> {
     /// The key's objects.
@@ -318,7 +318,7 @@ impl Writer<'_> {
     }
 
     /// Lets go of a list that no slot has any more.
-    fn drop_list(&mut self, list: List) {
+    pub(super) fn drop_list(&mut self, list: List) {
         // SAFETY: the list is still there.
         self.shrank(unsafe { list.bytes() });
         // SAFETY: no slot has it any more, and it is let go of once.
@@ -326,7 +326,7 @@ impl Writer<'_> {
     }
 
     /// Changes the number of objects beyond the first one of each key.
-    fn set_more(&self, change: impl FnOnce(u32) -> u32) {
+    pub(super) fn set_more(&self, change: impl FnOnce(u32) -> u32) {
         let more = &self.shard.more;
         more.store(change(more.load(Ordering::Relaxed)), Ordering::Relaxed);
     }

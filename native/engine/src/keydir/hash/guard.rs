@@ -78,6 +78,10 @@ impl<'a> WriteGuard<'a> {
     /// The writer, if the shard has ever had an entry.
     pub(super) fn present(&mut self, hash: u64) -> Option<Writer<'_>> {
         debug_assert_eq!(shard_of(hash), self.index);
+        self.used()
+    }
+
+    pub(super) fn used(&mut self) -> Option<Writer<'_>> {
         self.state.is_some().then(|| self.writer())
     }
 

@@ -10,6 +10,7 @@ mod bag;
 mod capacity;
 mod compact;
 mod entry;
+mod fill;
 mod guard;
 mod list;
 mod reclaim;
