@@ -173,8 +173,7 @@ fn run(kind: TableKind, keys: u64, threads: u64) {
         let hash = keydir.hash(Key::plain(&bytes));
         keydir
             .lock(Keydir::shard_of(hash))
-            .remove(hash, Key::plain(&bytes))
-            .unwrap();
+            .remove(hash, Key::plain(&bytes), u64::MAX);
         put(&keydir, keys + i, i);
     });
     println!(
@@ -186,8 +185,7 @@ fn run(kind: TableKind, keys: u64, threads: u64) {
         let hash = keydir.hash(Key::plain(&bytes));
         keydir
             .lock(Keydir::shard_of(hash))
-            .remove(hash, Key::plain(&bytes))
-            .unwrap();
+            .remove(hash, Key::plain(&bytes), u64::MAX);
     });
     println!("  {} bytes when empty again", keydir.memory_bytes());
     keydir = Keydir::new(kind, 1);

@@ -100,6 +100,9 @@ pub enum Error {
         /// The failure.
         cause: Arc<Error>,
     },
+    /// A merge of the table is under way already.
+    #[error("a merge is under way already")]
+    Merging,
     /// A key, object or list is larger than the documented limit.
     #[error("{what} of {len} bytes is larger than the limit of {limit}")]
     TooLarge {

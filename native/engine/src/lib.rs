@@ -5,6 +5,7 @@
 
 pub mod background;
 pub mod cache;
+mod checkpoint;
 mod dir;
 pub mod error;
 pub mod format;
@@ -13,6 +14,7 @@ pub mod key;
 pub mod keydir;
 mod lock;
 pub mod log;
+pub mod merge;
 pub mod recovery;
 pub mod segment;
 mod sticky;

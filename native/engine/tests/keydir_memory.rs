@@ -143,7 +143,7 @@ fn holds(asked: &Asked) {
         let bytes = key(i, 20);
         let hash = keydir.hash(Key::plain(&bytes));
         let mut guard = keydir.lock(Keydir::shard_of(hash));
-        guard.remove(hash, Key::plain(&bytes)).unwrap();
+        guard.remove(hash, Key::plain(&bytes), u64::MAX);
         drop(guard);
         let bytes = key(i + 5_000_000, 24);
         let hash = keydir.hash(Key::plain(&bytes));

@@ -119,6 +119,17 @@ impl TableCache {
         shard.remove(tag, place);
     }
 
+    /// Keeps a record at its new place.
+    pub fn relocate(&self, old: Location, new: Location) {
+        self.get(old, |key, value| self.put(new, key, value));
+        self.remove(old);
+    }
+
+    /// Forgets all records of segments with these slots. Walks the whole cache.
+    pub fn forget_segments(&self, slots: &[u16]) {
+        CACHE.retain(|(table, location)| table != self.table || !slots.contains(&location.segment()));
+    }
+
     /// The bytes that this table holds in the cache.
     pub fn held_bytes(&self) -> u64 {
         self.held.load(Ordering::Relaxed)

@@ -363,7 +363,7 @@ mod tests {
         #[test]
         fn sections_come_back(keys: Vec<(Vec<u8>, usize, u64)>) {
             let (mut one, mut many) = (Vec::new(), Vec::new());
-            let objects = |n: u64| (0..n % 5 + 1).map(move |i| Entry {
+            let objects = |n: u64| (0..=n % 5).map(move |i| Entry {
                 location: Location::from_bits(n ^ i),
                 seq: i * 3 + n % 100,
                 fingerprint: n as u32,

@@ -121,10 +121,13 @@ impl<'a> Record<'a> {
             ..
         } = frame.head;
         Ok(Record {
+            kind,
+            key: frame.key(),
+            value: frame.value()?,
             expiry_ms,
             compressed,
             member,
-            ..Record::new(kind, frame.key(), frame.value()?)
+            value_crc: frame.value_crc(),
         })
     }
 
@@ -133,6 +136,15 @@ impl<'a> Record<'a> {
     pub fn as_member(&self) -> Self {
         Record {
             member: true,
+            ..*self
+        }
+    }
+
+    /// The same record standing alone.
+    #[must_use]
+    pub fn as_lone(&self) -> Self {
+        Record {
+            member: false,
             ..*self
         }
     }
@@ -374,12 +386,15 @@ impl<'a> Frame<'a> {
             .bytes
             .get(self.head.checked_len()..self.head.frame_len())
             .ok_or(Bad::Cut)?;
-        let crc = u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]]);
-        if value_crc(value) == crc {
+        if value_crc(value) == self.value_crc() {
             Ok(value)
         } else {
             Err(Bad::Wrong("the CRC of the value does not match"))
         }
+    }
+
+    fn value_crc(&self) -> u32 {
+        u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]])
     }
 
     /// The whole frame's bytes.

@@ -9,7 +9,7 @@
 //!     16       body
 //!           4  CRC-32 of all before it
 //!
-//! body: generation 8, table id 8, hash seed 8, type 1, equality 1, zero 2, keypos 4, next segment id 4,
+//! body: generation 8, table id 8, hash seed 8, last seq 8, clock 8, type 1, equality 1, zero 2, keypos 4, next segment id 4,
 //!       name length 4, name, number of segments 4, then for each: id 4, state 1, zero 3, length 8, first seq 8, last seq 8
 //! ```
 
@@ -59,6 +59,10 @@ pub struct Manifest {
     pub table: u64,
     /// The seed of the key hash.
     pub hash_seed: u64,
+    /// Every record up to this seq is in a sealed segment, or has been merged away. Unsealed segments go on from there.
+    pub last_seq: u64,
+    /// The highest time of the wall clock that was used, in milliseconds since 1970.
+    pub clock_ms: u64,
     /// Type, keypos, name.
     pub meta: Meta,
     /// No segment has this id or a higher one yet.
@@ -80,7 +84,13 @@ impl Manifest {
     /// The manifest's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(64 + self.meta.name.len() + self.segments.len() * SEGMENT_LEN);
-        for n in [self.generation, self.table, self.hash_seed] {
+        for n in [
+            self.generation,
+            self.table,
+            self.hash_seed,
+            self.last_seq,
+            self.clock_ms,
+        ] {
             body.extend_from_slice(&n.to_le_bytes());
         }
         body.extend_from_slice(&[self.meta.kind as u8, self.meta.equality, 0, 0]);
@@ -107,6 +117,12 @@ impl Manifest {
         out
     }
 
+    /// The CRC that its bytes end with.
+    pub fn crc(&self) -> u32 {
+        let bytes = self.encode();
+        bytes.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc))
+    }
+
     /// Reads a manifest's bytes; allocates no more than they can back.
     pub fn decode(bytes: &[u8]) -> Result<Manifest, BadManifest> {
         if bytes.get(..8) != Some(MAGIC) {
@@ -131,6 +147,7 @@ impl Manifest {
             return None;
         }
         let (generation, table, hash_seed) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (last_seq, clock_ms) = (fields.u64()?, fields.u64()?);
         let (kind, equality) = (TableKind::from_u8(fields.u8()?)?, fields.u8()?);
         if fields.u16()? != 0 {
             return None;
@@ -172,6 +189,8 @@ impl Manifest {
             generation,
             table,
             hash_seed,
+            last_seq,
+            clock_ms,
             meta,
             next_segment,
             segments,
@@ -189,6 +208,8 @@ mod tests {
             generation: 5,
             table: 0x1234_5678_9abc_def0,
             hash_seed: 42,
+            last_seq: 79,
+            clock_ms: 1_700_000_000_000,
             meta: Meta {
                 kind: TableKind::Set,
                 keypos: 2,

@@ -2,12 +2,17 @@
 //!
 //! Which kind serves a table follows from the table's type. The choice is one branch a call that always goes the same way.
 
+use smallvec::SmallVec;
+
 use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
 use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
 use crate::Key;
 use crate::table::TableKind;
+
+/// The locations of removed objects: mostly one.
+pub type Removed = SmallVec<[Location; 2]>;
 
 /// A keydir of the kind that a table's type asks for.
 ///
@@ -117,6 +122,15 @@ impl Keydir {
         }
     }
 
+    /// A keydir that nobody else has yet, for several threads to load.
+    pub fn exclusive(&mut self) -> Exclusive<'_> {
+        match self {
+            Keydir::Hash(keydir) => Exclusive::Hash(keydir.exclusive()),
+            Keydir::Bag(keydir) => Exclusive::Bag(keydir.exclusive()),
+            Keydir::Ordered(keydir) => Exclusive::Ordered(keydir),
+        }
+    }
+
     /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
         match self {
@@ -191,6 +205,37 @@ impl Keydir {
     }
 }
 
+/// A hold on a [`Keydir`] that nobody else has: what its locks' holders let go of need not wait for readers.
+#[derive(Clone, Copy, Debug)]
+pub enum Exclusive<'a> {
+    /// Of a keydir in hash order.
+    Hash(hash::Exclusive<'a>),
+    /// Of a keydir with many objects a key.
+    Bag(hash::ExclusiveBag<'a>),
+    /// Of a keydir in the order of the keys.
+    Ordered(&'a OrderedKeydir),
+}
+
+impl<'a> Exclusive<'a> {
+    /// As [`Keydir::hash`].
+    pub fn hash(self, key: Key<'_>) -> u64 {
+        match self {
+            Exclusive::Hash(keydir) => keydir.hash(key),
+            Exclusive::Bag(keydir) => keydir.hash(key),
+            Exclusive::Ordered(keydir) => keydir.hash(key),
+        }
+    }
+
+    /// As [`Keydir::lock`].
+    pub fn lock(self, shard: usize) -> WriteGuard<'a> {
+        match self {
+            Exclusive::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
+            Exclusive::Bag(keydir) => WriteGuard::Bag(keydir.lock(shard)),
+            Exclusive::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
+        }
+    }
+}
+
 /// One of a keydir's write locks, held until dropped. Readers go on meanwhile.
 ///
 /// All hashes given to it must be of its lock (see [`Keydir::shard_of`]).
@@ -242,26 +287,51 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Removes a key and gives its location; of many objects, that of the first one.
-    pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
+    /// As [`WriteGuard::put`], for a key that is mostly not there yet.
+    pub fn load(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        seq: u64,
+    ) -> Result<Option<Location>, Full> {
         match self {
-            WriteGuard::Hash(guard) => guard.remove(hash, key),
-            WriteGuard::Bag(guard) => {
-                let first = guard.get(hash, key)?.location;
-                guard.remove_through(hash, key, u64::MAX);
-                Some(first)
-            }
-            WriteGuard::Ordered(guard) => guard.remove(hash, key),
+            WriteGuard::Ordered(guard) => Ok(guard.load(hash, key, location)),
+            guard => guard.put(hash, key, location, seq),
         }
     }
 
-    /// Replaces the key's location `old` by `new`; `false` and no change if it is another by now, or the key is gone.
-    pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+    /// Removes what a key has up to this seq, and gives the locations; where a key has one object that is the one, whatever its seq is.
+    pub fn remove(&mut self, hash: u64, key: Key<'_>, through: u64) -> Removed {
         match self {
-            WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
-            WriteGuard::Bag(guard) => guard.relocate(hash, key, old, new),
-            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Hash(guard) => guard.remove(hash, key).into_iter().collect(),
+            WriteGuard::Bag(guard) => guard.remove_through(hash, key, through).into(),
+            WriteGuard::Ordered(guard) => guard.remove(hash, key).into_iter().collect(),
         }
+    }
+
+    /// Gives the key's object a new location and the old one back; `None` and no change if the key is gone, or `is_old` says that the old one
+    /// is not meant. Of many objects it is the one with this seq.
+    pub fn relocate(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        seq: u64,
+        is_old: impl FnOnce(Location) -> bool,
+        new: Location,
+    ) -> Option<Location> {
+        let old = match self {
+            WriteGuard::Bag(guard) => guard.with_seq(hash, key, seq)?.location,
+            WriteGuard::Hash(guard) => guard.get(hash, key)?.location,
+            WriteGuard::Ordered(guard) => guard.get(hash, key)?.location,
+        };
+        let moved = is_old(old)
+            && match self {
+                WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+                WriteGuard::Bag(guard) => guard.relocate(hash, key, seq, new),
+                WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
+            };
+        moved.then_some(old)
     }
 }
 

@@ -150,9 +150,12 @@ impl Log {
         let stamp = self.stamp(&mut end);
         let staged = end.buf.len();
         record.put(&mut end.buf, stamp);
-        let written = self.write(&mut end, staged, 1);
-        drop(end);
-        written
+        let written = self.write(&mut end, staged, 1)?;
+        if record.kind == Kind::Put {
+            let len = record.frame_len() as u64;
+            end.active.segment.add_live(written.location, len);
+        }
+        Ok(written)
     }
 
     /// Appends several records as one batch, there whole or not at all, and calls `each` with the index and location of each once all are
@@ -192,13 +195,18 @@ impl Log {
                 ..stamp
             },
         );
-        let slot = end.active.segment.slot;
         let written = self.write(&mut end, staged, count)?;
+        let segment = Arc::clone(&end.active.segment);
         drop(end);
         let mut offset = written.location.offset() + header.frame_len() as u32;
         for (i, record) in records.iter().enumerate() {
-            each(i, Location::new(slot, offset, record.frame_len() as u64));
-            offset += record.frame_len() as u32;
+            let len = record.frame_len() as u64;
+            let location = Location::new(segment.slot, offset, len);
+            if record.kind == Kind::Put {
+                segment.add_live(location, len);
+            }
+            each(i, location);
+            offset += len as u32;
         }
         Ok(written)
     }
@@ -236,12 +244,7 @@ impl Log {
             if fits(&end.active, len, self.config.max_file_size) {
                 return Ok(end);
             }
-            if let Some(spare) = &end.spare {
-                let next = Active::of(spare.clone(), end.next_seq);
-                let old = end.switch(next, self.table)?;
-                end.spare = None;
-                end.sealing.push(old);
-                self.needs_care.store(true, Ordering::Release);
+            if self.leave_active(&mut end)? {
                 continue;
             }
             drop(end);
@@ -250,6 +253,19 @@ impl Log {
             }
             self.make_spare()?;
         }
+    }
+
+    /// Makes the spare the active segment; `false` if there is none.
+    pub(super) fn leave_active(&self, end: &mut End) -> Result<bool> {
+        let Some(spare) = &end.spare else {
+            return Ok(false);
+        };
+        let next = Active::of(spare.clone(), end.next_seq);
+        let old = end.switch(next, self.table)?;
+        end.spare = None;
+        end.sealing.push(old);
+        self.needs_care.store(true, Ordering::Release);
+        Ok(true)
     }
 
     pub(super) fn lock_end(&self, wait: Wait) -> Result<MutexGuard<'_, End>> {

@@ -69,6 +69,16 @@ impl Log {
         done
     }
 
+    /// The manifest that a clean close has published and the segments that it names; `None` if the close was not clean, or the table is temporary.
+    pub fn closed_manifest(&self) -> Option<(Manifest, Vec<Arc<Segment>>)> {
+        let maintenance = self.maintenance.lock();
+        let manifest = &maintenance.manifest;
+        let all_sealed = manifest.segments.iter().all(|entry| entry.state == State::Sealed);
+        let clean = all_sealed && self.check_open().is_err() && !self.config.temporary;
+        let sealed = self.sealed();
+        (clean && sealed.len() == manifest.segments.len()).then(|| (manifest.clone(), sealed))
+    }
+
     /// Moves the table's directory to `to`, where nothing may stand, and stores the table's new name.
     pub fn rename(&self, to: &Path, name: &[u8]) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
@@ -156,7 +166,7 @@ impl Log {
     }
 
     /// Syncs, tells so in the log, and answers those who wait. Gives the segments that can be sealed.
-    fn make_durable(&self) -> Result<Vec<Active>> {
+    pub(super) fn make_durable(&self) -> Result<Vec<Active>> {
         let left = self.sync_segments()?;
         self.append_mark();
         self.answer_waiters();
@@ -164,7 +174,7 @@ impl Log {
     }
 
     /// Seals segments that were left and synced.
-    fn seal_left(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
+    pub(super) fn seal_left(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
@@ -220,10 +230,13 @@ impl Log {
     /// Publishes that these segments are sealed; those without a record go.
     fn seal(&self, maintenance: &mut Maintenance, left: &[Active]) -> Result<()> {
         let mut next = maintenance.manifest.clone();
-        let (gone, kept): (Vec<_>, Vec<_>) = left.iter().partition(|active| active.is_empty());
-        next.segments
-            .retain(|entry| !gone.iter().any(|active| active.segment.id == entry.id));
-        for active in kept {
+        let empty: Vec<u32> = left
+            .iter()
+            .filter(|active| active.is_empty())
+            .map(|active| active.segment.id)
+            .collect();
+        next.segments.retain(|entry| !empty.contains(&entry.id));
+        for active in left.iter().filter(|active| !active.is_empty()) {
             for entry in next
                 .segments
                 .iter_mut()
@@ -233,44 +246,36 @@ impl Log {
                 entry.len = u64::from(active.records_end);
                 (entry.first_seq, entry.last_seq) = (active.first_seq, active.last_seq);
             }
+            next.last_seq = next.last_seq.max(active.last_seq);
         }
         self.publish_next(maintenance, next)
             .map_err(|failure| failure.error)?;
         let sealed = |entry: &&Entry| left.iter().any(|active| active.segment.id == entry.id);
         self.want_hints(maintenance.manifest.segments.iter().filter(sealed).copied());
-        for active in gone {
-            self.segments.rcu(|segments| {
-                let mut segments = (**segments).clone();
-                segments[usize::from(active.segment.slot)] = None;
-                segments
-            });
-            // A file that stays is an orphan, which the next opening removes.
-            let _ = self.storage.unlink(&active.segment.path());
+        for active in left {
+            // Appends have counted neither its header, nor that marks behind its last record end with it.
+            let counted = u64::from(active.tail - HEADER_LEN);
+            let len = if active.is_empty() { 0 } else { active.records_end };
+            self.change_disk_bytes(|bytes| (bytes + u64::from(len)).saturating_sub(counted));
+            let entries = &maintenance.manifest.segments;
+            match entries.iter().find(|entry| entry.id == active.segment.id) {
+                Some(entry) => active.segment.set_sealed(*entry),
+                None => self.remove_unused(maintenance, &active.segment),
+            }
         }
         Ok(())
     }
 
-    fn add_spare(&self, maintenance: &mut Maintenance) -> Result<()> {
+    pub(super) fn add_spare(&self, maintenance: &mut Maintenance) -> Result<()> {
         self.sticky.check()?;
         if self.append.lock().spare.is_some() {
             return Ok(());
         }
-        let slot = {
-            let segments = self.segments.load();
-            let slot = segments
-                .iter()
-                .position(Option::is_none)
-                .unwrap_or(segments.len());
-            u16::try_from(slot).map_err(|_| Error::TooManySegments)?
-        };
-        // The id is used up even if the file cannot be made: no id ever names two files.
-        let id = maintenance.manifest.next_segment;
-        maintenance.manifest.next_segment = id.checked_add(1).ok_or(Error::TooManySegments)?;
-        let segment = Arc::new(Segment::new(&self.dir, id, slot));
+        let segment = self.next_segment(maintenance)?;
         let file = create_segment(&*self.storage, &segment, self.table, !self.config.temporary)?;
         let mut next = maintenance.manifest.clone();
         next.segments.push(Entry {
-            id,
+            id: segment.id,
             state: State::Unsealed,
             len: 0,
             first_seq: 0,
@@ -283,12 +288,7 @@ impl Log {
             }
             return Err(failure.error);
         }
-        self.segments.rcu(|segments| {
-            let mut segments = (**segments).clone();
-            segments.resize(segments.len().max(usize::from(slot) + 1), None);
-            segments[usize::from(slot)] = Some(Arc::clone(&segment));
-            segments
-        });
+        self.put_segment(maintenance, &segment);
         self.handles.put(&segment, Arc::clone(&file));
         let reserved = self.reserve_up_to(maintenance, &*file, RESERVE_LEN);
         self.append.lock().spare = Some(Spare {
@@ -299,7 +299,7 @@ impl Log {
         Ok(())
     }
 
-    fn publish_next(
+    pub(super) fn publish_next(
         &self,
         maintenance: &mut Maintenance,
         mut next: Manifest,

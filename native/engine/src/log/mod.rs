@@ -7,6 +7,8 @@
 mod append;
 mod hints;
 mod maintain;
+mod replace;
+mod slots;
 mod stage;
 mod waiters;
 
@@ -20,18 +22,21 @@ use parking_lot::Mutex;
 pub use append::{Appended, Care, End};
 pub(crate) use maintain::create_segment;
 pub use maintain::publish;
+pub use replace::Output;
 pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
 use crate::dir::Dir;
 use crate::format::manifest::Manifest;
 use crate::io::{File, Storage};
+use crate::keydir::Location;
 use crate::segment::handles::Handles;
 use crate::segment::{Segment, Segments};
 use crate::sticky::Sticky;
 use crate::table::{Config, Meta};
 use crate::{Error, Result};
 use hints::Hints;
+use slots::Slots;
 use waiters::Waiters;
 
 /// Descriptors of segments that a table holds at most for reading. Those that it writes to and the lock come on top: 16 in all.
@@ -56,6 +61,8 @@ pub struct Log {
     last_seq: AtomicU64,
     unsynced_bytes: AtomicU64,
     disk_bytes: AtomicU64,
+    /// The seq of the last record that removed everything, as far as this opening knows.
+    cleared_seq: AtomicU64,
     closed: AtomicBool,
     needs_care: AtomicBool,
     pub(crate) sticky: Sticky,
@@ -69,6 +76,7 @@ struct Maintenance {
     manifest: Manifest,
     cannot_reserve: bool,
     cannot_stage: bool,
+    slots: Slots,
 }
 
 impl Log {
@@ -98,11 +106,13 @@ impl Log {
                 manifest,
                 cannot_reserve: false,
                 cannot_stage: false,
+                slots: Slots::default(),
             }),
             durable_seq: AtomicU64::new(last_seq),
             last_seq: AtomicU64::new(last_seq),
             unsynced_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(disk_bytes),
+            cleared_seq: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             needs_care: AtomicBool::new(false),
             sticky: Sticky::default(),
@@ -136,6 +146,39 @@ impl Log {
         self.segments.load().get(usize::from(slot))?.as_ref().map(f)
     }
 
+    /// The object whose frame stands here is no longer live. To be called under the write lock of its key.
+    pub fn add_dead(&self, location: Location) {
+        self.with_segment(location.segment(), |segment| segment.add_dead(location));
+    }
+
+    /// No object is live any more since this record. To be called under all write locks.
+    pub fn add_all_dead(&self, seq: u64) {
+        self.cleared_seq.store(seq, Ordering::Release);
+        let segments = self.segments.load();
+        segments
+            .iter()
+            .flatten()
+            .for_each(|segment| segment.add_all_dead());
+    }
+
+    /// The seq of the last record that removed everything; 0 if this opening has seen none.
+    pub fn cleared_seq(&self) -> u64 {
+        self.cleared_seq.load(Ordering::Acquire)
+    }
+
+    /// The sealed segments, in the order of their seqs, which do not overlap.
+    pub fn sealed(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.load();
+        let mut sealed: Vec<_> = segments
+            .iter()
+            .flatten()
+            .filter(|segment| segment.sealed().is_some())
+            .cloned()
+            .collect();
+        sealed.sort_by_key(|segment| segment.sealed().map(|entry| entry.first_seq));
+        sealed
+    }
+
     /// The highest seq given.
     pub fn last_seq(&self) -> u64 {
         self.last_seq.load(Ordering::Acquire)
@@ -153,7 +196,9 @@ impl Log {
 
     /// Number of segments.
     pub fn segment_count(&self) -> u64 {
-        self.segments.load().iter().flatten().count() as u64
+        let segments = self.segments.load();
+        let named = segments.iter().flatten().filter(|segment| !segment.is_retired());
+        named.count() as u64
     }
 
     /// Refuses what a closed table cannot do.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::Opening;
-use super::rounds::{Load, Loaded, Source, Stopped};
+use super::rounds::{Load, Loaded, Source, Stopped, threads};
+use crate::checkpoint::Loading;
+use crate::format::checkpoint;
 use crate::format::frame::{Frame, Kind, removed_seqs};
 use crate::format::hint;
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
 use crate::keydir::{Keydir, Location, WriteGuard};
-use crate::segment::Segment;
 use crate::segment::hint::{HintReader, identity};
+use crate::segment::{Segment, Segments};
 use crate::{Error, Result};
 
 impl Opening<'_> {
@@ -42,7 +44,13 @@ impl Opening<'_> {
                 entry,
                 file,
             });
-            self.last_seq = self.last_seq.max(entry.last_seq);
+        }
+        for source in &sources {
+            source.segment.set_sealed(source.entry);
+        }
+        self.last_seq = self.manifest.last_seq;
+        if names.iter().any(|name| name == checkpoint::FILE) && self.load_checkpoint(&sources) {
+            return Ok(());
         }
         loop {
             let load = Load {
@@ -50,6 +58,7 @@ impl Opening<'_> {
                 dir: self.dir,
                 table: self.manifest.table,
                 sources: &sources,
+                segments: &self.segments,
                 write_hints: !self.config.temporary,
                 threads: self.config.load_threads,
             };
@@ -58,7 +67,7 @@ impl Opening<'_> {
                 Err(Stopped::Failed(error)) => return Err(error),
                 Err(Stopped::BadHint(bad)) => {
                     // What came before it was right, but is in the keydir already: it is less work to begin anew than to take it out.
-                    self.keydir = self.keydir.fresh();
+                    self.start_again();
                     sources[bad].hint_len = None;
                     // If one hint was spoilt, others may be. Each would cost another load.
                     for source in &mut sources[bad..] {
@@ -69,6 +78,31 @@ impl Opening<'_> {
                 }
             }
         }
+    }
+
+    /// Loads the checkpoint, if there is one that fits to the last byte: `false`, and nothing is loaded, if not.
+    fn load_checkpoint(&mut self, sources: &[Source]) -> bool {
+        let mut entries = self.manifest.segments.iter();
+        if !entries.all(|entry| entry.state == State::Sealed) {
+            return false;
+        }
+        let identity = crate::checkpoint::identity(&self.manifest);
+        let sealed = sources.iter().map(|source| &source.segment);
+        let loaded = Loading::open(&**self.storage, self.dir, identity, sealed).and_then(|loading| {
+            let threads = threads(self.config.load_threads, loading.len());
+            loading.run(&mut self.keydir, threads)
+        });
+        if loaded.is_err() {
+            self.start_again();
+        }
+        loaded.is_ok()
+    }
+
+    /// Forgets all that was loaded.
+    fn start_again(&mut self) {
+        self.keydir = self.keydir.fresh();
+        let segments = self.segments.iter().flatten();
+        segments.for_each(|segment| segment.add_all_dead());
     }
 
     /// The length of a segment's hint, if it is the segment's. With `whole`, all of it is read and must be right.
@@ -140,9 +174,11 @@ impl Refused {
     }
 }
 
-/// Applies a record that stands at `location` to the keydir. Applying a run of records a second time, in order, changes nothing.
+/// Applies a record that stands at `location` to the keydir, and counts what is live of the segments. Applying a run of records a second
+/// time, in order, changes nothing.
 pub(super) fn apply(
     keydir: &mut Keydir,
+    segments: &Segments,
     frame: &Frame<'_>,
     location: Location,
 ) -> std::result::Result<(), Refused> {
@@ -159,35 +195,64 @@ pub(super) fn apply(
                 location,
                 frame_len: head.frame_len() as u32,
             };
-            apply_under(&mut keydir.lock(Keydir::shard_of(hash)), &record)
+            let mut live = 0;
+            let mut guard = keydir.lock(Keydir::shard_of(hash));
+            let done = apply_under(&mut guard, segments, &record, &mut live);
+            if let Some(segment) = named(segments, location) {
+                segment.add_live_bytes(live);
+            }
+            done
         }
         Kind::Clear => {
             *keydir = keydir.fresh();
+            let segments = segments.iter().flatten();
+            segments.for_each(|segment| segment.add_all_dead());
             Ok(())
         }
         Kind::Batch | Kind::Commit | Kind::Mark => Ok(()),
     }
 }
 
-/// Applies a put, a delete or a delete-object under the lock of its key.
+/// Applies a put, a delete or a delete-object under the lock of its key, as [`apply`] does. What becomes live is added to `live` if its location can
+/// tell its length: threads that count each frame for its segment would get in each other's way.
 pub(super) fn apply_under(
     guard: &mut WriteGuard<'_>,
+    segments: &Segments,
     record: &Loaded<'_>,
+    live: &mut u64,
 ) -> std::result::Result<(), Refused> {
-    let &Loaded { hash, key, seq, .. } = record;
+    let &Loaded {
+        hash,
+        key,
+        seq,
+        location,
+        ..
+    } = record;
+    let dead = |location: Location| {
+        if let Some(segment) = named(segments, location) {
+            segment.add_dead(location);
+        }
+    };
     match (record.kind, guard) {
         (Kind::Put, guard) => {
-            guard
-                .put(hash, key, record.location, seq)
-                .map_err(|_| Refused::Full)?;
+            let old = guard.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
+            match (location.frame_len(), named(segments, location)) {
+                (None, Some(segment)) => segment.add_live(location, u64::from(record.frame_len)),
+                _ => *live += u64::from(record.frame_len),
+            }
+            old.map(dead);
         }
-        (Kind::Delete, WriteGuard::Bag(guard)) => drop(guard.remove_through(hash, key, seq)),
-        (Kind::Delete, guard) => drop(guard.remove(hash, key)),
+        (Kind::Delete, guard) => guard.remove(hash, key, seq).into_iter().for_each(dead),
         (Kind::DeleteObject, WriteGuard::Bag(guard)) => {
             let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
-            guard.remove(hash, key, &removed);
+            guard.remove(hash, key, &removed).into_iter().for_each(dead);
         }
         _ => return Err(Refused::Alien),
     }
     Ok(())
+}
+
+/// The segment that a location names.
+fn named(segments: &Segments, location: Location) -> Option<&Arc<Segment>> {
+    segments.get(usize::from(location.segment()))?.as_ref()
 }

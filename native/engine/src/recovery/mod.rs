@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::dir::Dir;
+use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
 use crate::format::hint;
 use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::parse_file_name;
@@ -116,11 +117,16 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         last_seq: 0,
     });
     opening.manifest.generation += 1;
+    opening.manifest.last_seq = opening.last_seq;
     publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
     opening.remove_orphans(&emptied);
     let hintless = opening.hintless();
     // Its segment is sealed now, so one that stays does no harm.
     let _ = storage.unlink(&dir.join(STAGE_FILE));
+    if names.iter().any(|name| name == CHECKPOINT_FILE) {
+        // It names another generation now.
+        let _ = storage.unlink(&dir.join(CHECKPOINT_FILE));
+    }
     let Opening {
         keydir,
         manifest,
@@ -232,7 +238,15 @@ fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
 fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
     let mut names = storage.list(dir).map_err(|e| Error::io("list", dir, e))?;
     names.retain(|name| {
-        [FILE, NEW_FILE, DELETED_FILE, PID_FILE, STAGE_FILE].contains(&name.as_str())
+        [
+            FILE,
+            NEW_FILE,
+            DELETED_FILE,
+            PID_FILE,
+            STAGE_FILE,
+            CHECKPOINT_FILE,
+        ]
+        .contains(&name.as_str())
             || parse_file_name(name).is_some()
             || hint::parse_file_name(name).is_some()
     });
@@ -311,6 +325,8 @@ fn first_manifest(storage: &dyn Storage, dir: &Path, meta: &Meta, config: &Confi
         generation: 1,
         table: random(),
         hash_seed: random(),
+        last_seq: 0,
+        clock_ms: 0,
         meta: meta.clone(),
         next_segment: 1,
         segments: Vec::new(),

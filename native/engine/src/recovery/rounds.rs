@@ -19,10 +19,10 @@ use crate::format::hint;
 use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
 use crate::io::{File, Storage};
-use crate::keydir::{Keydir, Location, SHARDS};
-use crate::segment::Segment;
+use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
 use crate::segment::hint::{Blocks, HintReader, HintWriter, Place, identity};
 use crate::segment::reading::Reading;
+use crate::segment::{Segment, Segments};
 use crate::{Error, Key, Result};
 
 /// Units that are decoded in one round at most: half a MiB of hints, so that they stay in the processor's cache.
@@ -30,7 +30,7 @@ const MAX_UNITS: usize = 8;
 /// A table is loaded in so many rounds at least, if its units suffice: so what is decoded ahead is a small part of the whole.
 const MIN_ROUNDS: u64 = 32;
 /// Bytes of a segment that make up a unit.
-const PIECE_LEN: std::ops::Range<u64> = 256 << 10..4 << 20;
+const PIECE_LEN: std::ops::Range<u64> = 256 << 10..2 << 20;
 /// A round's applying is cut into so many parts.
 const PARTS: usize = 32;
 /// A load of fewer bytes is done sooner than threads are started.
@@ -77,6 +77,8 @@ pub(super) struct Load<'a> {
     pub table: u64,
     /// In the order of their seqs.
     pub sources: &'a [Source],
+    /// All segments by slot, whose live bytes are counted.
+    pub segments: &'a Segments,
     /// Whether hints are written for segments that are read.
     pub write_hints: bool,
     /// How many threads may work; 0 means as many as the machine has processors for.
@@ -94,12 +96,14 @@ impl Load<'_> {
             if now.is_empty() && next.is_empty() {
                 return Ok(());
             }
-            self.round(keydir, &now, &mut next, threads)?;
+            self.round(keydir.exclusive(), &now, &mut next, threads)?;
             spare.append(&mut now);
             std::mem::swap(&mut now, &mut next);
             feed.take_back(&mut now);
             if let Some(clear) = now.iter().rposition(|unit| unit.cleared) {
                 *keydir = keydir.fresh();
+                let segments = self.segments.iter().flatten();
+                segments.for_each(|segment| segment.add_all_dead());
                 spare.extend(now.drain(..clear));
             }
         }
@@ -130,14 +134,14 @@ impl Load<'_> {
     /// Applies the units of `now` and decodes those of `next`.
     fn round(
         &self,
-        keydir: &Keydir,
+        keydir: Exclusive<'_>,
         now: &[Unit],
         next: &mut [Unit],
         threads: usize,
     ) -> std::result::Result<(), Stopped> {
         // What is sorted by key goes better in few large parts.
         let parts = match keydir {
-            Keydir::Ordered(_) => threads,
+            Exclusive::Ordered(_) => threads,
             _ => PARTS,
         };
         let parts = if now.is_empty() { 0 } else { parts };
@@ -178,42 +182,48 @@ impl Load<'_> {
     }
 
     /// Applies what the units have for some shards.
-    fn apply(&self, keydir: &Keydir, units: &[Unit], shards: std::ops::Range<usize>) -> Result<()> {
+    fn apply(&self, keydir: Exclusive<'_>, units: &[Unit], shards: std::ops::Range<usize>) -> Result<()> {
         let refused = |unit: &Unit, item: &Item, refused: Refused| {
             let source = &self.sources[unit.source];
             refused.into_error(&source.segment, u64::from(item.location.offset()))
         };
-        if let Keydir::Ordered(_) = keydir {
+        let mut live = vec![0; units.len()];
+        if let Exclusive::Ordered(_) = keydir {
             // Neighbours in the list have their way to it in common.
-            let of_shard =
-                |unit: &'_ Unit| shards.clone().map(|shard| unit.items[shard].len()).sum::<usize>();
-            let mut all = Vec::with_capacity(units.iter().map(of_shard).sum());
-            for unit in units {
-                let items = shards.clone().flat_map(|shard| &unit.items[shard]);
-                all.extend(items.map(|item| (unit.key(item), unit, item)));
+            let of_shards = |unit: &Unit| unit.items[shards.clone()].iter().map(Vec::len).sum::<usize>();
+            let mut all = Vec::with_capacity(units.iter().map(of_shards).sum());
+            for (at, unit) in units.iter().enumerate() {
+                let items = unit.items[shards.clone()].iter().flatten();
+                all.extend(items.map(|item| (unit.key(item), at, item)));
             }
             // A stable sort: a key's records stay in their order, which is that of one shard.
             all.sort_by(|a, b| a.0.compared().cmp(b.0.compared()));
-            for (key, unit, item) in all {
+            for (key, at, item) in all {
                 let guard = &mut keydir.lock(Keydir::shard_of(item.hash));
-                apply_under(guard, &item.record(key)).map_err(|r| refused(unit, item, r))?;
+                apply_under(guard, self.segments, &item.record(key), &mut live[at])
+                    .map_err(|r| refused(&units[at], item, r))?;
             }
-            return Ok(());
-        }
-        for shard in shards {
-            let mut guard = keydir.lock(shard);
-            for unit in units {
-                for item in &unit.items[shard] {
-                    apply_under(&mut guard, &item.record(unit.key(item)))
-                        .map_err(|r| refused(unit, item, r))?;
+        } else {
+            for shard in shards {
+                let mut guard = keydir.lock(shard);
+                for (unit, live) in units.iter().zip(&mut live) {
+                    for item in &unit.items[shard] {
+                        let record = item.record(unit.key(item));
+                        apply_under(&mut guard, self.segments, &record, live)
+                            .map_err(|r| refused(unit, item, r))?;
+                    }
                 }
             }
+        }
+        for (unit, live) in units.iter().zip(live) {
+            self.sources[unit.source].segment.add_live_bytes(live);
         }
         Ok(())
     }
 }
 
-fn threads(wanted: usize, bytes: u64) -> usize {
+/// How many threads load so many bytes. `wanted` is 0 if it is not said.
+pub(super) fn threads(wanted: usize, bytes: u64) -> usize {
     if wanted > 0 {
         return wanted;
     }
@@ -244,7 +254,6 @@ pub(super) struct Loaded<'a> {
     pub key: Key<'a>,
     pub seq: u64,
     pub location: Location,
-    #[expect(dead_code, reason = "for the count of live bytes")]
     pub frame_len: u32,
 }
 
@@ -296,7 +305,7 @@ impl Unit {
         Key::new(bytes, (item.key_len - item.suffix_len) as usize)
     }
 
-    fn decode(&mut self, load: &Load<'_>, keydir: &Keydir) -> std::result::Result<(), Stopped> {
+    fn decode(&mut self, load: &Load<'_>, keydir: Exclusive<'_>) -> std::result::Result<(), Stopped> {
         self.items.iter_mut().for_each(Vec::clear);
         self.cleared = false;
         let source = &load.sources[self.source];
@@ -342,7 +351,7 @@ impl Unit {
 
 /// Puts a record, whose key begins at `start` of its unit's bytes, with those of its shard.
 fn keep(
-    keydir: &Keydir,
+    keydir: Exclusive<'_>,
     segment: &Segment,
     entry: &hint::Entry<'_>,
     start: usize,

@@ -240,6 +240,7 @@ impl Opening<'_> {
                 .find(|entry| entry.id == sealed.id)
             {
                 *entry = sealed;
+                piece.segment.set_sealed(sealed);
             }
         }
         copier.finish(self)?;
@@ -257,8 +258,13 @@ impl Opening<'_> {
                 return Err(changed(piece, pos));
             };
             let len = frame.head.frame_len();
-            apply(&mut self.keydir, &frame, location(&piece.segment, pos, len))
-                .map_err(|refused| refused.into_error(&piece.segment, pos))?;
+            apply(
+                &mut self.keydir,
+                &self.segments,
+                &frame,
+                location(&piece.segment, pos, len),
+            )
+            .map_err(|refused| refused.into_error(&piece.segment, pos))?;
             pos += len as u64;
         }
         Ok(())
@@ -345,7 +351,7 @@ impl Copier {
                 record.put(&mut self.buf, stamp);
                 entry.len += record.frame_len() as u64;
                 entry.last_seq = unit.last_seq;
-                apply(&mut opening.keydir, &frame, at)
+                apply(&mut opening.keydir, &opening.segments, &frame, at)
                     .map_err(|refused| refused.into_error(&piece.segment, pos))?;
             }
             pos += frame.head.frame_len() as u64;
@@ -370,6 +376,7 @@ impl Copier {
         self.flush()?;
         if let (Some((segment, file)), Some(entry)) = (self.target.take(), self.entry.take()) {
             file.sync().map_err(|e| Error::io("sync", &segment.path(), e))?;
+            segment.set_sealed(entry);
             opening.manifest.segments.push(entry);
         }
         Ok(())

@@ -58,6 +58,13 @@ impl Handles {
         }
     }
 
+    /// Closes the descriptor of a segment that goes.
+    pub fn forget(&self, segment: &Arc<Segment>) {
+        let mut open = self.open.lock();
+        open.retain(|other| !Arc::ptr_eq(other, segment));
+        segment.handle.store(None);
+    }
+
     /// Closes all descriptors.
     pub fn clear(&self) {
         for segment in self.open.lock().drain(..) {

@@ -2,6 +2,7 @@
 
 pub mod handles;
 pub mod hint;
+mod live;
 pub mod read;
 pub mod reading;
 pub mod scan;
@@ -9,13 +10,18 @@ pub mod scan;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
 use crate::dir::Dir;
 use crate::format;
+use crate::format::manifest::Entry;
 use crate::io::{File, Storage};
+use crate::keydir::Location;
+use crate::merge::Filter;
+use live::Live;
 
 /// One segment of an open table.
 #[derive(Debug)]
@@ -29,6 +35,16 @@ pub struct Segment {
     handle: ArcSwapOption<Handle>,
     /// Frames from this offset on are staged and not in the file yet; `u32::MAX` if there are none.
     staged_from: AtomicU32,
+    live: Live,
+    /// Bytes of records that stay, but for which no object is live: what a merge could not drop.
+    kept: AtomicU64,
+    sealed: OnceLock<Entry>,
+    /// The keys that it has objects of, once a merge has asked for them.
+    filter: OnceLock<Arc<Filter>>,
+    /// A merge met damage in it.
+    damaged: AtomicBool,
+    /// The manifest names it no longer.
+    retired: AtomicBool,
 }
 
 /// An open descriptor of a segment.
@@ -45,7 +61,100 @@ impl Segment {
             name: format::segment::file_name(id),
             handle: ArcSwapOption::empty(),
             staged_from: AtomicU32::new(u32::MAX),
+            live: Live::default(),
+            kept: AtomicU64::new(0),
+            sealed: OnceLock::new(),
+            filter: OnceLock::new(),
+            damaged: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         }
+    }
+
+    /// Tells that it is sealed, as the manifest does.
+    pub fn set_sealed(&self, entry: Entry) {
+        // It is sealed once.
+        let _ = self.sealed.set(entry);
+    }
+
+    /// What the manifest tells of it, if it is sealed and the manifest still names it.
+    pub fn sealed(&self) -> Option<&Entry> {
+        self.sealed.get().filter(|_| !self.is_retired())
+    }
+
+    /// Whether it is or was sealed, and so may have a hint.
+    pub fn sealed_once(&self) -> bool {
+        self.sealed.get().is_some()
+    }
+
+    /// Whether the manifest names it no longer.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Tells that the manifest names it no longer.
+    pub fn set_retired(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// The keys that it has objects of, if that is known.
+    pub fn filter(&self) -> Option<Arc<Filter>> {
+        self.filter.get().cloned()
+    }
+
+    /// Tells the keys that it has objects of.
+    pub fn set_filter(&self, filter: Arc<Filter>) {
+        // A sealed segment's keys do not change.
+        let _ = self.filter.set(filter);
+    }
+
+    /// Whether damage was met in it.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Tells that damage was met in it.
+    pub fn set_damaged(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes of its tombstones and the like that a merge could not drop.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Says how many bytes of tombstones and the like cannot be dropped.
+    pub fn set_kept_bytes(&self, bytes: u64) {
+        self.kept.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What the frames of live objects take of it, in bytes. Exact when nobody is writing.
+    pub fn live_bytes(&self) -> u64 {
+        self.live.bytes()
+    }
+
+    /// An object's frame of so many bytes stands here and is live.
+    pub fn add_live(&self, location: Location, frame_len: u64) {
+        self.live.add(location, frame_len);
+    }
+
+    /// Objects' frames of so many bytes in all are live, each of them short enough for its location to tell its length.
+    pub fn add_live_bytes(&self, bytes: u64) {
+        self.live.add_bytes(bytes);
+    }
+
+    /// The frames of live objects that are too long for their locations: offset and length.
+    pub fn long_frames(&self) -> Vec<(u32, u64)> {
+        self.live.long_frames()
+    }
+
+    /// The object whose frame stands here is no longer live.
+    pub fn add_dead(&self, location: Location) {
+        self.live.subtract(location);
+    }
+
+    /// No object in it is live any more.
+    pub fn add_all_dead(&self) {
+        self.live.clear();
     }
 
     /// Whether the frame at `offset` may be missing in the file, being staged.

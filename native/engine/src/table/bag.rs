@@ -88,7 +88,7 @@ impl Table {
                 return Ok(None);
             }
             if bag.entries(hash, key).is_some_and(|all| all.len() == found.len()) {
-                let commit = inner.remove_all(shard, hash, key, wait)?;
+                let commit = inner.remove(shard, hash, key, wait)?;
                 return Ok(Some((commit, found.len())));
             }
             let seqs: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
@@ -105,8 +105,7 @@ impl Table {
                 [only] => inner.log.append(only, wait)?,
                 several => inner.log.append_batch(several, wait, |_, _| {})?,
             };
-            bag.remove(hash, key, &seqs);
-            inner.forget(&found);
+            inner.forget(&bag.remove(hash, key, &seqs));
             Ok(Some((inner.done(appended, None, None), found.len())))
         })
     }
@@ -155,7 +154,7 @@ impl Table {
             let first_seq = appended.last_seq + 1 - found.len() as u64;
             let mut full = false;
             inner.epoch.fetch_add(1, Ordering::AcqRel);
-            bag.remove(hash, key, &seqs);
+            let gone = bag.remove(hash, key, &seqs);
             let (plain, fingerprint) = new_key.split_fingerprint();
             for (&location, seq) in locations[removed.len()..].iter().zip(first_seq..) {
                 let entry = Entry {
@@ -172,7 +171,7 @@ impl Table {
                 inner.log.sticky.set(Error::KeydirFull);
                 return Err(Error::KeydirFull);
             }
-            inner.forget(&found);
+            inner.forget(&gone);
             Ok(Some((inner.done(appended, None, None), found.len())))
         })
     }
@@ -206,7 +205,7 @@ impl Table {
                     None => return Err(Error::Panicked),
                 }
             }
-            let commit = inner.remove_all(shard, hash, key, wait)?;
+            let commit = inner.remove(shard, hash, key, wait)?;
             Ok((Some(commit), None))
         })
     }
@@ -278,23 +277,6 @@ impl Inner {
             Some(answer) => answer.ok_or(Error::WouldBlock),
             // No segment goes away while a location that the keydir holds under lock points to it.
             None => Err(Error::Panicked),
-        }
-    }
-
-    fn remove_all(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Commit> {
-        let all: Vec<Entry> = match bag(shard)?.entries(hash, key) {
-            Some(entries) => entries.iter().take(MAX_NOWAIT_OBJECTS).collect(),
-            None => Vec::new(),
-        };
-        let commit = self.remove(shard, hash, key, wait)?;
-        self.forget(&all);
-        Ok(commit)
-    }
-
-    /// Makes room in the cache.
-    fn forget(&self, entries: &[Entry]) {
-        for entry in entries.iter().take(MAX_NOWAIT_OBJECTS) {
-            self.cache.iter().for_each(|cache| cache.remove(entry.location));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod bag;
 mod batch;
+mod merge;
 mod packed;
 mod read;
 mod scan;
@@ -23,14 +24,17 @@ use parking_lot::Mutex;
 
 pub use bag::Same;
 pub use batch::Write;
+pub use merge::{MergeChoice, SegmentStats};
 pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
 
 use crate::background::{self, Job};
 use crate::cache::TableCache;
+use crate::checkpoint;
 use crate::io::Storage;
-use crate::keydir::Keydir;
+use crate::keydir::{Keydir, SHARDS};
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
+use crate::merge::Merge;
 use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
 
@@ -44,15 +48,17 @@ pub struct Table {
 }
 
 #[derive(Debug)]
-struct Inner {
-    log: Log,
-    kind: TableKind,
-    keydir: ArcSwap<Keydir>,
+pub(crate) struct Inner {
+    pub(crate) log: Log,
+    pub(crate) kind: TableKind,
+    pub(crate) keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
     /// Held by the one who is about to show a change of many keys.
     many: Mutex<()>,
-    cache: Option<TableCache>,
+    pub(crate) cache: Option<TableCache>,
+    /// The merge under way. Taken before `maintenance` of the log.
+    merge: Mutex<Option<Merge>>,
     lock: Mutex<Option<DirLock>>,
     panicked: AtomicBool,
     itself: Weak<Inner>,
@@ -70,6 +76,7 @@ impl Table {
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
             cache,
+            merge: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
             itself: Weak::clone(itself),
@@ -105,7 +112,7 @@ impl Table {
     /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`. An error means that
     /// the last writes may not be durable; the table is closed and unlocked all the same.
     pub fn close(&self) -> Result<()> {
-        self.inner.close(Log::close)
+        self.inner.close_whole()
     }
 
     /// Closes and removes the table with its files, and nothing that is not the table's. After a crash there is the whole table
@@ -192,18 +199,44 @@ impl Drop for Table {
             let inner = Arc::clone(&self.inner);
             background::run_once(move || {
                 // Nobody is left to be told; the next opening recovers what a failed close left.
-                let _ = inner.close(Log::close);
+                let _ = inner.close_whole();
             });
         }
     }
 }
 
 impl Inner {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.panicked.load(Ordering::Acquire) {
             return Err(Error::Panicked);
         }
         self.log.check_open()
+    }
+
+    /// Closes the table and leaves a checkpoint of its keydir.
+    fn close_whole(&self) -> Result<()> {
+        self.close(|log| {
+            log.close()?;
+            self.write_checkpoint();
+            Ok(())
+        })
+    }
+
+    /// Leaves a checkpoint for the next opening, which does without it if it cannot be written.
+    fn write_checkpoint(&self) {
+        let Some((manifest, sealed)) = self.log.closed_manifest() else {
+            return;
+        };
+        loop {
+            // The log takes nothing any more; a write that was acknowledged may not be in the keydir yet, but has its locks.
+            let keydir = self.keydir.load_full();
+            let mut guards: Vec<_> = (0..SHARDS).map(|shard| keydir.lock(shard)).collect();
+            if Arc::ptr_eq(&keydir, &self.keydir.load()) {
+                let (storage, dir) = (&*self.log.storage, self.log.dir());
+                let _ = checkpoint::write(storage, &dir, &manifest, &sealed, &keydir, &mut guards);
+                return;
+            }
+        }
     }
 
     fn close(&self, finish: impl FnOnce(&Log) -> Result<()>) -> Result<()> {
@@ -212,7 +245,13 @@ impl Inner {
             return Ok(());
         };
         held.closing();
+        // A merge waits for nobody between two steps, so this waits for one step.
+        let mut merge = self.merge.lock();
+        if let Some(merge) = merge.take() {
+            merge.give_up(self);
+        }
         let finished = finish(&self.log);
+        drop(merge);
         *lock = None;
         drop(lock);
         let keydir = self.keydir.swap(Arc::new(self.keydir.load().fresh()));

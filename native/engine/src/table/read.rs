@@ -232,6 +232,10 @@ impl Inner {
             let value = plain_value(segment, offset, &frame, wait)?;
             Ok(f(frame.key().bytes(), &value))
         });
-        read.transpose()
+        match read {
+            // A merge has moved the record and removed the file.
+            Some(Err(_)) if self.log.with_segment(location.segment(), |_| ()).is_none() => Ok(None),
+            read => read.transpose(),
+        }
     }
 }

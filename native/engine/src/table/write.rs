@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::Guard;
 use parking_lot::MutexGuard;
 
+use super::read::MAX_NOWAIT_OBJECTS;
 use super::{Change, Commit, Found, Inner, Same, Table, Wait, Write, free};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
@@ -120,6 +121,7 @@ impl Table {
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
         inner.keydir.store(Arc::new(keydir.fresh()));
+        inner.log.add_all_dead(appended.last_seq);
         drop(all);
         let objects = keydir.len();
         free(keydir);
@@ -129,7 +131,7 @@ impl Table {
 
 impl Inner {
     /// Runs `f` under the write lock of the key's shard.
-    pub(super) fn with_shard<R>(
+    pub(crate) fn with_shard<R>(
         &self,
         key: Key<'_>,
         wait: Wait,
@@ -181,8 +183,21 @@ impl Inner {
         wait: Wait,
     ) -> Result<Commit> {
         let appended = self.log.append(&tombstone(key), wait)?;
-        let old = shard.remove(hash, key);
-        Ok(self.done(appended, old, None))
+        let old = shard.remove(hash, key, appended.last_seq);
+        self.forget(&old);
+        Ok(self.done(appended, None, None))
+    }
+
+    /// Counts as dead what the keydir has let go of, and makes room in the cache. To be called under the lock of its key.
+    pub(super) fn forget(&self, locations: &[Location]) {
+        for &location in locations {
+            self.log.add_dead(location);
+        }
+        if let Some(cache) = &self.cache {
+            for &location in locations.iter().take(MAX_NOWAIT_OBJECTS) {
+                cache.remove(location);
+            }
+        }
     }
 
     /// What is left to do once the keydir points at a new record.
@@ -192,13 +207,9 @@ impl Inner {
         old: Option<Location>,
         new: Option<(Key<'_>, &[u8])>,
     ) -> Commit {
-        if let Some(cache) = &self.cache {
-            if let Some(old) = old {
-                cache.remove(old);
-            }
-            if let Some((key, value)) = new {
-                cache.put(appended.location, key.bytes(), value);
-            }
+        self.forget(old.as_slice());
+        if let (Some(cache), Some((key, value))) = (&self.cache, new) {
+            cache.put(appended.location, key.bytes(), value);
         }
         self.plan(appended.care);
         Commit(appended.last_seq)
@@ -308,7 +319,7 @@ impl Inner {
         for ((((key, value), at), &location), seq) in writes.iter().zip(&locations).zip(first_seq..) {
             let shard = &mut shards[at.shard];
             if value.is_none() {
-                old.extend(shard.remove(at.hash, *key));
+                old.extend(shard.remove(at.hash, *key, seq));
                 continue;
             }
             match shard.put(at.hash, *key, location, seq) {
@@ -323,10 +334,8 @@ impl Inner {
             self.log.sticky.set(Error::KeydirFull);
             return Err(Error::KeydirFull);
         }
+        self.forget(&old);
         if let Some(cache) = &self.cache {
-            for location in old {
-                cache.remove(location);
-            }
             for (((key, value), _), &location) in writes.iter().zip(&locations) {
                 if let Some(value) = value {
                     cache.put(location, key.bytes(), value);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bets_engine::io::{Storage, real::Os};
-use bets_engine::table::{Commit, Config, Cursor, Meta, Open, Table, TableKind, Wait};
+use bets_engine::merge::{Phase, Report};
+use bets_engine::table::{Commit, Config, Cursor, MergeChoice, Meta, Open, Table, TableKind, Wait};
 use bets_engine::{Key, Result};
 
 /// A directory for one table, removed at the end of the test.
@@ -162,6 +163,20 @@ pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
     table
         .get(key(k), Wait::May, |found| found.value.to_vec())
         .unwrap()
+}
+
+/// Merges whatever can be merged, in small steps. `None` if there is nothing to merge.
+pub fn merge_all(table: &Table) -> Option<Report> {
+    if !table.merge_start(MergeChoice::Everything).unwrap() {
+        return None;
+    }
+    loop {
+        let progress = table.merge_step(1_000).unwrap().unwrap();
+        assert!(progress.done <= progress.total, "{progress:?}");
+        if progress.phase == Phase::Done {
+            return Some(progress.report);
+        }
+    }
 }
 
 /// All stored keys and values, sorted; in an ordered table they must come so.

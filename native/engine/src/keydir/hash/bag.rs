@@ -7,7 +7,7 @@ use super::reclaim::Reclaim;
 use super::scan::Cursor;
 use super::slots::Slot;
 use super::write::Writer;
-use super::{HashKeydir, h32_of, shard_of};
+use super::{Exclusive, HashKeydir, h32_of, shard_of};
 use crate::Key;
 use crate::keydir::{Batch, Busy, Entry, Full, Hit, Location, Next};
 use crate::sync::Ordering;
@@ -85,6 +85,11 @@ impl BagKeydir {
         self.keys.try_lock(shard).map(BagGuard)
     }
 
+    /// As [`HashKeydir::exclusive`].
+    pub fn exclusive(&mut self) -> ExclusiveBag<'_> {
+        ExclusiveBag(self.keys.exclusive())
+    }
+
     /// Adds an object as [`BagGuard::add`] does to a keydir that nobody else has yet.
     pub fn load(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
         self.keys
@@ -144,6 +149,22 @@ impl BagKeydir {
     /// Bytes of memory that it holds, as [`HashKeydir::memory_bytes`] counts them.
     pub fn memory_bytes(&self) -> u64 {
         self.keys.memory_bytes()
+    }
+}
+
+/// As [`Exclusive`].
+#[derive(Clone, Copy, Debug)]
+pub struct ExclusiveBag<'a>(Exclusive<'a>);
+
+impl<'a> ExclusiveBag<'a> {
+    /// As [`BagKeydir::hash`].
+    pub fn hash(self, key: Key<'_>) -> u64 {
+        self.0.hash(key)
+    }
+
+    /// As [`BagKeydir::lock`].
+    pub fn lock(self, shard: usize) -> BagGuard<'a> {
+        BagGuard(self.0.lock(shard))
     }
 }
 
@@ -213,16 +234,21 @@ impl BagGuard<'_> {
         self.0.writer().add_entry(hash, key, entry)
     }
 
-    /// Gives the object that stands at `old` the location `new`; `false` if there is none any more. Costs time linear in the
-    /// key's objects.
-    pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+    /// The key's object with this seq.
+    pub fn with_seq(&mut self, hash: u64, key: Key<'_>, seq: u64) -> Option<Entry> {
+        let entries = self.entries(hash, key)?;
+        entries.find(seq).ok().map(|at| entries.get(at))
+    }
+
+    /// Gives the object with this seq the location `new`; `false` if there is none any more.
+    pub fn relocate(&mut self, hash: u64, key: Key<'_>, seq: u64, new: Location) -> bool {
         let Some(hit) = self.0.get(hash, key) else {
             return false;
         };
         let list = List::from_bits(hit.location.to_bits());
         // SAFETY: the slot has this list, and only the holder of the lock frees it.
         let entries = unsafe { list.entries() };
-        let found = entries.iter().position(|entry| entry.location == old);
+        let found = entries.find(seq).ok();
         if let Some(at) = found {
             // SAFETY: as above, and only the holder of the lock changes it.
             unsafe { list.set_location(at, new) };
@@ -230,25 +256,27 @@ impl BagGuard<'_> {
         found.is_some()
     }
 
-    /// Removes the key's objects with these seqs, which must rise, and the key with the last of its objects; the number of those removed.
+    /// Removes the key's objects with these seqs, which must rise, and the key with the last of its objects; the locations of those removed.
     /// Costs time linear in the key's objects.
-    pub fn remove(&mut self, hash: u64, key: Key<'_>, seqs: &[u64]) -> usize {
+    pub fn remove(&mut self, hash: u64, key: Key<'_>, seqs: &[u64]) -> Vec<Location> {
         let Some(entries) = self.entries(hash, key) else {
-            return 0;
+            return Vec::new();
         };
         let found: Vec<usize> = seqs.iter().filter_map(|&seq| entries.find(seq).ok()).collect();
+        let locations = found.iter().map(|&at| entries.get(at).location).collect();
         self.0.writer().remove_entries(hash, key, &found);
-        found.len()
+        locations
     }
 
     /// Removes the key's objects with seqs up to this one, as [`BagGuard::remove`] does.
-    pub fn remove_through(&mut self, hash: u64, key: Key<'_>, seq: u64) -> usize {
+    pub fn remove_through(&mut self, hash: u64, key: Key<'_>, seq: u64) -> Vec<Location> {
         let Some(entries) = self.entries(hash, key) else {
-            return 0;
+            return Vec::new();
         };
         let found: Vec<usize> = (0..entries.behind(seq)).collect();
+        let locations = found.iter().map(|&at| entries.get(at).location).collect();
         self.0.writer().remove_entries(hash, key, &found);
-        found.len()
+        locations
     }
 }
 

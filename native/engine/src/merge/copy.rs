@@ -1,0 +1,212 @@
+//! Deciding what is live, copying it, and putting the copies in the place of the inputs.
+
+use super::{Failed, Merge, Outside};
+use crate::format::frame::{Frame, Kind, Record, delete_object_key, removed_seqs};
+use crate::format::segment::HEADER_LEN;
+use crate::keydir::{Keydir, Location};
+use crate::log::Output;
+use crate::segment::Segment;
+use crate::segment::read::explain;
+use crate::segment::scan::Found;
+use crate::table::Inner;
+use crate::{Error, Key, Result};
+
+/// What becomes of a record.
+enum Verdict {
+    /// An object is live because of it.
+    Live,
+    /// It hides something that may stand in another segment.
+    Hides,
+    /// Of the seqs that it removes, these may stand in other segments.
+    HidesSome(Vec<u64>),
+    /// Nothing is lost with it.
+    Dead,
+}
+
+impl Merge {
+    /// Copies what has to stay of the inputs to outputs.
+    pub(super) fn copy(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
+        let Some(input) = self.inputs.get(self.at) else {
+            return Ok(false);
+        };
+        let segment = &input.segment;
+        let run = self.run_of(self.at);
+        let scanner = Self::scanner(&mut self.scanner, inner, segment, &input.entry)?;
+        self.pos = self.pos.max(u64::from(HEADER_LEN));
+        let until = self.pos + budget;
+        while self.pos < scanner.end() && self.pos < until {
+            let damaged = |what| Error::Damaged {
+                path: segment.path(),
+                offset: self.pos,
+                what,
+            };
+            let frame = match scanner
+                .at(self.pos, true)
+                .map_err(|e| Error::io("read", &segment.path(), e))?
+            {
+                Found::Frame(frame) => frame,
+                Found::Bad(bad) => return Err(damaged(explain(bad))),
+            };
+            let record = Record::from_frame(&frame)
+                .map_err(|bad| damaged(explain(bad)))?
+                .as_lone();
+            let verdict = judge(inner, &self.outside, segment, self.pos, &frame)?;
+            self.pos += frame.head.frame_len() as u64;
+            let some;
+            let record = match &verdict {
+                Verdict::Dead => {
+                    let is_record = !matches!(frame.head.kind, Kind::Batch | Kind::Commit | Kind::Mark);
+                    self.report.dropped += u64::from(is_record);
+                    continue;
+                }
+                Verdict::HidesSome(seqs) => {
+                    some = delete_object_key(frame.key().compared(), seqs);
+                    let key = Key::new(&some, frame.key().compared().len());
+                    Record::new(Kind::DeleteObject, key, &[])
+                }
+                Verdict::Live | Verdict::Hides => record,
+            };
+            // An output goes on only within a run of neighbours.
+            let goes_on = self.run == run;
+            let output = output_for(inner, &mut self.outputs, record.frame_len() as u64, goes_on)?;
+            self.run = run;
+            output.add(&record, frame.head.seq)?;
+            if matches!(verdict, Verdict::Live) {
+                self.report.copied += 1;
+            } else {
+                self.report.kept += 1;
+                output.kept_bytes += record.frame_len() as u64;
+            }
+        }
+        if self.pos < scanner.end() {
+            return Ok(true);
+        }
+        self.at += 1;
+        (self.pos, self.scanner) = (0, None);
+        Ok(true)
+    }
+
+    /// Makes the outputs durable one by one, then names them in the manifest.
+    pub(super) fn publish(&mut self, inner: &Inner) -> std::result::Result<bool, Failed> {
+        if let Some(output) = self.outputs.get_mut(self.at) {
+            output.finish(!inner.log.config().temporary)?;
+            self.at += 1;
+            return Ok(true);
+        }
+        let inputs: Vec<_> = self.inputs.iter().map(|input| input.segment.clone()).collect();
+        inner
+            .log
+            .replace(&inputs, &self.outputs)
+            .map_err(|failure| Failed {
+                error: failure.error,
+                published: failure.outcome_unknown,
+            })?;
+        // What stands in newer segments because of something in the inputs may be dropped by the next merge.
+        let oldest = self.inputs.first().map_or(0, |input| input.entry.first_seq);
+        for other in self.outside.iter().filter(|other| other.entry.first_seq > oldest) {
+            other.segment.set_kept_bytes(0);
+        }
+        Ok(false)
+    }
+}
+
+/// The output that takes a record of so many bytes: a new one if the last one has no room or must not go on.
+fn output_for<'o>(
+    inner: &Inner,
+    outputs: &'o mut Vec<Output>,
+    frame_len: u64,
+    goes_on: bool,
+) -> Result<&'o mut Output> {
+    let max_file_size = inner.log.config().max_file_size;
+    let has_room = outputs
+        .last()
+        .is_some_and(|output| output.has_room(frame_len, max_file_size));
+    if !goes_on || !has_room {
+        outputs.push(inner.log.add_output()?);
+    }
+    outputs.last_mut().ok_or(Error::Panicked)
+}
+
+fn judge(
+    inner: &Inner,
+    outside: &[Outside],
+    segment: &Segment,
+    pos: u64,
+    frame: &Frame<'_>,
+) -> Result<Verdict> {
+    let seq = frame.head.seq;
+    let key = frame.key();
+    let is_older = |other: &&Outside| other.entry.first_seq < seq;
+    let hides = |hides| if hides { Verdict::Hides } else { Verdict::Dead };
+    // What was removed with everything else is hidden by that record, which stays for as long as anything older does.
+    let cleared = seq < inner.log.cleared_seq();
+    Ok(match frame.head.kind {
+        Kind::Put => {
+            let location = Location::new(segment.slot, pos as u32, frame.head.frame_len() as u64);
+            if is_live(inner, key, seq, location)? {
+                Verdict::Live
+            } else {
+                Verdict::Dead
+            }
+        }
+        Kind::Delete => {
+            // Where a key has one object, its newest put hides all that is older.
+            let replaced = || Ok::<_, Error>(!inner.kind.is_bag() && is_present(inner, key)?);
+            let may_hold = |other: &Outside| {
+                let hash = inner.keydir.load().hash(key);
+                other
+                    .filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.may_contain(hash))
+            };
+            hides(!cleared && outside.iter().filter(is_older).any(may_hold) && !replaced()?)
+        }
+        Kind::DeleteObject => {
+            let mut seqs = removed_seqs(key).unwrap_or_default();
+            seqs.retain(|seq| {
+                let holds = |other: &Outside| (other.entry.first_seq..=other.entry.last_seq).contains(seq);
+                !cleared && outside.iter().any(holds)
+            });
+            if seqs.is_empty() {
+                Verdict::Dead
+            } else {
+                Verdict::HidesSome(seqs)
+            }
+        }
+        Kind::Clear => hides(outside.iter().any(|other| is_older(&other))),
+        Kind::Batch | Kind::Commit | Kind::Mark => Verdict::Dead,
+    })
+}
+
+/// Whether the record at this location makes an object live.
+fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<bool> {
+    look(inner, |keydir| {
+        Some(match keydir {
+            Keydir::Bag(keydir) => {
+                let (key, _) = key.split_fingerprint();
+                let found = keydir.entries(keydir.hash(key), key, |entries| {
+                    let at = entries.behind(seq.saturating_sub(1));
+                    at < entries.len() && entries.get(at).location == location
+                });
+                found.ok()?.unwrap_or(false)
+            }
+            keydir => keydir.get(key).ok()?.is_some_and(|hit| hit.location == location),
+        })
+    })
+}
+
+fn is_present(inner: &Inner, key: Key<'_>) -> Result<bool> {
+    look(inner, |keydir| Some(keydir.get(key).ok()?.is_some()))
+}
+
+/// Asks the keydir until no writer is in the way.
+fn look<R>(inner: &Inner, mut ask: impl FnMut(&Keydir) -> Option<R>) -> Result<R> {
+    loop {
+        if let Some(answer) = ask(&inner.keydir.load()) {
+            return Ok(answer);
+        }
+        // A writer that panicked keeps its shard for ever.
+        inner.check()?;
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,299 @@
+//! Merging: copying what is live out of segments that are mostly dead, and dropping those.
+//!
+//! A merge goes in steps of bounded size while readers and writers go on:
+//!
+//! 1. *Verify*: every record of every input is read and checked. An input with damage leaves the merge.
+//! 2. *Filter*: if there are tombstones, filters are made of the keys of older segments outside of the merge.
+//! 3. *Copy*: records for which an object is live go to outputs, in the order of their seqs and with them; so do tombstones that may still
+//!    hide something older.
+//! 4. *Publish*: outputs are synced, then the log (what was judged dead must not outlive the record that made it so), then one new manifest
+//!    names the outputs in the place of the inputs.
+//! 5. *Relocate*: the keydir is pointed at the outputs, key by key under its lock, wherever it points to an input.
+//! 6. *Retire*: no location points to an input any more, and their files go. Readers that are in one finish.
+//!
+//! Up to the publishing nothing has changed, and giving up is removing the outputs. Neighbouring inputs are read in the order of their seqs, and no output
+//! goes on across a segment that is not merged. So the seqs of sealed segments never overlap, which loading relies on, and which tells in which segment a seq stands.
+
+mod copy;
+mod filter;
+mod inputs;
+mod policy;
+mod relocate;
+
+use std::sync::Arc;
+
+pub use filter::Filter;
+pub use policy::{Policy, Share};
+
+use crate::format::manifest::Entry;
+use crate::log::Output;
+use crate::segment::Segment;
+use crate::segment::scan::Scanner;
+use crate::table::Inner;
+use crate::{Error, Result};
+
+/// A merge under way.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    /// In the order of their seqs.
+    inputs: Vec<Input>,
+    /// The other sealed segments, likewise.
+    outside: Vec<Outside>,
+    outputs: Vec<Output>,
+    phase: Phase,
+    /// The phase's place: which input, other segment or output, and where in it.
+    at: usize,
+    pos: u64,
+    scanner: Option<Scanner>,
+    /// Whether there are records other than puts among the inputs.
+    has_removals: bool,
+    /// The run of neighbouring inputs that the last output has records of.
+    run: usize,
+    /// Hashes of the keys of the segment that a filter is being made of.
+    hashes: Vec<u64>,
+    report: Report,
+}
+
+/// A segment that is merged.
+#[derive(Debug)]
+struct Input {
+    segment: Arc<Segment>,
+    entry: Entry,
+    /// Its number among all sealed segments when the merge began.
+    index: usize,
+}
+
+/// A sealed segment that is not merged.
+#[derive(Debug)]
+struct Outside {
+    segment: Arc<Segment>,
+    entry: Entry,
+    /// Its keys. Without, it may have any.
+    filter: Option<Arc<Filter>>,
+}
+
+/// How far a merge has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Inputs are being checked.
+    Verify,
+    /// Filters of other segments' keys are being made.
+    Filter,
+    /// Live records are being copied.
+    Copy,
+    /// The outputs are about to take the inputs' place.
+    Publish,
+    /// The keydir is being pointed at the outputs.
+    Relocate,
+    /// The inputs' files are about to go.
+    Retire,
+    /// It is through.
+    Done,
+}
+
+/// What a merge has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Ids of the segments that were or are being merged.
+    pub inputs: Vec<u32>,
+    /// Ids of the segments that took or will take their place.
+    pub outputs: Vec<u32>,
+    /// Ids of those that were left out, because they are damaged.
+    pub damaged: Vec<u32>,
+    /// Bytes of the inputs.
+    pub input_bytes: u64,
+    /// Bytes of the outputs.
+    pub output_bytes: u64,
+    /// Records with a live object that were copied.
+    pub copied: u64,
+    /// Records that were dropped.
+    pub dropped: u64,
+    /// Tombstones and the like that had to be kept.
+    pub kept: u64,
+}
+
+/// How far a merge has come.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Bytes that it has been through, of `total`; it reads the inputs twice and the outputs once.
+    pub done: u64,
+    /// Bytes that it has to go through, about.
+    pub total: u64,
+    /// What it has done.
+    pub report: Report,
+}
+
+/// Why a step of a merge failed.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// Whether the outputs may be named by the manifest by now: they must stay.
+    pub(crate) published: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed {
+            error,
+            published: false,
+        }
+    }
+}
+
+impl Merge {
+    /// A merge of those of the table's sealed segments, which come in the order of their seqs, that have these indices.
+    pub(crate) fn new(sealed: &[Arc<Segment>], chosen: &[usize]) -> Merge {
+        let (mut inputs, mut outside) = (Vec::new(), Vec::new());
+        for (index, segment) in sealed.iter().enumerate() {
+            let Some(&entry) = segment.sealed() else { continue };
+            let segment = Arc::clone(segment);
+            if chosen.contains(&index) {
+                inputs.push(Input {
+                    segment,
+                    entry,
+                    index,
+                });
+            } else {
+                outside.push(Outside {
+                    segment,
+                    entry,
+                    filter: None,
+                });
+            }
+        }
+        let report = Report {
+            inputs: inputs.iter().map(|input| input.entry.id).collect(),
+            input_bytes: inputs.iter().map(|input| input.entry.len).sum(),
+            ..Report::default()
+        };
+        Merge {
+            inputs,
+            outside,
+            outputs: Vec::new(),
+            phase: Phase::Verify,
+            at: 0,
+            pos: 0,
+            scanner: None,
+            has_removals: false,
+            run: 0,
+            hashes: Vec::new(),
+            report,
+        }
+    }
+
+    /// Goes on, for about so many bytes of records.
+    pub(crate) fn step(&mut self, inner: &Inner, budget: u64) -> std::result::Result<(), Failed> {
+        inner.check()?;
+        let more = match self.phase {
+            Phase::Verify => self.verify(inner, budget)?,
+            Phase::Filter => self.filter(inner, budget)?,
+            Phase::Copy => self.copy(inner, budget)?,
+            Phase::Publish => self.publish(inner)?,
+            Phase::Relocate => self.relocate(inner, budget).map_err(|error| Failed {
+                error,
+                published: true,
+            })?,
+            Phase::Retire => self.retire(inner),
+            Phase::Done => false,
+        };
+        if !more {
+            self.phase = self.next_phase();
+            (self.at, self.pos, self.scanner) = (0, 0, None);
+        }
+        Ok(())
+    }
+
+    fn next_phase(&self) -> Phase {
+        match self.phase {
+            Phase::Verify if self.inputs.is_empty() => Phase::Done,
+            Phase::Verify if self.has_removals => Phase::Filter,
+            Phase::Verify | Phase::Filter => Phase::Copy,
+            Phase::Copy => Phase::Publish,
+            Phase::Publish => Phase::Relocate,
+            Phase::Relocate => Phase::Retire,
+            Phase::Retire | Phase::Done => Phase::Done,
+        }
+    }
+
+    /// The number of the run of neighbours that an input belongs to.
+    fn run_of(&self, at: usize) -> usize {
+        let until = self.inputs.get(..=at).unwrap_or_default();
+        let breaks = |pair: &&[Input]| pair[0].index + 1 != pair[1].index;
+        until.windows(2).filter(breaks).count()
+    }
+
+    /// Whether the manifest names the outputs.
+    pub(crate) fn is_published(&self) -> bool {
+        matches!(self.phase, Phase::Relocate | Phase::Retire | Phase::Done)
+    }
+
+    /// Gives up what is not published. What is published stays, and files that are no longer the table's go.
+    pub(crate) fn give_up(self, inner: &Inner) {
+        if !self.is_published() {
+            inner.log.remove_outputs(self.outputs);
+        } else if self.phase != Phase::Done {
+            inner.log.remove_inputs(&self.input_files());
+        }
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Progress {
+        let input = self.report.input_bytes;
+        let before: u64 = self
+            .inputs
+            .iter()
+            .take(self.at)
+            .map(|input| input.entry.len)
+            .sum();
+        let written = self.output_bytes();
+        let done = match self.phase {
+            Phase::Verify => before + self.pos,
+            Phase::Filter => input,
+            Phase::Copy => input + before + self.pos,
+            Phase::Publish => 2 * input,
+            Phase::Relocate => {
+                let before = self.outputs.iter().take(self.at);
+                2 * input + before.map(|output| output.entry.len).sum::<u64>() + self.pos
+            }
+            Phase::Retire | Phase::Done => 2 * input + written,
+        };
+        Progress {
+            phase: self.phase,
+            done,
+            total: 2 * input + written,
+            report: Report {
+                outputs: self.outputs.iter().map(|output| output.entry.id).collect(),
+                output_bytes: written,
+                ..self.report.clone()
+            },
+        }
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.outputs.iter().map(|output| output.entry.len).sum()
+    }
+
+    fn input_files(&self) -> Vec<(Arc<Segment>, u64)> {
+        let files = self.inputs.iter();
+        files
+            .map(|input| (Arc::clone(&input.segment), input.entry.len))
+            .collect()
+    }
+
+    /// The scanner of a sealed segment, kept from one step to the next.
+    fn scanner<'s>(
+        held: &'s mut Option<Scanner>,
+        inner: &Inner,
+        segment: &Arc<Segment>,
+        entry: &Entry,
+    ) -> Result<&'s mut Scanner> {
+        if held.is_none() {
+            let file = segment
+                .open(&*inner.log.storage)
+                .map_err(|e| Error::io("open", &segment.path(), e))?;
+            *held = Some(Scanner::new(file, entry.id, entry.len));
+        }
+        held.as_mut().ok_or(Error::Panicked)
+    }
+}

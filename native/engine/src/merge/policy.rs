@@ -1,0 +1,186 @@
+//! When a merge is due, and of which segments. The names are those of Bitcask's options.
+
+use std::sync::Arc;
+
+use crate::format::segment::HEADER_LEN;
+use crate::segment::Segment;
+
+/// So many small segments side by side make a merge due.
+const MANY_SMALL: usize = 8;
+
+/// When to merge, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// A segment of which so many percent are dead makes a merge due.
+    pub frag_merge_trigger: u8,
+    /// A segment with so many dead bytes makes a merge due.
+    pub dead_bytes_merge_trigger: u64,
+    /// A merge takes in segments of which so many percent are dead.
+    pub frag_threshold: u8,
+    /// A merge takes in segments with so many dead bytes.
+    pub dead_bytes_threshold: u64,
+    /// A merge takes in segments that are smaller than this, in bytes.
+    pub small_file_threshold: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            frag_merge_trigger: 60,
+            dead_bytes_merge_trigger: 512 << 20,
+            frag_threshold: 40,
+            dead_bytes_threshold: 128 << 20,
+            small_file_threshold: 10 << 20,
+        }
+    }
+}
+
+/// What a segment has to do with merges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Bytes of its records.
+    pub bytes: u64,
+    /// Bytes that a merge could give back.
+    pub dead_bytes: u64,
+    /// Bytes of tombstones and the like that the last merge could not give back.
+    pub kept_bytes: u64,
+    /// No merge may have it.
+    pub damaged: bool,
+}
+
+impl Share {
+    /// That of a sealed segment.
+    pub fn of(segment: &Segment) -> Share {
+        let bytes = segment
+            .sealed()
+            .map_or(0, |entry| entry.len - u64::from(HEADER_LEN));
+        let kept_bytes = segment.kept_bytes();
+        Share {
+            bytes,
+            dead_bytes: bytes.saturating_sub(segment.live_bytes() + kept_bytes),
+            kept_bytes,
+            damaged: segment.is_damaged(),
+        }
+    }
+
+    /// How many percent are dead.
+    pub fn fragmentation(&self) -> u8 {
+        (self.dead_bytes * 100)
+            .checked_div(self.bytes)
+            .unwrap_or(100)
+            .min(100) as u8
+    }
+}
+
+impl Policy {
+    /// The indices of those of the segments, which come in the order of their seqs, that a merge takes in; none if no merge is due.
+    pub fn choose(&self, segments: &[Arc<Segment>], max_file_size: u64) -> Vec<usize> {
+        let shares: Vec<Share> = segments.iter().map(|segment| Share::of(segment)).collect();
+        self.choose_from(&shares, max_file_size)
+    }
+
+    fn choose_from(&self, shares: &[Share], max_file_size: u64) -> Vec<usize> {
+        // Several small ones must make fewer.
+        let small = self.small_file_threshold.min(max_file_size / 4);
+        let is_small = |share: &Share| share.bytes < small && !share.damaged;
+        let triggers = shares.iter().any(|share| {
+            !share.damaged
+                && (share.fragmentation() >= self.frag_merge_trigger
+                    || share.dead_bytes >= self.dead_bytes_merge_trigger)
+        });
+        let crowded = shares
+            .split(|share| !is_small(share))
+            .any(|run| run.len() >= MANY_SMALL);
+        if !triggers && !crowded {
+            return Vec::new();
+        }
+        let wants = |share: &Share| {
+            !share.damaged
+                && (share.fragmentation() >= self.frag_threshold
+                    || share.dead_bytes >= self.dead_bytes_threshold)
+        };
+        taken(shares, |share| wants(share) || is_small(share), wants)
+    }
+
+    /// The indices of all segments that a merge can make smaller or fewer.
+    pub fn everything(segments: &[Arc<Segment>], max_file_size: u64) -> Vec<usize> {
+        let shares: Vec<Share> = segments.iter().map(|segment| Share::of(segment)).collect();
+        let gains = |share: &Share| !share.damaged && share.dead_bytes + share.kept_bytes > 0;
+        let small = |share: &Share| !share.damaged && share.bytes < max_file_size / 4;
+        taken(&shares, |share| gains(share) || small(share), gains)
+    }
+}
+
+/// Of the wanted ones, all but those that stand alone and gain nothing.
+fn taken(shares: &[Share], wanted: impl Fn(&Share) -> bool, gains: impl Fn(&Share) -> bool) -> Vec<usize> {
+    let is_wanted = |at: Option<usize>| at.and_then(|at| shares.get(at)).is_some_and(&wanted);
+    (0..shares.len())
+        .filter(|&at| {
+            let neighbour = is_wanted(at.checked_sub(1)) || is_wanted(Some(at + 1));
+            is_wanted(Some(at)) && (neighbour || gains(&shares[at]))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn share(bytes: u64, dead_bytes: u64) -> Share {
+        Share {
+            bytes,
+            dead_bytes,
+            kept_bytes: 0,
+            damaged: false,
+        }
+    }
+
+    fn chosen(shares: &[Share]) -> Vec<usize> {
+        Policy::default().choose_from(shares, 2 << 30)
+    }
+
+    #[test]
+    fn one_segment_over_a_trigger_takes_those_over_a_threshold_with_it() {
+        let calm = [share(100 * MB, 59 * MB), share(1000 * MB, 500 * MB), share(MB, 0)];
+        assert_eq!(chosen(&calm), []);
+        let shares = [
+            share(100 * MB, 10 * MB),
+            share(100 * MB, 60 * MB),
+            share(100 * MB, 39 * MB),
+            share(100 * MB, 40 * MB),
+            share(1000 * MB, 128 * MB),
+            share(100 * MB, 0),
+            share(9 * MB, 0),
+        ];
+        // The last one is small, but alone.
+        assert_eq!(chosen(&shares), [1, 3, 4]);
+        assert_eq!(chosen(&[share(2000 * MB, 512 * MB)]), [0]);
+        let damaged = Share {
+            damaged: true,
+            ..share(MB, MB)
+        };
+        assert_eq!(chosen(&[damaged]), []);
+    }
+
+    #[test]
+    fn many_small_ones_side_by_side_become_one() {
+        let mut shares = vec![share(MB, 0); MANY_SMALL - 1];
+        assert_eq!(chosen(&shares), []);
+        shares.push(share(MB, 0));
+        assert_eq!(chosen(&shares), (0..MANY_SMALL).collect::<Vec<_>>());
+        // They are not small where no file may be larger: merging them would never end.
+        assert_eq!(Policy::default().choose_from(&shares, 2 * MB), []);
+    }
+
+    #[test]
+    fn what_could_not_be_dropped_is_no_reason() {
+        let kept = Share {
+            kept_bytes: 10 * MB,
+            ..share(10 * MB, 0)
+        };
+        assert_eq!(chosen(&[kept]), []);
+        assert_eq!(share(0, 0).fragmentation(), 100);
+    }
+}

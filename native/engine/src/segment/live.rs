@@ -1,0 +1,91 @@
+//! How much of a segment is live, kept with every write, so that asking costs nothing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::keydir::Location;
+
+/// The bytes of a segment's live frames.
+///
+/// A record becomes live and dead under the write lock of its key, so each is counted once. The counter is shared by the writers of all
+/// keys.
+#[derive(Debug, Default)]
+pub struct Live {
+    bytes: AtomicU64,
+    /// By offset, the lengths of frames that are too long for their location to tell: at most one for each 64 KiB of the segment.
+    long: Mutex<HashMap<u32, u64>>,
+}
+
+impl Live {
+    /// The bytes of live frames.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a frame of so many bytes.
+    pub fn add(&self, location: Location, frame_len: u64) {
+        if location.frame_len().is_none() {
+            self.long.lock().insert(location.offset(), frame_len);
+        }
+        self.bytes.fetch_add(frame_len, Ordering::Relaxed);
+    }
+
+    /// Counts frames of so many bytes in all, none of them long.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The long frames: offset and length.
+    pub fn long_frames(&self) -> Vec<(u32, u64)> {
+        self.long
+            .lock()
+            .iter()
+            .map(|(&offset, &len)| (offset, len))
+            .collect()
+    }
+
+    /// Counts a frame no more.
+    pub fn subtract(&self, location: Location) {
+        let frame_len = match location.frame_len() {
+            Some(len) => u64::from(len),
+            None => self.long.lock().remove(&location.offset()).unwrap_or_default(),
+        };
+        self.bytes.fetch_sub(frame_len, Ordering::Relaxed);
+    }
+
+    /// Counts none of the frames any more. Nobody else may count meanwhile.
+    pub fn clear(&self) {
+        self.long.lock().clear();
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_long_frames_are_counted_with_their_whole_length() {
+        let live = Live::default();
+        let at = |offset, len| (Location::new(3, offset, len), len);
+        let frames = [
+            at(32, 100),
+            at(132, 65_534),
+            at(70_000, 65_535),
+            at(140_000, 5 << 20),
+        ];
+        for (location, len) in frames {
+            live.add(location, len);
+        }
+        assert_eq!(live.bytes(), frames.iter().map(|(_, len)| len).sum::<u64>());
+        for (location, _) in frames {
+            live.subtract(location);
+        }
+        assert_eq!(live.bytes(), 0);
+        live.add(frames[2].0, frames[2].1);
+        live.clear();
+        assert_eq!(live.bytes(), 0);
+    }
+}

@@ -1,0 +1,134 @@
+//! Merging, as the NIF calls it: step by step.
+
+use super::Table;
+use crate::merge::{Merge, Phase, Policy, Progress, Share};
+use crate::{Error, Result};
+
+/// What a merge shall take in.
+#[derive(Clone, Copy, Debug)]
+pub enum MergeChoice<'a> {
+    /// What the policy says, if it says that a merge is due.
+    Due(Policy),
+    /// Whatever a merge can make smaller, the active segment included.
+    Everything,
+    /// The sealed segments with these ids.
+    Segments(&'a [u32]),
+}
+
+/// Numbers of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentStats {
+    /// Its id.
+    pub id: u32,
+    /// Its lowest and its highest seq.
+    pub seqs: (u64, u64),
+    /// What is live of it.
+    pub share: Share,
+}
+
+impl Table {
+    /// Begins a merge; `false` if there is nothing to merge. [`Table::merge_step`] carries it out. Fails with [`Error::Merging`] if one is under way.
+    /// Waits for the disk.
+    pub fn merge_start(&self, choice: MergeChoice<'_>) -> Result<bool> {
+        let inner = &*self.inner;
+        inner.check()?;
+        let mut merge = inner.merge.lock();
+        if merge.is_some() {
+            return Err(Error::Merging);
+        }
+        inner.log.reuse_slots(|slots| {
+            if let Some(cache) = &inner.cache {
+                cache.forget_segments(slots);
+            }
+        });
+        let max_file_size = inner.log.config().max_file_size;
+        let (sealed, chosen) = match choice {
+            MergeChoice::Due(policy) => {
+                let sealed = inner.log.sealed();
+                let chosen = policy.choose(&sealed, max_file_size);
+                (sealed, chosen)
+            }
+            MergeChoice::Everything => {
+                inner.log.rotate()?;
+                let sealed = inner.log.sealed();
+                let chosen = Policy::everything(&sealed, max_file_size);
+                (sealed, chosen)
+            }
+            MergeChoice::Segments(ids) => {
+                let sealed = inner.log.sealed();
+                let meant = |at: &usize| ids.contains(&sealed[*at].id) && !sealed[*at].is_damaged();
+                let chosen = (0..sealed.len()).filter(meant).collect();
+                (sealed, chosen)
+            }
+        };
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        *merge = Some(Merge::new(&sealed, &chosen));
+        Ok(true)
+    }
+
+    /// Carries the merge on, for about so many bytes of records; the phase [`Phase::Done`] tells its end. `None` if none is under way. After an error it
+    /// is given up, and nothing is lost. Touches the disk, and waits for it.
+    pub fn merge_step(&self, budget: u64) -> Result<Option<Progress>> {
+        let inner = &*self.inner;
+        let mut held = inner.merge.lock();
+        let Some(merge) = held.as_mut() else {
+            inner.check()?;
+            return Ok(None);
+        };
+        let stepped = merge.step(inner, budget);
+        let progress = merge.progress();
+        match stepped {
+            Ok(()) if progress.phase == Phase::Done => *held = None,
+            Ok(()) => {}
+            Err(failed) => {
+                let merge = held.take();
+                // Of one that may be published every file stays: the next opening removes what the manifest does not name.
+                if let Some(merge) = merge.filter(|_| !failed.published) {
+                    merge.give_up(inner);
+                }
+                return Err(failed.error);
+            }
+        }
+        Ok(Some(progress))
+    }
+
+    /// Gives up the merge under way; `false` if there is none, or if it is through but for tidying up and goes on. Waits for a step of it to end.
+    pub fn merge_cancel(&self) -> bool {
+        let mut held = self.inner.merge.lock();
+        match held.take() {
+            Some(merge) if merge.is_published() => {
+                *held = Some(merge);
+                false
+            }
+            Some(merge) => {
+                merge.give_up(&self.inner);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether the policy wants a merge. Looks at each segment's numbers, and never touches the disk.
+    pub fn merge_due(&self, policy: &Policy) -> bool {
+        let log = &self.inner.log;
+        !policy
+            .choose(&log.sealed(), log.config().max_file_size)
+            .is_empty()
+    }
+
+    /// The numbers of the sealed segments, in the order of their seqs. Never touches the disk.
+    pub fn segments(&self) -> Vec<SegmentStats> {
+        let sealed = self.inner.log.sealed();
+        let stats = sealed.iter().filter_map(|segment| {
+            let entry = segment.sealed()?;
+            Some(SegmentStats {
+                id: segment.id,
+                seqs: (entry.first_seq, entry.last_seq),
+                share: Share::of(segment),
+            })
+        });
+        stats.collect()
+    }
+}

@@ -1,0 +1,338 @@
+//! Merging: what is there before is there after it, nothing deleted comes back, and the space does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use bets_engine::merge::{Phase, Policy, Progress};
+use bets_engine::table::{MergeChoice, Table, TableKind, Wait};
+use bets_engine::{Error, Key};
+use common::{ALL_KINDS, Random, TestDir, all, contents, get, key, merge_all, put, remove};
+
+fn dir(kind: TableKind) -> TestDir {
+    let mut dir = TestDir::of(kind).max_file_size(4_000);
+    dir.config.background = false;
+    dir
+}
+
+/// The bytes of the segments on the disk.
+fn disk(dir: &TestDir) -> u64 {
+    std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".seg"))
+        .map(|entry| entry.metadata().unwrap().len())
+        .sum()
+}
+
+/// What is live of each sealed segment by the table's own account, against that of an opening, which counts anew.
+fn check_account(table: &Table, dir: &TestDir) {
+    let live = |table: &Table| -> BTreeMap<u32, u64> {
+        let segments = table.segments();
+        let live = segments
+            .iter()
+            .map(|s| (s.id, s.share.bytes - s.share.dead_bytes - s.share.kept_bytes));
+        live.collect()
+    };
+    table.sync().unwrap();
+    let copy = dir.copy();
+    let again = copy.reopen();
+    let anew = live(&again);
+    for (id, bytes) in live(table) {
+        assert_eq!(anew.get(&id), Some(&bytes), "segment {id}");
+    }
+    assert_eq!(contents(&again), contents(table));
+}
+
+fn write_some(table: &Table, random: &mut Random, keys: usize, n: usize) {
+    for _ in 0..n {
+        let k = [b'k', random.below(keys) as u8];
+        let value = vec![random.below(256) as u8; [1, 30, 200][random.below(3)]];
+        match random.below(10) {
+            0..=5 => put(table, &k, &value),
+            6 => {
+                let list: Vec<_> = (0..4)
+                    .map(|i| ([b'k', random.below(keys) as u8].to_vec(), vec![i; 20]))
+                    .collect();
+                common::put_many(table, &list);
+            }
+            7 if table.meta().kind.is_bag() => {
+                if let Some(value) = all(table, &k).last() {
+                    remove(table, &k, value).unwrap();
+                }
+            }
+            _ => {
+                table.delete(key(&k), Wait::May).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_merge_changes_nothing_but_the_space_that_is_taken() {
+    for kind in ALL_KINDS {
+        for seed in 0..20 {
+            let mut random = Random::new(seed);
+            let dir = dir(kind);
+            let mut table = dir.open();
+            for round in 0..6 {
+                write_some(&table, &mut random, 40, 300);
+                if round == 3 && seed % 4 == 0 {
+                    table.clear(Wait::May).unwrap();
+                }
+                let before = contents(&table);
+                let report = merge_all(&table).unwrap_or_default();
+                assert_eq!(contents(&table), before, "{kind:?}, seed {seed}, round {round}");
+                assert!(report.damaged.is_empty());
+                check_account(&table, &dir);
+                if random.below(2) == 0 {
+                    table.close().unwrap();
+                    table = dir.reopen();
+                    assert_eq!(
+                        contents(&table),
+                        before,
+                        "{kind:?}, seed {seed}, round {round}, opened again"
+                    );
+                }
+            }
+            // Everything is merged by now, so nothing is dead.
+            for segment in table.segments() {
+                assert_eq!(segment.share.dead_bytes, 0, "{segment:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn space_comes_back() {
+    for kind in ALL_KINDS {
+        let dir = TestDir::of(kind).max_file_size(1 << 20);
+        let table = dir.open();
+        for i in 0..20_000u32 {
+            put(&table, &i.to_le_bytes(), &[7; 100]);
+        }
+        let before = disk(&dir);
+        for i in 0..18_000u32 {
+            table.delete(key(&i.to_le_bytes()), Wait::May).unwrap();
+        }
+        merge_all(&table).unwrap();
+        let (now, live) = (disk(&dir), before / 10);
+        assert!(
+            now < live + live / 10 + (64 << 10),
+            "{kind:?}: {now} bytes, {live} live"
+        );
+        let sealed: u64 = table.segments().iter().map(|s| s.share.bytes + 32).sum();
+        assert!(
+            table.stats().disk_bytes.abs_diff(sealed) < 100,
+            "no more than a mark in the active one"
+        );
+        table.close().unwrap();
+        let table = dir.reopen();
+        assert_eq!(table.len(), 2_000);
+        merge_all(&table);
+        table.clear(Wait::May).unwrap();
+        merge_all(&table).unwrap();
+        assert!(table.segments().is_empty(), "{:?}", table.segments());
+        put(&table, b"after", b"1");
+        table.close().unwrap();
+        let table = dir.reopen();
+        assert_eq!(contents(&table).len(), 1);
+    }
+}
+
+/// Merges only the segments with these positions, by making only them look worth it.
+fn merge_due(table: &Table, policy: &Policy) -> Option<Progress> {
+    table.merge_start(MergeChoice::Due(*policy)).unwrap().then(|| {
+        loop {
+            let progress = table.merge_step(500).unwrap().unwrap();
+            if progress.phase == Phase::Done {
+                return progress;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_tombstone_stays_for_as_long_as_something_older_may_be_elsewhere() {
+    let dir = dir(TableKind::Set);
+    let table = dir.open();
+    let policy = Policy {
+        small_file_threshold: 0,
+        ..Policy::default()
+    };
+    // Segment 1 holds the key, and much that lives.
+    put(&table, b"old", b"value");
+    put(&table, b"stays", &[1; 2_000]);
+    seal(&table);
+    // Segment 2 holds its tombstone, and much that is dead.
+    table.delete(key(b"old"), Wait::May).unwrap();
+    put(&table, b"junk", &[2; 500]);
+    table.delete(key(b"junk"), Wait::May).unwrap();
+    seal(&table);
+    let progress = merge_due(&table, &policy).unwrap();
+    assert_eq!(
+        (progress.report.inputs.len(), progress.report.kept),
+        (1, 1),
+        "{progress:?}"
+    );
+    assert!(
+        !table.merge_due(&policy),
+        "what cannot be dropped makes no merge due"
+    );
+    let copy = dir.copy();
+    assert_eq!(get(&copy.reopen(), b"old"), None);
+    // Once the first segment is merged, it goes.
+    table.delete(key(b"stays"), Wait::May).unwrap();
+    put(&table, b"other", b"1");
+    seal(&table);
+    while merge_due(&table, &policy).is_some() {}
+    let kept: u64 = table.segments().iter().map(|s| s.share.kept_bytes).sum();
+    assert_eq!(kept, 0, "{:?}", table.segments());
+    table.close().unwrap();
+    assert_eq!(contents(&dir.reopen()).len(), 1);
+}
+
+/// Seals the active segment.
+fn seal(table: &Table) {
+    // A segment that is full is left with the next write.
+    table.merge_start(MergeChoice::Everything).unwrap();
+    table.merge_cancel();
+}
+
+#[test]
+fn readers_and_writers_go_on_during_a_merge() {
+    for kind in ALL_KINDS {
+        let dir = TestDir::of(kind).max_file_size(20_000);
+        let table = dir.open();
+        let value = |k: u32, n: u32| [k.to_le_bytes(), n.to_le_bytes()].concat().repeat(6);
+        for k in 0..200u32 {
+            put(&table, &k.to_le_bytes(), &value(k, 0));
+        }
+        let written = std::sync::atomic::AtomicU32::new(0);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (table, stop, written) = (&table, &stop, &written);
+            let stopped = move || stop.load(std::sync::atomic::Ordering::Relaxed);
+            scope.spawn(move || {
+                let mut random = Random::new(1);
+                for n in 1.. {
+                    let k = random.below(200) as u32;
+                    if kind.is_bag() {
+                        table.delete(key(&k.to_le_bytes()), Wait::May).unwrap();
+                    }
+                    put(table, &k.to_le_bytes(), &value(k, n));
+                    written.store(n, std::sync::atomic::Ordering::Relaxed);
+                    if stopped() {
+                        break;
+                    }
+                }
+            });
+            for reader in 0..2 {
+                scope.spawn(move || {
+                    let mut random = Random::new(2 + reader);
+                    while !stopped() {
+                        let k = random.below(200) as u32;
+                        let found = get(table, &k.to_le_bytes());
+                        match found {
+                            Some(found) => assert_eq!(found[..4], k.to_le_bytes()),
+                            None => assert!(kind.is_bag(), "key {k} was not there"),
+                        }
+                        if random.below(50) == 0 {
+                            assert!(kind.is_bag() || contents(table).len() == 200);
+                        }
+                    }
+                });
+            }
+            let mut merges = 0;
+            let started = std::time::Instant::now();
+            while merges < 20 || started.elapsed().as_millis() < 500 {
+                merges += u32::from(merge_all(table).is_some());
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let before = contents(&table);
+        merge_all(&table);
+        assert_eq!(contents(&table), before);
+        table.close().unwrap();
+        assert_eq!(contents(&dir.reopen()), before, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_damaged_segment_stays_out_and_hides_nothing() {
+    let dir = dir(TableKind::Set);
+    let table = dir.open();
+    put(&table, b"a", &[1; 300]);
+    put(&table, b"gone", &[3; 300]);
+    seal(&table);
+    table.delete(key(b"gone"), Wait::May).unwrap();
+    put(&table, b"b", &[2; 300]);
+    seal(&table);
+    let (first, path) = (table.segments()[0].id, dir.path().join("0000000001.seg"));
+    assert_eq!(first, 1);
+    // The value of the deleted object rots, and with it the segment leaves the merge.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.iter().rposition(|&b| b == 3).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let report = merge_all(&table).unwrap();
+    assert_eq!((report.damaged.as_slice(), report.kept), ([1].as_slice(), 1));
+    assert!(path.exists());
+    assert_eq!(get(&table, b"gone"), None);
+    assert!(!table.merge_due(&Policy::default()));
+    table.close().unwrap();
+    let table = dir.reopen();
+    assert_eq!(contents(&table).len(), 2);
+}
+
+#[test]
+fn a_merge_that_is_given_up_leaves_everything_as_it_was() {
+    let dir = dir(TableKind::Set);
+    let table = dir.open();
+    let mut random = Random::new(3);
+    write_some(&table, &mut random, 40, 500);
+    let before = contents(&table);
+    for steps in 0..30 {
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        assert!(matches!(
+            table.merge_start(MergeChoice::Everything),
+            Err(Error::Merging)
+        ));
+        for _ in 0..steps {
+            table.merge_step(300).unwrap();
+        }
+        assert!(table.merge_cancel());
+        assert!(!table.merge_cancel());
+        assert_eq!(contents(&table), before);
+        let files = std::fs::read_dir(dir.path()).unwrap().count();
+        assert!(files <= table.segments().len() + 6, "{files} files");
+    }
+    assert!(table.merge_start(MergeChoice::Everything).unwrap());
+    table.merge_step(300).unwrap();
+    table.close().unwrap();
+    assert!(matches!(table.merge_step(300), Err(Error::Closed)));
+    assert_eq!(contents(&dir.reopen()), before);
+}
+
+#[test]
+fn slots_are_not_used_again_while_anyone_may_know_them() {
+    let dir = TestDir::new().max_file_size(4_000);
+    let table = dir.open();
+    let mut seen = BTreeMap::new();
+    for n in 0..200u32 {
+        put(&table, b"k", &n.to_le_bytes());
+        merge_all(&table);
+        assert_eq!(get(&table, b"k").unwrap(), n.to_le_bytes());
+        for segment in table.segments() {
+            seen.entry(segment.id).or_insert(n);
+        }
+    }
+    assert!(seen.len() >= 200);
+    assert_eq!(Key::plain(b"k").compared(), b"k");
+}
