@@ -92,7 +92,7 @@ fn bags_behave_as_vectors_of_objects() {
                     let value = object(&mut random);
                     let before = model.get(&k).map_or(0, Vec::len);
                     model_add(&mut model, kind, k, &value);
-                    let added = add(&table, &[k], &value).is_some();
+                    let added = add(&table, &[k], &value).unwrap().is_some();
                     assert_eq!(added, model[&k].len() > before);
                 }
                 9..=11 => {
@@ -126,7 +126,7 @@ fn bags_behave_as_vectors_of_objects() {
                         Some(all) if random.below(4) > 0 => all[random.below(all.len())].clone(),
                         _ => object(&mut random),
                     };
-                    let removed = remove(&table, &[k], &value).is_some();
+                    let removed = remove(&table, &[k], &value).unwrap().is_some();
                     let objects = model.entry(k).or_default();
                     let before = objects.len();
                     objects.retain(|o| *o != value);
@@ -181,10 +181,10 @@ fn a_key_with_10_000_objects_is_added_to_cut_into_and_opened_again() {
         let table = dir.open();
         let n = 10_000_u32;
         for i in 0..n {
-            add(&table, b"k", &i.to_be_bytes());
+            add(&table, b"k", &i.to_be_bytes()).unwrap();
         }
         for i in (0..n).step_by(3) {
-            assert!(remove(&table, b"k", &i.to_be_bytes()).is_some());
+            assert!(remove(&table, b"k", &i.to_be_bytes()).unwrap().is_some());
         }
         let expected: Vec<Vec<u8>> = (0..n)
             .filter(|i| i % 3 > 0)
@@ -207,7 +207,7 @@ fn a_key_with_10_000_objects_is_added_to_cut_into_and_opened_again() {
 fn an_object_that_is_there_makes_a_list_not_new() {
     let dir = TestDir::of(TableKind::Bag);
     let table = dir.open();
-    add(&table, b"k", b"1");
+    add(&table, b"k", b"1").unwrap();
     let (there, new) = (marked(b"k", b"1"), marked(b"n", b"2"));
     let puts = [(bag_key(&new), b"2".as_slice()), (bag_key(&there), b"1")];
     let done = table.add_many_new(&puts, Wait::May, &mut common::same).unwrap();
@@ -218,7 +218,7 @@ fn an_object_that_is_there_makes_a_list_not_new() {
 fn an_object_that_cannot_be_compared_changes_nothing() {
     let dir = TestDir::of(TableKind::Bag);
     let table = dir.open();
-    add(&table, b"k", b"1");
+    add(&table, b"k", b"1").unwrap();
     let (key_1, key_2) = (marked(b"k", b"1"), marked(b"k", b"2"));
     let puts = [(bag_key(&key_2), b"2".as_slice()), (bag_key(&key_1), b"1")];
     let seq = table.seq();
@@ -281,7 +281,7 @@ fn readers_see_lists_whole() {
                 .map(|(k, v)| (bag_key(k), v.as_slice()))
                 .collect();
             table.put_many(&puts, Wait::May).unwrap();
-            remove(&table, b"k", &object(b'b')).unwrap();
+            remove(&table, b"k", &object(b'b')).unwrap().unwrap();
             table.delete(Key::plain(b"k"), Wait::May).unwrap().unwrap();
         }
         stop.store(true, Ordering::Relaxed);

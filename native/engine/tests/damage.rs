@@ -65,9 +65,9 @@ fn unsynced_log(kind: TableKind) -> (Sim, PathBuf, Vec<Contents>) {
     for i in 0..100u8 {
         match i % 10 {
             3 => drop(table.delete(key(&[i - 1]), Wait::May).unwrap()),
-            6 => put_many(&table, &[(vec![i], vec![i; 9]), (vec![200], vec![i; 5])]),
+            6 => put_many(&table, &[(vec![i], vec![i; 9]), (vec![200], vec![i; 5])]).unwrap(),
             8 if i > 20 && i < 80 && kind.is_bag() => {
-                let removed = remove(&table, &[200], &[i - 12; 5]);
+                let removed = remove(&table, &[200], &[i - 12; 5]).unwrap();
                 assert!(removed.is_some());
             }
             9 if i > 80 => drop(table.clear(Wait::May).unwrap()),
@@ -224,7 +224,7 @@ fn a_flipped_bit_in_a_bag_concerns_one_object_or_is_reported() {
         put(&table, &[k], &object(k, n));
     }
     for k in 0..4 {
-        remove(&table, &[k], &object(k, k + 1)).unwrap();
+        remove(&table, &[k], &object(k, k + 1)).unwrap().unwrap();
     }
     let expected: Vec<_> = (0..4).map(|k| all(&table, &[k])).collect();
     table.close().unwrap();

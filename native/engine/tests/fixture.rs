@@ -32,11 +32,11 @@ fn write(dir: &TestDir, kind: TableKind) {
     merge_all(&table).unwrap();
     table.delete(key(&[b'k', 3]), Wait::May).unwrap();
     let list = |k: &[u8]| (k.to_vec(), b"list".to_vec());
-    put_many(&table, &[list(b"la"), list(b"lb")]);
+    put_many(&table, &[list(b"la"), list(b"lb")]).unwrap();
     if kind.is_bag() {
         put(&table, b"lb", b"gone");
         put(&table, b"lb", b"second");
-        remove(&table, b"lb", b"gone").unwrap();
+        remove(&table, b"lb", b"gone").unwrap().unwrap();
     } else {
         table.put(Key::new(b"suffixed~", 8), b"form", Wait::May).unwrap();
     }

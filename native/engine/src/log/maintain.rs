@@ -11,6 +11,7 @@ use super::{Log, MAX_UNSYNCED_BYTES, Maintenance};
 use crate::format::manifest::{Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::{HEADER_LEN, header};
 use crate::io::{File, Storage};
+use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::table::Sync;
 use crate::{Error, Result};
@@ -198,7 +199,7 @@ impl Log {
             )
         };
         if !self.config.temporary {
-            for segment in &left {
+            for segment in left.iter().filter(|_| !seeded::has(Fault::RotationNotSynced)) {
                 // What is beyond the tail is reserved space, or a write that failed.
                 let _ = segment.file.truncate(u64::from(segment.tail));
                 self.sync_segment(segment)?;
@@ -219,7 +220,11 @@ impl Log {
 
     /// A sync that fails is never tried again: the kernel may have dropped the pages and would report success.
     fn sync_segment(&self, active: &Active) -> Result<()> {
-        active.file.sync().map_err(|e| {
+        let synced = active.file.sync();
+        if seeded::has(Fault::FailedSyncIgnored) {
+            return Ok(());
+        }
+        synced.map_err(|e| {
             let error = Error::io("sync", &active.segment.path(), e);
             self.sticky.set(error.clone());
             self.answer_waiters();
@@ -411,7 +416,7 @@ pub fn publish(
     storage
         .rename(&new, &path)
         .map_err(|e| known(Error::io("rename", &new, e)))?;
-    if durable {
+    if durable && !seeded::has(Fault::DirNotSynced) {
         storage.sync_dir(dir).map_err(|e| PublishFailure {
             error: Error::io("sync", dir, e),
             outcome_unknown: true,

@@ -10,6 +10,7 @@ use crate::format::segment::HEADER_LEN;
 use crate::io::File;
 use crate::keydir::Location;
 use crate::log::maintain::PublishFailure;
+use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::{Error, Result};
 
@@ -74,6 +75,9 @@ impl Output {
 
     fn sync(&mut self) -> Result<()> {
         self.synced = self.entry.len;
+        if seeded::has(Fault::OutputNotSynced) {
+            return Ok(());
+        }
         self.file
             .sync()
             .map_err(|e| Error::io("sync", &self.segment.path(), e))
@@ -145,9 +149,11 @@ impl Log {
                 .sync_dir(&dir)
                 .map_err(|e| known(Error::io("sync", &dir, e)))?;
         }
-        let left = self.make_durable().map_err(known)?;
-        // Segments that cannot be sealed now are sealed by a later care.
-        let _ = self.seal_left(&mut maintenance, &left);
+        if !seeded::has(Fault::SuccessorNotSynced) {
+            let left = self.make_durable().map_err(known)?;
+            // Segments that cannot be sealed now are sealed by a later care.
+            let _ = self.seal_left(&mut maintenance, &left);
+        }
         let mut next = maintenance.manifest.clone();
         next.segments
             .retain(|entry| !inputs.iter().any(|input| input.id == entry.id));

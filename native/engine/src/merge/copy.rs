@@ -5,6 +5,7 @@ use crate::format::frame::{Frame, Kind, Record, delete_object_key, removed_seqs}
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::{Keydir, Location};
 use crate::log::Output;
+use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::segment::read::explain;
 use crate::segment::scan::Found;
@@ -159,7 +160,8 @@ fn judge(
                     .as_ref()
                     .is_none_or(|filter| filter.may_contain(hash))
             };
-            hides(!cleared && outside.iter().filter(is_older).any(may_hold) && !replaced()?)
+            let kept = !cleared && !seeded::has(Fault::TombstoneDropped);
+            hides(kept && outside.iter().filter(is_older).any(may_hold) && !replaced()?)
         }
         Kind::DeleteObject => {
             let mut seqs = removed_seqs(key).unwrap_or_default();

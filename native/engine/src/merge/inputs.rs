@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Filter, Merge};
 use crate::format::frame::Kind;
 use crate::format::segment::HEADER_LEN;
+use crate::seeded::{self, Fault};
 use crate::segment::scan::Found;
 use crate::table::Inner;
 use crate::{Error, Result};
@@ -40,11 +41,13 @@ impl Merge {
             self.report.inputs.retain(|&id| id != left.entry.id);
             self.report.damaged.push(left.entry.id);
             self.report.input_bytes -= left.entry.len;
-            self.outside.push(super::Outside {
-                segment: left.segment,
-                entry: left.entry,
-                filter: None,
-            });
+            if !seeded::has(Fault::DamagedForgotten) {
+                self.outside.push(super::Outside {
+                    segment: left.segment,
+                    entry: left.entry,
+                    filter: None,
+                });
+            }
         } else if self.pos < scanner.end() {
             return Ok(true);
         } else {

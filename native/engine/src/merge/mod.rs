@@ -26,7 +26,9 @@ pub use filter::Filter;
 pub use policy::{Policy, Share};
 
 use crate::format::manifest::Entry;
+use crate::keydir::SHARDS;
 use crate::log::Output;
+use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::segment::scan::Scanner;
 use crate::table::Inner;
@@ -52,6 +54,18 @@ pub(crate) struct Merge {
     /// Hashes of the keys of the segment that a filter is being made of.
     hashes: Vec<u64>,
     report: Report,
+}
+
+/// Waits for those who have appended a record to an input and not shown it in the keydir yet: it would be taken for dead. They hold the lock of its key from
+/// before the one until after the other, and a clear that puts another keydir in place has held all locks of this one.
+fn await_writers(inner: &Inner) {
+    if seeded::has(Fault::WritersNotAwaited) {
+        return;
+    }
+    let keydir = inner.keydir.load();
+    for shard in 0..SHARDS {
+        drop(keydir.lock(shard));
+    }
 }
 
 /// A segment that is merged.
@@ -199,6 +213,9 @@ impl Merge {
         };
         if !more {
             self.phase = self.next_phase();
+            if self.phase == Phase::Copy {
+                await_writers(inner);
+            }
             (self.at, self.pos, self.scanner) = (0, 0, None);
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::{Change, Commit, Found, Inner, Same, Table, Wait, Write, free};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
+use crate::seeded::{self, Fault};
 use crate::{Error, Key, Result};
 
 /// How often a call that may not wait looks at a lock before it gives up.
@@ -28,6 +29,9 @@ impl Table {
                 return Err(Error::KeydirFull);
             }
             let appended = self.inner.log.append(&record, wait)?;
+            if seeded::has(Fault::ShownLate) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
             let old = shard
                 .put(hash, key, appended.location, appended.last_seq)
                 .map_err(|_| Error::KeydirFull)?;

@@ -133,14 +133,14 @@ pub fn key(bytes: &[u8]) -> Key<'_> {
 /// Stores a value, in a bag as one more.
 pub fn put(table: &Table, k: &[u8], value: &[u8]) {
     if is_bag(table) {
-        add(table, k, value);
+        add(table, k, value).unwrap();
     } else {
         table.put(key(k), value, Wait::May).unwrap();
     }
 }
 
 /// Stores a list in one step.
-pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) {
+pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
     if is_bag(table) {
         let keys: Vec<_> = list.iter().map(|(k, v)| (k.len(), marked(k, v))).collect();
         let puts: Vec<_> = keys
@@ -149,14 +149,15 @@ pub fn put_many(table: &Table, list: &[(Vec<u8>, Vec<u8>)]) {
             .map(|((len, key), (_, v))| (Key::new(key, *len), v.as_slice()))
             .collect();
         if table.meta().kind == TableKind::Bag {
-            table.add_many(&puts, Wait::May, &mut same).unwrap();
+            table.add_many(&puts, Wait::May, &mut same)?;
         } else {
-            table.put_many(&puts, Wait::May).unwrap();
+            table.put_many(&puts, Wait::May)?;
         }
     } else {
         let puts: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_slice())).collect();
-        table.put_many(&puts, Wait::May).unwrap();
+        table.put_many(&puts, Wait::May)?;
     }
+    Ok(())
 }
 
 pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
@@ -240,22 +241,20 @@ pub fn same(a: &[u8], b: &[u8]) -> Option<bool> {
 }
 
 /// Adds an object as the table's type asks for.
-pub fn add(table: &Table, k: &[u8], value: &[u8]) -> Option<Commit> {
+pub fn add(table: &Table, k: &[u8], value: &[u8]) -> Result<Option<Commit>> {
     let bytes = marked(k, value);
     let key = Key::new(&bytes, k.len());
     if table.meta().kind == TableKind::Bag {
-        table.add(key, value, Wait::May, &mut same).unwrap()
+        table.add(key, value, Wait::May, &mut same)
     } else {
-        Some(table.put(key, value, Wait::May).unwrap())
+        table.put(key, value, Wait::May).map(Some)
     }
 }
 
 /// Removes an object.
-pub fn remove(table: &Table, k: &[u8], value: &[u8]) -> Option<Commit> {
+pub fn remove(table: &Table, k: &[u8], value: &[u8]) -> Result<Option<Commit>> {
     let bytes = marked(k, value);
-    table
-        .delete_object(Key::new(&bytes, k.len()), value, Wait::May, &mut same)
-        .unwrap()
+    table.delete_object(Key::new(&bytes, k.len()), value, Wait::May, &mut same)
 }
 
 /// The objects of a key.
