@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 fn key(i: u64) -> [u8; 16] {
     let mut key = [0; 16];

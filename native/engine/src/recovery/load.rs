@@ -7,7 +7,6 @@ use super::rounds::{Load, Loaded, Source, Stopped, threads};
 use crate::checkpoint::Loading;
 use crate::format::checkpoint;
 use crate::format::frame::{Frame, Kind, removed_seqs};
-use crate::format::hint;
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
@@ -29,7 +28,8 @@ impl Opening<'_> {
         let mut sources = Vec::with_capacity(sealed.len());
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;
-            let (file, len) = self.open_segment(&segment)?;
+            // Not held open: a table may have more segments than a process may have descriptors.
+            let (_, len) = self.open_segment(&segment)?;
             if len < entry.len {
                 return Err(Error::Damaged {
                     path: segment.path(),
@@ -37,16 +37,10 @@ impl Opening<'_> {
                     what: "the file is shorter than the manifest says",
                 });
             }
-            let has_hint = names.contains(&hint::file_name(entry.id));
             sources.push(Source {
-                hint_len: if has_hint {
-                    self.hint_len(&entry, false)
-                } else {
-                    None
-                },
+                hint_len: self.hint_len(&entry, false),
                 segment,
                 entry,
-                file,
             });
         }
         for source in &sources {

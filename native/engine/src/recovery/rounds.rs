@@ -18,7 +18,7 @@ use crate::format::frame::Kind;
 use crate::format::hint;
 use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
-use crate::io::{File, Storage};
+use crate::io::Storage;
 use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
 use crate::segment::hint::{Blocks, HintReader, HintWriter, Place, identity};
 use crate::segment::reading::Reading;
@@ -43,7 +43,6 @@ const MAX_THREADS: usize = 4;
 pub(super) struct Source {
     pub segment: Arc<Segment>,
     pub entry: Entry,
-    pub file: Arc<dyn File>,
     /// Bytes of its hint; `None` if it has to be read itself.
     pub hint_len: Option<u64>,
 }
@@ -120,15 +119,13 @@ impl Load<'_> {
     }
 
     /// Begins to read a segment.
-    fn reading(&self, source: &Source) -> Reading {
+    fn reading(&self, source: &Source) -> Result<Reading> {
         let id = source.entry.id;
+        let file = source.segment.open(self.storage);
+        let file = file.map_err(|e| Error::io("open", &source.segment.path(), e))?;
         let create = || HintWriter::create(self.storage, self.dir, self.table, id).ok();
         let hint = self.write_hints.then(create).flatten();
-        Reading::new(
-            Arc::clone(&source.file),
-            identity(self.table, &source.entry),
-            hint,
-        )
+        Ok(Reading::new(file, identity(self.table, &source.entry), hint))
     }
 
     /// Applies the units of `now` and decodes those of `next`.
@@ -418,7 +415,7 @@ impl<'a> Feed<'a> {
                     continue;
                 }
                 At::Start => {
-                    self.at = At::Segment(Some(Box::new(self.load.reading(source))));
+                    self.at = At::Segment(Some(Box::new(self.load.reading(source)?)));
                     continue;
                 }
                 At::Hint(reader) => {
