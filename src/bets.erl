@@ -83,6 +83,8 @@
     match_spec_compile/1,
     match_spec_run/2,
     member/2,
+    merge/1,
+    merge/2,
     new/2,
     next/2,
     next_lookup/2,
@@ -136,6 +138,8 @@
     element_spec/0,
     match_pattern/0,
     match_spec/0,
+    merge_option/0,
+    merge_report/0,
     continuation/0
 ]).
 
@@ -168,7 +172,29 @@
     | {decentralized_counters, boolean()}
     | {sync, sync_mode()}
     | {max_file_size, pos_integer()}
-    | {cache, boolean()}.
+    | {cache, boolean()}
+    | merge_option().
+
+-type merge_option() ::
+    {merge_window, always | never | {FirstHour :: 0..23, LastHour :: 0..23}}
+    | {frag_merge_trigger | frag_threshold, Percent :: 1..100}
+    | {dead_bytes_merge_trigger | dead_bytes_threshold, pos_integer()}
+    | {small_file_threshold, non_neg_integer()}
+    | {merge_rate, BytesPerSecond :: pos_integer() | infinity}.
+%% When a table is merged without being asked to, see {@link new/2}.
+
+-type merge_report() :: #{
+    inputs := [FileNumber :: pos_integer()],
+    outputs := [FileNumber :: pos_integer()],
+    damaged := [FileNumber :: pos_integer()],
+    input_bytes := non_neg_integer(),
+    output_bytes := non_neg_integer(),
+    copied := non_neg_integer(),
+    dropped := non_neg_integer(),
+    kept := non_neg_integer(),
+    milliseconds := non_neg_integer()
+}.
+%% What a merge did, see {@link merge/1}.
 
 -type option() :: shared_option() | {dir, file:name_all()}.
 %% An option of {@link new/2}.
@@ -841,6 +867,18 @@ member(Tab, Key) ->
 %% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
 %% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>
 %% </dl>
+%% Records that were overwritten or deleted take room until a merge removes them (see {@link merge/1}). The options that say when that is have the names
+%% that they have in Bitcask:
+%% <dl>
+%% <dt>`{frag_merge_trigger, Percent}', `{dead_bytes_merge_trigger, Bytes}'</dt>
+%% <dd>a data file of which so much is dead makes a merge due. Defaults 60 and 536870912. Eight small ones (see below) side by side do, too.</dd>
+%% <dt>`{frag_threshold, Percent}', `{dead_bytes_threshold, Bytes}', `{small_file_threshold, Bytes}'</dt>
+%% <dd>a merge takes in files of which so much is dead, or which are smaller than that. Defaults 40, 134217728 and 10485760; no file counts as small that has a
+%% fourth of `max_file_size'.</dd>
+%% <dt>`{merge_window, always | never | {FirstHour, LastHour}}'</dt>
+%% <dd>when merges may begin, in hours of the local time. Default `always'.</dd>
+%% <dt>`{merge_rate, BytesPerSecond | infinity}'</dt><dd>how much a merge may read, check and write. Default `infinity'.</dd>
+%% </dl>
 %% Waits for the disk. Takes time in proportion to the number of objects.
 %%
 %% Errors: `badarg' with a cause that the shell explains: the name is taken, an option is none, the stored table has another type or
@@ -855,6 +893,48 @@ new(Name, Options) ->
         {ok, Tab} -> Tab;
         {_, Cause} -> ?FAIL({badarg, Cause}, [Name, Options])
     end.
+
+%% @doc Merges whatever can be merged, and waits for it: copies what is live out of data files that have dead records, and removes those files.
+%%
+%% Tables are merged without being asked to, when the options of {@link new/2} say so; this call also merges what is not worth it yet, and the
+%% newest data file. Readers and writers go on meanwhile. The merges of all tables are carried out one after the other. Reads all files that are merged twice and
+%% writes what is live of them; needs so much room on the disk until it is through. After an error or a crash at any moment everything is as before.
+%%
+%% Any process may call it. Gives what was done: the numbers of the files that were merged, written, and left out for damage; bytes before and
+%% after; objects copied, records dropped, and tombstones that had to be kept because an older file may have what they hide; milliseconds.
+%%
+%% Errors: `badarg' if there is no such table; `{bets, Reason}' if the disk fails or is full, or the merge was cancelled.
+%% ```
+%% 1> T = bets:new(t, []), [bets:insert(T, {a, N}) || N <- lists:seq(1, 1000)], maps:get(dropped, bets:merge(T)).
+%% 999
+%% '''
+-spec merge(table()) -> merge_report().
+merge(Tab) ->
+    ?RESULT(bets_merger:merge(Tab), [Tab]).
+
+%% @doc Controls the merges of a table. Any process may.
+%% <dl>
+%% <dt>`pause'</dt><dd>no merge begins, and one that is under way stops between two steps, until `resume'. Gives `true'.</dd>
+%% <dt>`resume'</dt><dd>ends that; `false' if they were not paused.</dd>
+%% <dt>`cancel'</dt><dd>gives up the merge under way; `false' if there is none, or if its files are in use already and it can only go on.</dd>
+%% <dt>`subscribe'</dt>
+%% <dd>the caller gets messages `{bets, merge, Identifier, Event, Data}' until it dies or the table is closed: `start', `progress' with the keys `phase',
+%% `done' and `total' (bytes) and `report', `stop' with `report', and `failure' with `reason'. If the application `telemetry' is there, it gets all but `progress' as
+%% events `[bets, merge, Event]'.</dd>
+%% <dt>`unsubscribe'</dt><dd>ends that.</dd>
+%% </dl>
+%% What goes on can also be asked for: `info(Tab, merge)'.
+%%
+%% Waits for a step of a merge, some milliseconds.
+%%
+%% Errors: `badarg' if there is no such table or command.
+%% ```
+%% 1> T = bets:new(t, []), bets:merge(T, pause), maps:get(state, bets:info(T, merge)).
+%% paused
+%% '''
+-spec merge(table(), pause | resume | cancel | subscribe | unsubscribe) -> boolean().
+merge(Tab, Command) ->
+    ?RESULT(bets_merger:command(Tab, Command), [Tab, Command]).
 
 %% @doc Gives the key behind `Key' in the table's order.
 %%

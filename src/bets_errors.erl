@@ -19,6 +19,7 @@
 %% <dt>`{newer_version, File, Version, Supported}'</dt><dd>a newer version of bets wrote the file.</dd>
 %% <dt>`{read_only, Cause}'</dt><dd>an earlier failure stopped all writes until the table is opened again.</dd>
 %% <dt>`{sync_failed, Cause}'</dt><dd>it is not known whether the write survives a power loss.</dd>
+%% <dt>`merge_cancelled', `not_started'</dt><dd>the merge was given up by {@link bets:merge/2}; it needs the application `bets' running.</dd>
 %% <dt>`{too_large, What, Bytes, Limit}', `too_many_segments'</dt><dd>a limit of the format.</dd>
 %% <dt>`internal_error', `table_failed'</dt>
 %% <dd>a bug was met, in this call or in an earlier one on the table, which only takes `close/1' and `delete/1' now.</dd>
@@ -175,6 +176,14 @@ explain({sync_failed, Cause}) ->
     text("sync failed, the outcome is unknown: ~ts", [explain(Cause)]);
 explain({too_large, What, Bytes, Limit}) ->
     text("~ts of ~w bytes is larger than the limit of ~w", [What, Bytes, Limit]);
+explain(merging) ->
+    <<"a merge of the table is under way">>;
+explain(merge_cancelled) ->
+    <<"the merge was cancelled; everything is as before">>;
+explain(not_started) ->
+    <<"the application bets is not running: application:ensure_all_started(bets)">>;
+explain({bad_command, _Command}) ->
+    <<"not pause, resume, cancel, subscribe or unsubscribe">>;
 explain(too_many_segments) ->
     "the table has too many segments";
 explain({no_source, Source}) ->

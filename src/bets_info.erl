@@ -53,6 +53,13 @@ more(Tab, Item, _Items) when Item =:= fixed; Item =:= safe_fixed; Item =:= safe_
         {{Monotonic, _, Holders}, safe_fixed_monotonic_time} -> {ok, {Monotonic, Holders}};
         {NoFixes, _} -> {ok, NoFixes}
     end;
+more(Tab, merge, Items) ->
+    {ok, bets_merger:status(Tab, proplists:get_value(id, Items))};
+more(Tab, segment_stats, _Items) ->
+    case bets_nif:segment_stats(Tab) of
+        Stats when is_list(Stats) -> {ok, [segment(Segment) || Segment <- Stats]};
+        Failure -> Failure
+    end;
 more(_Tab, binary, _Items) ->
     {ok, []};
 more(_Tab, stats, Items) ->
@@ -64,6 +71,9 @@ more(_Tab, stats, Items) ->
     end;
 more(_Tab, _Item, _Items) ->
     {badarg, none}.
+
+segment({Id, First, Last, Bytes, Dead, Kept, Damaged}) ->
+    #{id => Id, first_seq => First, last_seq => Last, bytes => Bytes, dead_bytes => Dead, kept_bytes => Kept, damaged => Damaged}.
 
 -spec print() -> ok.
 print() ->

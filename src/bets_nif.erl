@@ -33,6 +33,10 @@
     lookup_element/4,
     lookup_pattern/2,
     member/2,
+    merge_cancel/1,
+    merge_due/1,
+    merge_start/2,
+    merge_step/2,
     next/2,
     next_lookup/2,
     object_decode/3,
@@ -48,6 +52,7 @@
     replace_objects/3,
     scan/3,
     scan_back/3,
+    segment_stats/1,
     select/4,
     set_options/2,
     slot/2,
@@ -176,6 +181,23 @@ last(_) -> erlang:nif_error(not_loaded).
 -spec last_lookup(bets:table()) -> object_or_end() | bets_errors:failure().
 last_lookup(_) -> erlang:nif_error(not_loaded).
 
+-spec merge_cancel(bets:table()) -> boolean() | bets_errors:failure().
+merge_cancel(_) -> erlang:nif_error(not_loaded).
+
+-spec merge_due(0..23) -> [reference()].
+merge_due(_) -> erlang:nif_error(not_loaded).
+
+-type merge_report() ::
+    {Inputs :: [pos_integer()], Outputs :: [pos_integer()], Damaged :: [pos_integer()], {InputBytes :: non_neg_integer(), OutputBytes :: non_neg_integer()},
+        {Copied :: non_neg_integer(), Dropped :: non_neg_integer(), Kept :: non_neg_integer()}}.
+
+-spec merge_start(bets:table(), everything | due) -> {ok, pos_integer() | infinity} | nothing | bets_errors:failure().
+merge_start(_, _) -> erlang:nif_error(not_loaded).
+
+-spec merge_step(bets:table(), pos_integer()) ->
+    {atom(), Done :: non_neg_integer(), Total :: non_neg_integer(), merge_report()} | nothing | bets_errors:failure().
+merge_step(_, _) -> erlang:nif_error(not_loaded).
+
 -spec next(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
 next(_, _) -> erlang:nif_error(not_loaded).
 
@@ -216,6 +238,14 @@ scan(_, _, _) -> erlang:nif_error(not_loaded).
 scan_back(_, _, _) -> erlang:nif_error(not_loaded).
 
 -type place() :: {forward | backward, start | nonempty_list(term()), Prefix :: [tuple() | cons]}.
+
+-spec segment_stats(bets:table()) ->
+    [
+        {Id :: pos_integer(), FirstSeq :: pos_integer(), LastSeq :: pos_integer(), Bytes :: non_neg_integer(),
+            DeadBytes :: non_neg_integer(), KeptBytes :: non_neg_integer(), Damaged :: boolean()}
+    ]
+    | bets_errors:failure().
+segment_stats(_) -> erlang:nif_error(not_loaded).
 
 -spec select(bets:table(), place(), pos_integer(), Filter :: [tuple()]) ->
     {[tuple()], done | nonempty_list(term())} | bets_errors:failure().

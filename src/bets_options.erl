@@ -22,8 +22,20 @@
     read_concurrency := boolean(),
     write_concurrency := boolean() | auto,
     decentralized_counters := boolean() | undefined,
-    compressed := boolean()
+    compressed := boolean(),
+    merge := merge()
 }.
+
+-type merge() :: #{
+    merge_window := always | never | {0..23, 0..23},
+    frag_merge_trigger := 1..100,
+    dead_bytes_merge_trigger := pos_integer(),
+    frag_threshold := 1..100,
+    dead_bytes_threshold := pos_integer(),
+    small_file_threshold := non_neg_integer(),
+    merge_rate := pos_integer() | infinity
+}.
+%% The names but for the last are those of Bitcask.
 
 %% The largest one-word integer, which is what ets takes as a keypos.
 -define(SMALL_MAX, 16#7FFFFFFFFFFFFFF).
@@ -31,6 +43,7 @@
 -define(KEYPOS_MAX, 16#FFFFFFFF).
 -define(FILE_SIZE_MIN, 4096).
 -define(FILE_SIZE_MAX, (2 bsl 30)).
+-define(BYTES_MAX, 16#FFFFFFFFFFFFFFFF).
 -define(INTERVAL_MAX, 16#FFFFFFFF).
 
 %% `Cause' is `none' for what ets refuses too.
@@ -68,7 +81,16 @@ defaults(Call) ->
         read_concurrency => false,
         write_concurrency => false,
         decentralized_counters => undefined,
-        compressed => false
+        compressed => false,
+        merge => #{
+            merge_window => always,
+            frag_merge_trigger => 60,
+            dead_bytes_merge_trigger => 512 bsl 20,
+            frag_threshold => 40,
+            dead_bytes_threshold => 128 bsl 20,
+            small_file_threshold => 10 bsl 20,
+            merge_rate => infinity
+        }
     }.
 
 %% In ets, `set' and `protected' change nothing: [bag, set] is a bag.
@@ -99,11 +121,27 @@ option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTER
 option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SIZE_MIN, Bytes =< ?FILE_SIZE_MAX ->
     Acc#{max_file_size := Bytes};
 option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
+option(_, {Name, Value} = Option, #{merge := Merge} = Acc) when is_map_key(Name, Merge) ->
+    case is_merge(Name, Value) of
+        true -> Acc#{merge := Merge#{Name := Value}};
+        false -> throw({bad_option, Option})
+    end;
 option(_, Option, _) ->
     case is_own(Option) of
         true -> throw({bad_option, Option});
         false -> throw(none)
     end.
+
+is_merge(merge_window, {From, To}) -> is_hour(From) andalso is_hour(To);
+is_merge(merge_window, Window) -> Window =:= always orelse Window =:= never;
+is_merge(merge_rate, infinity) -> true;
+is_merge(small_file_threshold, 0) -> true;
+is_merge(Name, Percent) when Name =:= frag_merge_trigger; Name =:= frag_threshold ->
+    is_integer(Percent) andalso Percent > 0 andalso Percent =< 100;
+is_merge(_Bytes, Value) ->
+    is_integer(Value) andalso Value > 0 andalso Value =< ?BYTES_MAX.
+
+is_hour(Hour) -> is_integer(Hour) andalso Hour >= 0 andalso Hour < 24.
 
 is_own(Option) when is_tuple(Option), tuple_size(Option) > 0 ->
     lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, access]);
@@ -124,11 +162,21 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
         cache := Cache,
         read_concurrency := ReadConcurrency,
         decentralized_counters := DecentralizedCounters,
-        compressed := Compressed
+        compressed := Compressed,
+        merge := Merge
     } = Options,
+    #{
+        merge_window := Window,
+        frag_merge_trigger := FragTrigger,
+        dead_bytes_merge_trigger := DeadTrigger,
+        frag_threshold := Frag,
+        dead_bytes_threshold := Dead,
+        small_file_threshold := Small,
+        merge_rate := Rate
+    } = Merge,
     {Type, KeyPos, Protection, Named, DefaultDir, Temporary, Sync, MaxFileSize, Cache, ReadConcurrency,
         case Protection of
             private -> false;
             _ -> WriteConcurrency
         end,
-        DecentralizedCounters, Compressed}.
+        DecentralizedCounters, Compressed, {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate}}.

@@ -1,5 +1,5 @@
 %% @private
-%% The top supervisor. The work is done by threads of the NIF library, so it has no children.
+%% The top supervisor. Most work is done by threads of the NIF library; only merges have a process.
 -module(bets_sup).
 
 -behaviour(supervisor).
@@ -12,4 +12,4 @@ start_link() ->
 
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-    {ok, {#{}, []}}.
+    {ok, {#{}, [#{id => bets_merger, start => {bets_merger, start_link, []}}]}}.

@@ -12,6 +12,7 @@
 %%   {reopen, How, Owner}      the table is closed (`close') or its owner dies (`owner_exit'); then
 %%                             it is opened by the process that runs the sequence (`self') or by
 %%                             another one (`helper')
+%%   {merge, Steps}            a merge is begun, or the one under way is carried on, for so many steps
 %%   kill                      the VM is killed, and the table is opened in a new one
 -module(bets_diff_gen).
 
@@ -24,6 +25,7 @@
     | {bad_table, term(), atom(), [term()]}
     | {walk, next | prev}
     | {reopen, close | owner_exit, self | helper}
+    | {merge, pos_integer()}
     | kill.
 -type sequence() :: #{type := bets:type(), keypos := 1..3, name := atom() | {unnamed, atom()}, protection := atom(),
                       max_file_size := pos_integer(), sync := term(), ops := [op()]}.
@@ -92,6 +94,7 @@ op(KeyPos, Keys, Universe, Name) ->
                {2, ?LET({F, Args}, Call, {stale, F, Args})},
                {2, ?LET({Tab, {F, Args}}, {bad_table(), Call}, {bad_table, Tab, F, Args})},
                {4, {walk, oneof([next, prev])}},
+               {6, {merge, oneof([1, 3, 10, 1000])}},
                {7, {reopen, oneof([close, owner_exit]), frequency([{4, self}, {1, helper}])}}]).
 
 %% A table argument that names nothing. Atoms are checked for existence by both sides.

@@ -162,11 +162,31 @@ step({walk, Direction}, #st{live = true} = St) ->
     St;
 step({walk, _Direction}, St) ->
     St;
+step({merge, Steps}, #st{live = true, module = bets, tab = Tab} = St) ->
+    %% Step by step, so that other operations come in between.
+    case bets_nif:merge_start(Tab, everything) of
+        nothing -> ok;
+        {ok, _} -> ok;
+        {bets, merging} -> ok
+    end,
+    merge(Tab, Steps),
+    St;
+step({merge, _Steps}, St) ->
+    St;
 step({reopen, How, Owner}, St) ->
     Shut = shut(How, St),
     check_contents(open_tables(Shut#st{stale = stale(St)}, Owner));
 step(kill, #st{park = Park}) ->
     Park().
+
+merge(_Tab, 0) ->
+    ok;
+merge(Tab, Steps) ->
+    case bets_nif:merge_step(Tab, 300) of
+        nothing -> ok;
+        {done, _, _, _} -> ok;
+        {_Phase, _, _, _} -> merge(Tab, Steps - 1)
+    end.
 
 %% The identifiers of a replayed table are lost; a name stays.
 stale(#st{oracle = Name}) when is_atom(Name) -> {Name, Name};

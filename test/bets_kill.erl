@@ -3,8 +3,9 @@
 %% recoveries pile up.
 %%
 %% The moments: in the midst of writing; within some milliseconds of the first write; within some
-%% milliseconds of the beginning of the opening, so that recoveries are cut short too; and as soon
-%% as a new file appears in the table's directory, which is while a segment is made or becomes the active one.
+%% milliseconds of the beginning of the opening, so that recoveries are cut short too; as soon as a new file appears in the
+%% table's directory, which is while a segment is made or becomes the active one, or a merge begins to copy; while a manifest is
+%% published; and as soon as a file is gone, which is at the end of a merge. Merges go on all the time.
 %% Not checked: power loss. What the kernel had taken over survives a SIGKILL in every sync mode.
 -module(bets_kill).
 
@@ -29,7 +30,7 @@ run(Options) ->
     Dir = filename:join(maps:get(dir, Opts), "bets_kill_" ++ os:getpid() ++ "_" ++ integer_to_list(erlang:unique_integer([positive]))),
     ok = filelib:ensure_path(filename:join(Dir, "table")),
     Started = erlang:monotonic_time(millisecond),
-    Counts = #{kills => 0, opening => 0, early => 0, midst => 0, rotation => 0},
+    Counts = #{kills => 0, opening => 0, early => 0, midst => 0, rotation => 0, publish => 0, unlink => 0},
     case rounds(Opts#{dir := Dir}, bets_kill_check:new(Seed, ?WRITERS), Counts) of
         {ok, Done, State} ->
             file:del_dir_r(Dir),
@@ -42,9 +43,9 @@ run(Options) ->
 
 -spec format({ok, map()} | {failed, map()}) -> iolist().
 format({ok, #{kills := Kills, acked := Acked, opening := Opening, early := Early, midst := Midst, rotation := Rotation,
-              sync := Sync, seed := Seed, ms := Ms}}) ->
-    io_lib:format("sync ~w: nothing lost: ~w kills (~w while opening, ~w soon after, ~w at a new file, ~w in the midst), ~w writes acknowledged; ~.1f s; seed ~w~n",
-                  [Sync, Kills, Opening, Early, Rotation, Midst, Acked, Ms / 1000, Seed]);
+              publish := Publish, unlink := Unlink, sync := Sync, seed := Seed, ms := Ms}}) ->
+    io_lib:format("sync ~w: nothing lost: ~w kills (~w while opening, ~w soon after, ~w at a new file, ~w at a manifest, ~w at the end of a merge, ~w in the midst), ~w writes acknowledged; ~.1f s; seed ~w~n",
+                  [Sync, Kills, Opening, Early, Rotation, Publish, Unlink, Midst, Acked, Ms / 1000, Seed]);
 format({failed, #{kill := Kill, violation := Violation, dir := Dir, seed := Seed, sync := Sync}}) ->
     io_lib:format("VIOLATION: sync ~w, seed ~w, after kill ~w, directory ~ts~n  ~tP~n", [Sync, Seed, Kill, Dir, Violation, 200]).
 
@@ -62,10 +63,12 @@ rounds(#{kills := Kills} = Opts, State, #{kills := Done} = Counts) ->
     end.
 
 moment() ->
-    case rand:uniform(10) of
+    case rand:uniform(14) of
         N when N =< 2 -> {opening, rand:uniform(6) - 1};
         N when N =< 4 -> {early, rand:uniform(6) - 1};
         N when N =< 7 -> rotation;
+        N when N =< 9 -> publish;
+        N when N =< 11 -> unlink;
         _ -> {midst, rand:uniform(300)}
     end.
 
@@ -98,20 +101,26 @@ opened(Vm, #{dir := Dir} = Opts, State, #{kills := Done} = Counts, Moment, Found
             failed(Vm, Done, Violation)
     end.
 
-writing(Vm, #{dir := Dir} = Opts, State, Counts, rotation) ->
+writing(Vm, #{dir := Dir} = Opts, State, Counts, Sign) when is_atom(Sign) ->
     Table = filename:join(Dir, "table"),
     {ok, Before} = file:list_dir(Table),
-    await_file(Table, Before, erlang:monotonic_time(millisecond) + 500),
-    killed(Vm, Opts, State, Counts, rotation);
+    await(Sign, Table, Before, erlang:monotonic_time(millisecond) + 500),
+    killed(Vm, Opts, State, Counts, Sign);
 writing(Vm, Opts, State, #{kills := Done} = Counts, {Kind, Ms}) ->
     case bets_diff_vm:recv(Vm, Ms) of
         timeout -> killed(Vm, Opts, State, Counts, Kind);
         Other -> failed(Vm, Done, {writer_ended, Other})
     end.
 
-await_file(Table, Before, Until) ->
+await(Sign, Table, Before, Until) ->
     {ok, Now} = file:list_dir(Table),
-    Now -- Before =/= [] orelse erlang:monotonic_time(millisecond) > Until orelse await_file(Table, Before, Until).
+    Seen =
+        case Sign of
+            rotation -> Now -- Before =/= [];
+            publish -> lists:member("MANIFEST.new", Now);
+            unlink -> [Segment || Segment <- Before -- Now, filename:extension(Segment) =:= ".seg"] =/= []
+        end,
+    Seen orelse erlang:monotonic_time(millisecond) > Until orelse await(Sign, Table, Before, Until).
 
 killed(Vm, Opts, State, #{kills := Done} = Counts, Kind) ->
     ok = bets_diff_vm:kill(Vm),

@@ -8,9 +8,13 @@
 run(Reply, #{module := Module, mutant := Mutant, dir := Dir, sync := Sync, max_file_size := FileSize} = Plan) ->
     true = register(?MODULE, self()),
     bets_diff_ref:set_mutant(Mutant),
+    _ = application:load(Module),
+    %% Merges are due all the time.
+    application:set_env(Module, merge_interval, 5),
     _ = application:ensure_all_started(Module),
     Reply(opening),
-    Tab = Module:new(kill, [public, {dir, filename:join(Dir, "table")}, {sync, Sync}, {max_file_size, FileSize}]),
+    Merge = [{frag_merge_trigger, 30}, {frag_threshold, 10}],
+    Tab = Module:new(kill, [public, {dir, filename:join(Dir, "table")}, {sync, Sync}, {max_file_size, FileSize} | Merge]),
     Objects = Module:tab2list(Tab),
     %% What a fold finds, a lookup must find too.
     Lost = [Object || Object <- Objects, Module:lookup(Tab, element(1, Object)) =/= [Object]],

@@ -6,6 +6,7 @@ use rustler::{Atom, Term};
 
 use crate::atoms;
 use crate::error::Fail;
+use crate::ops::merge::MergeOptions;
 use crate::table::Protection;
 
 /// What a table was opened with, beyond what its directory stores.
@@ -28,11 +29,13 @@ pub struct Options {
     pub write_concurrency: Atom,
     /// `decentralized_counters`, for `info` only; `None` leaves it to the type.
     pub decentralized_counters: Option<bool>,
+    /// When it is merged.
+    pub merge: MergeOptions,
 }
 
 impl Options {
     /// Reads `{Type, KeyPos, Protection, Named, DefaultDir, Temporary, Sync, MaxFileSize, Cache, ReadConcurrency,
-    /// WriteConcurrency, DecentralizedCounters, Compressed}`.
+    /// WriteConcurrency, DecentralizedCounters, Compressed, Merge}`.
     pub fn decode(term: Term<'_>) -> Result<Options, Fail> {
         let fields = get_tuple(term).map_err(|_| Fail::none())?;
         let &[
@@ -49,6 +52,7 @@ impl Options {
             write_concurrency,
             decentralized_counters,
             compressed,
+            merge,
         ] = fields.as_slice()
         else {
             return Err(Fail::none());
@@ -70,6 +74,7 @@ impl Options {
             read_concurrency: get(read_concurrency)?,
             write_concurrency: get(write_concurrency)?,
             decentralized_counters: optional(decentralized_counters).map(get).transpose()?,
+            merge: MergeOptions::decode(merge)?,
         })
     }
 }

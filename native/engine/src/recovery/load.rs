@@ -21,10 +21,13 @@ impl Opening<'_> {
     pub(super) fn load_sealed(&mut self, names: &[String]) -> Result<()> {
         let mut sealed: Vec<Entry> = self.manifest.segments.clone();
         sealed.retain(|entry| entry.state == State::Sealed);
-        sealed.sort_by_key(|entry| entry.first_seq);
-        if seeded::has(Fault::LoadedById) {
-            sealed.sort_by_key(|entry| entry.id);
-        }
+        sealed.sort_by_key(|entry| {
+            if seeded::has(Fault::LoadedById) {
+                u64::from(entry.id)
+            } else {
+                entry.first_seq
+            }
+        });
         let mut sources = Vec::with_capacity(sealed.len());
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;

@@ -167,7 +167,7 @@ impl Run<'_> {
             0..=4 => self.put(step),
             5..=6 => self.put_list(step),
             8..=9 if bag => self.remove_object(),
-            7 | 8 => self.remove_key(),
+            7 | 8 | 21..=23 => self.remove_key(),
             9 => self.update(step),
             10 => {
                 self.table.clear(Wait::May)?;
@@ -180,10 +180,8 @@ impl Run<'_> {
             13..=14 if bag => self.remove_object(),
             13..=14 => self.write_list(step),
             15 => self.reopen(),
-            16 => self.merge_begin(),
+            16 | 24..=26 => self.merge_begin(),
             17..=20 => self.merge_on(),
-            21..=23 => self.remove_key(),
-            24..=26 => self.merge_begin(),
             _ => self.table.care().map(|_| true),
         }
     }

@@ -8,6 +8,7 @@ mod fix;
 mod info;
 mod insert;
 mod lookup;
+pub mod merge;
 mod open;
 mod replace;
 mod select;
@@ -76,6 +77,11 @@ nif! {
     delete/1 on DIRTY_IO => administer::delete;
     sync/1 on DIRTY_IO => administer::sync;
     close_all/0 on DIRTY_IO => administer::close_all;
+    merge_due/1 on DIRTY_CPU => merge::merge_due;
+    merge_start/2 on DIRTY_IO => merge::merge_start;
+    merge_step/2 on DIRTY_IO => merge::merge_step;
+    merge_cancel/1 on DIRTY_IO => merge::merge_cancel;
+    segment_stats/1 on DIRTY_CPU => merge::segment_stats;
     set_cache/1 on DIRTY_CPU => administer::set_cache;
     sweep/1 on DIRTY_IO => open::sweep;
 }

@@ -1,0 +1,289 @@
+%% @private
+%% The process that merges: all tables, one after the other. It looks from time to time for which of them a merge is due, and carries
+%% merges out step by step, each step a call to a dirty scheduler. Between two steps it listens.
+-module(bets_merger).
+
+-behaviour(gen_server).
+
+-include_lib("kernel/include/logger.hrl").
+
+-export([start_link/0]).
+-export([merge/1, command/2, status/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+%% What a step takes: some milliseconds of work.
+-define(STEP_BYTES, (2 bsl 20)).
+%% A table whose merge failed is left alone for a while, in milliseconds.
+-define(RETRY_AFTER, 60_000).
+-define(HISTORY, 10).
+
+-record(job, {
+    tab :: reference(),
+    %% Who waits for the result.
+    callers = [] :: [gen_server:from()],
+    choice :: everything | due,
+    %% What merge_start/2 gave; undefined before the first step.
+    rate :: pos_integer() | infinity | undefined,
+    started = 0 :: integer(),
+    done = 0 :: non_neg_integer()
+}).
+
+-record(state, {
+    running :: #job{} | undefined,
+    queue = [] :: [#job{}],
+    paused = #{} :: #{reference() => []},
+    failed = #{} :: #{reference() => Until :: integer()},
+    subscribers = #{} :: #{reference() => [{pid(), reference()}]}
+}).
+
+-spec start_link() -> {ok, pid()} | {error, term()} | ignore.
+start_link() ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+
+%% Merges all there is to merge, and waits for it.
+-spec merge(bets:table()) -> bets:merge_report() | bets_errors:failure().
+merge(Tab) ->
+    call(merge, Tab).
+
+-spec command(bets:table(), pause | resume | cancel | subscribe | unsubscribe) -> boolean() | bets_errors:failure().
+command(Tab, Command) when Command =:= pause; Command =:= resume; Command =:= cancel; Command =:= subscribe; Command =:= unsubscribe ->
+    call(Command, Tab);
+command(_Tab, Command) ->
+    {badarg, {bad_command, Command}}.
+
+call(Command, Tab) ->
+    ok = bets_app:ensure_started(),
+    case identifier(Tab) of
+        undefined ->
+            {badarg, id};
+        Id ->
+            try
+                gen_server:call(?MODULE, {Command, Id, self()}, infinity)
+            catch
+                exit:{Reason, _} when Reason =:= noproc; Reason =:= shutdown; Reason =:= normal -> {bets, not_started}
+            end
+    end.
+
+identifier(Tab) ->
+    case bets_nif:info(Tab) of
+        Items when is_list(Items) -> proplists:get_value(id, Items);
+        _ -> undefined
+    end.
+
+%% What info/2 tells. Waits for nobody.
+-spec status(bets:table(), reference()) -> map().
+status(_Tab, Id) ->
+    Status =
+        case lookup({status, Id}) of
+            [{_, Known}] -> Known;
+            [] -> #{state => idle}
+        end,
+    case lookup({history, Id}) of
+        [{_, History}] -> Status#{history => History};
+        [] -> Status#{history => []}
+    end.
+
+lookup(Key) ->
+    try
+        ets:lookup(?MODULE, Key)
+    catch
+        error:badarg -> []
+    end.
+
+%% ---------------------------------------------------------------- the process
+
+-spec init([]) -> {ok, #state{}}.
+init([]) ->
+    ?MODULE = ets:new(?MODULE, [named_table, {read_concurrency, true}]),
+    poll_later(),
+    {ok, #state{}}.
+
+poll_later() ->
+    erlang:send_after(application:get_env(bets, merge_interval, 5000), self(), poll).
+
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}} | {reply, term(), #state{}}.
+handle_call({merge, Tab, _}, From, #state{queue = Queue} = State) ->
+    {noreply, go_on(State#state{queue = Queue ++ [#job{tab = Tab, callers = [From], choice = everything}]})};
+handle_call({pause, Tab, _}, _From, #state{paused = Paused} = State) ->
+    {reply, true, show(Tab, State#state{paused = Paused#{Tab => []}})};
+handle_call({resume, Tab, _}, _From, #state{paused = Paused} = State) ->
+    {reply, is_map_key(Tab, Paused), go_on(show(Tab, State#state{paused = maps:remove(Tab, Paused)}))};
+handle_call({cancel, Tab, _}, _From, #state{running = #job{tab = Tab} = Job} = State) ->
+    case bets_nif:merge_cancel(Tab) of
+        true -> {reply, true, go_on(finish(Job, {bets, merge_cancelled}, State))};
+        Other -> {reply, Other, State}
+    end;
+handle_call({cancel, _Tab, _}, _From, State) ->
+    {reply, false, State};
+handle_call({subscribe, Tab, Pid}, _From, #state{subscribers = Subscribers} = State) ->
+    Others = lists:keydelete(Pid, 1, maps:get(Tab, Subscribers, [])),
+    {reply, true, State#state{subscribers = Subscribers#{Tab => [{Pid, monitor(process, Pid)} | Others]}}};
+handle_call({unsubscribe, Tab, Pid}, _From, State) ->
+    {reply, true, unsubscribe(fun(T, P) -> {T, P} =:= {Tab, Pid} end, State)}.
+
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast(_Request, State) ->
+    {noreply, State}.
+
+-spec handle_info(term(), #state{}) -> {noreply, #state{}}.
+handle_info(step, #state{running = #job{} = Job} = State) ->
+    {noreply, step(Job, State)};
+handle_info(poll, State) ->
+    poll_later(),
+    {noreply, go_on(poll(sweep(State)))};
+handle_info({'DOWN', _Monitor, process, Pid, _}, State) ->
+    {noreply, unsubscribe(fun(_, P) -> P =:= Pid end, State)};
+handle_info(_Message, State) ->
+    {noreply, State}.
+
+unsubscribe(IsMeant, #state{subscribers = Subscribers} = State) ->
+    Left = maps:map(
+        fun(Tab, Pids) ->
+            {Gone, Kept} = lists:partition(fun({Pid, _}) -> IsMeant(Tab, Pid) end, Pids),
+            [demonitor(Monitor, [flush]) || {_, Monitor} <- Gone],
+            Kept
+        end,
+        Subscribers
+    ),
+    State#state{subscribers = maps:filter(fun(_, Pids) -> Pids =/= [] end, Left)}.
+
+%% Forgets what is known of tables that are closed.
+sweep(#state{paused = Paused, failed = Failed, subscribers = Subscribers} = State) ->
+    Now = erlang:monotonic_time(millisecond),
+    IsOpen = fun(Tab) -> identifier(Tab) =/= undefined end,
+    Known = lists:usort([Tab || {{_, Tab}, _} <- ets:tab2list(?MODULE)]),
+    [ets:delete(?MODULE, {What, Tab}) || Tab <- Known, not IsOpen(Tab), What <- [status, history]],
+    State#state{
+        paused = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Paused),
+        failed = maps:filter(fun(Tab, Until) -> Until > Now andalso IsOpen(Tab) end, Failed),
+        subscribers = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Subscribers)
+    }.
+
+%% Adds the tables for which a merge is due.
+poll(#state{running = Running, queue = Queue, paused = Paused, failed = Failed} = State) ->
+    {_, {Hour, _, _}} = calendar:local_time(),
+    Known = [Tab || #job{tab = Tab} <- [Running | Queue]],
+    Due = [
+        #job{tab = Tab, choice = due}
+     || Tab <- bets_nif:merge_due(Hour),
+        not lists:member(Tab, Known),
+        not is_map_key(Tab, Paused),
+        not is_map_key(Tab, Failed)
+    ],
+    State#state{queue = Queue ++ Due}.
+
+%% Begins the next merge if none is running.
+go_on(#state{running = undefined, queue = Queue, paused = Paused} = State) ->
+    case lists:splitwith(fun(#job{tab = Tab}) -> is_map_key(Tab, Paused) end, Queue) of
+        {_, []} -> State;
+        {Waiting, [Job | Rest]} -> start(Job, State#state{queue = Waiting ++ Rest})
+    end;
+go_on(#state{running = #job{tab = Tab}, paused = Paused} = State) when not is_map_key(Tab, Paused) ->
+    %% A message more than is needed does no harm: each makes one step.
+    self() ! step,
+    State;
+go_on(State) ->
+    State.
+
+start(#job{tab = Tab, choice = Choice} = Job, State) ->
+    case bets_nif:merge_start(Tab, Choice) of
+        {ok, Rate} ->
+            go_on(started(Job, Rate, State));
+        {bets, merging} ->
+            %% A process of this module that died has left it.
+            go_on(started(Job, infinity, State));
+        nothing ->
+            reply(Job, report({[], [], [], {0, 0}, {0, 0, 0}}, 0)),
+            go_on(State);
+        Failure ->
+            go_on(finish(Job, Failure, State))
+    end.
+
+started(#job{tab = Tab} = Job, Rate, State) ->
+    tell(Tab, start, #{}, State),
+    show(Tab, State#state{running = Job#job{rate = Rate, started = erlang:monotonic_time(millisecond)}}).
+
+step(#job{tab = Tab} = Job, #state{paused = Paused} = State) when is_map_key(Tab, Paused) ->
+    State#state{running = Job};
+step(#job{tab = Tab, rate = Rate, done = Before} = Job, State) ->
+    case bets_nif:merge_step(Tab, ?STEP_BYTES) of
+        {done, _, _, Report} ->
+            Took = erlang:monotonic_time(millisecond) - Job#job.started,
+            go_on(finish(Job, report(Report, Took), State));
+        {Phase, Done, Total, Report} ->
+            ets:insert(?MODULE, {{status, Tab}, #{state => running, phase => Phase, done => Done, total => Total}}),
+            tell(Tab, progress, #{phase => Phase, done => Done, total => Total, report => report(Report, 0)}, State),
+            _ = erlang:send_after(pause(Rate, Done - Before), self(), step),
+            State#state{running = Job#job{done = Done}};
+        nothing ->
+            go_on(finish(Job, {bets, merge_cancelled}, State));
+        Failure ->
+            go_on(finish(Job, Failure, State))
+    end.
+
+%% So long after that many bytes, in milliseconds.
+pause(infinity, _Bytes) -> 0;
+pause(Rate, Bytes) -> max(0, Bytes) * 1000 div Rate.
+
+finish(#job{tab = Tab} = Job, #{} = Report, State) ->
+    ets:delete(?MODULE, {status, Tab}),
+    History = maps:get(history, status(Tab, Tab)),
+    ets:insert(?MODULE, {{history, Tab}, lists:sublist([Report | History], ?HISTORY)}),
+    tell(Tab, stop, #{report => Report}, State),
+    reply(Job, Report),
+    show(Tab, State#state{running = undefined});
+finish(#job{tab = Tab} = Job, Failure, #state{failed = Failed} = State) ->
+    ets:delete(?MODULE, {status, Tab}),
+    tell(Tab, failure, #{reason => Failure}, State),
+    log(Tab, Failure),
+    reply(Job, Failure),
+    Until = erlang:monotonic_time(millisecond) + ?RETRY_AFTER,
+    show(Tab, State#state{running = undefined, failed = Failed#{Tab => Until}}).
+
+%% A table that was closed meanwhile is no failure worth a line.
+log(_Tab, {badarg, _}) -> ok;
+log(_Tab, {bets, merge_cancelled}) -> ok;
+log(Tab, {bets, Reason}) -> ?LOG_WARNING("bets: a merge of ~tp was given up: ~ts", [bets:info(Tab, name), bets_errors:explain(Reason)]).
+
+reply(#job{callers = Callers}, Result) ->
+    lists:foreach(fun(From) -> gen_server:reply(From, Result) end, Callers).
+
+%% Shows whether a table's merges are held up.
+show(Tab, #state{paused = Paused, running = Running} = State) ->
+    IsRunning = is_record(Running, job) andalso Running#job.tab =:= Tab,
+    Status =
+        case lookup({status, Tab}) of
+            [{_, Known}] -> Known;
+            [] -> #{}
+        end,
+    case {is_map_key(Tab, Paused), IsRunning} of
+        {true, _} -> ets:insert(?MODULE, {{status, Tab}, Status#{state => paused}});
+        {false, true} -> ets:insert(?MODULE, {{status, Tab}, Status#{state => running}});
+        {false, false} -> ets:delete(?MODULE, {status, Tab})
+    end,
+    State.
+
+report({Inputs, Outputs, Damaged, {InputBytes, OutputBytes}, {Copied, Dropped, Kept}}, Took) ->
+    #{
+        inputs => Inputs,
+        outputs => Outputs,
+        damaged => Damaged,
+        input_bytes => InputBytes,
+        output_bytes => OutputBytes,
+        copied => Copied,
+        dropped => Dropped,
+        kept => Kept,
+        milliseconds => Took
+    }.
+
+%% Tells subscribers, and telemetry if that is there.
+tell(Tab, Event, Data, #state{subscribers = Subscribers}) ->
+    [Pid ! {bets, merge, Tab, Event, Data} || {Pid, _} <- maps:get(Tab, Subscribers, [])],
+    Telemetry = telemetry,
+    case Event =/= progress andalso erlang:function_exported(Telemetry, execute, 3) of
+        true -> Telemetry:execute([bets, merge, Event], measurements(Data), maps:put(table, Tab, Data));
+        false -> ok
+    end.
+
+measurements(#{report := Report}) -> maps:with([input_bytes, output_bytes, copied, dropped, kept, milliseconds], Report);
+measurements(_Data) -> #{}.

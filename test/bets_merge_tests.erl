@@ -1,0 +1,168 @@
+%% Merging as Erlang callers see it. What a merge does to files and objects is tested in the engine.
+-module(bets_merge_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(MERGES, [{merge_window, never}]).
+
+dir() ->
+    Name = io_lib:format("bets_merge_~s_~w", [os:getpid(), erlang:unique_integer([positive])]),
+    filename:join(os:getenv("TMPDIR", "/tmp"), lists:flatten(Name)).
+
+with_table(Options, Fun) ->
+    Dir = dir(),
+    T = bets:new(t, [public, {dir, Dir} | Options]),
+    try
+        Fun(T, Dir)
+    after
+        catch bets:delete(T)
+    end.
+
+fill(T, N) ->
+    [bets:insert(T, {K, binary:copy(<<K:32>>, 25)}) || K <- lists:seq(1, N)].
+
+a_merge_gives_the_space_back_and_changes_nothing_test() ->
+    [
+        with_table([Type, {max_file_size, 100000} | ?MERGES], fun(T, Dir) ->
+            fill(T, 5000),
+            [bets:delete(T, K) || K <- lists:seq(1, 4500)],
+            Before = lists:sort(bets:tab2list(T)),
+            Disk = bets:info(T, disk_bytes),
+            Report = bets:merge(T),
+            ?assertMatch(#{copied := 500, damaged := [], kept := 0}, Report),
+            ?assertEqual(Before, lists:sort(bets:tab2list(T))),
+            ?assert(bets:info(T, disk_bytes) < Disk div 5),
+            ?assertEqual(length(maps:get(outputs, Report)), length(bets:info(T, segment_stats))),
+            ?assertMatch([#{dead_bytes := 0, kept_bytes := 0} | _], bets:info(T, segment_stats)),
+            ?assertMatch(#{state := idle, history := [Report]}, bets:info(T, merge)),
+            ?assertMatch(#{inputs := [], copied := 0}, bets:merge(T)),
+            bets:close(T),
+            {ok, T2} = bets:open(Dir),
+            ?assertEqual(Before, lists:sort(bets:tab2list(T2))),
+            bets:delete(T2)
+        end)
+     || Type <- [set, ordered_set, bag, duplicate_bag]
+    ].
+
+a_merge_that_is_due_comes_by_itself_test_() ->
+    {timeout, 30, fun() ->
+        with_table([{max_file_size, 100000}], fun(T, _Dir) ->
+            bets:merge(T, subscribe),
+            Id = bets:info(T, id),
+            fill(T, 3000),
+            fill(T, 3000),
+            %% The next look at all tables.
+            bets_merger ! poll,
+            receive {bets, merge, Id, start, #{}} -> ok end,
+            receive {bets, merge, Id, progress, #{phase := verify, done := D, total := Total}} when D =< Total -> ok end,
+            receive {bets, merge, Id, stop, #{report := #{dropped := Dropped}}} -> ?assert(Dropped >= 2000) end,
+            ?assertEqual(true, bets:merge(T, unsubscribe)),
+            ?assertEqual(3000, bets:info(T, size))
+        end)
+    end}.
+
+outside_of_its_window_none_begins_test() ->
+    {_, {Hour, _, _}} = calendar:local_time(),
+    Later = (Hour + 2) rem 24,
+    [
+        with_table([{max_file_size, 100000}, {merge_window, Window}], fun(T, _Dir) ->
+            fill(T, 3000),
+            fill(T, 3000),
+            Due = lists:member(bets:info(T, id), bets_nif:merge_due(Hour)),
+            ?assertEqual({Window, IsIn}, {Window, Due})
+        end)
+     || {Window, IsIn} <- [
+            {always, true},
+            {never, false},
+            {{Later, Later}, false},
+            {{Hour, Hour}, true},
+            {{(Hour + 23) rem 24, (Hour + 1) rem 24}, true},
+            {{(Hour + 1) rem 24, (Hour + 23) rem 24}, false}
+        ]
+    ].
+
+merges_are_paused_resumed_and_cancelled_test_() ->
+    {timeout, 30, fun() ->
+        with_table([{max_file_size, 100000} | ?MERGES], fun(T, _Dir) ->
+            fill(T, 3000),
+            fill(T, 3000),
+            ?assertEqual(false, bets:merge(T, cancel)),
+            ?assertEqual(false, bets:merge(T, resume)),
+            ?assertEqual(true, bets:merge(T, pause)),
+            ?assertMatch(#{state := paused}, bets:info(T, merge)),
+            Self = self(),
+            spawn_link(fun() -> Self ! {merged, bets:merge(T)} end),
+            receive {merged, _} -> error(not_paused) after 200 -> ok end,
+            ?assertEqual(true, bets:merge(T, resume)),
+            receive {merged, #{copied := 3000}} -> ok end,
+            ?assertMatch(#{state := idle, history := [_]}, bets:info(T, merge))
+        end)
+    end}.
+
+a_slow_merge_can_be_cancelled_and_outlives_its_caller_test_() ->
+    {timeout, 30, fun() ->
+        %% A step of this one is followed by a long pause.
+        with_table([{merge_rate, 1000} | ?MERGES], fun(T, _Dir) ->
+            fill(T, 3000),
+            fill(T, 3000),
+            bets:merge(T, subscribe),
+            Id = bets:info(T, id),
+            {Pid, Monitor} = spawn_monitor(fun() -> bets:merge(T) end),
+            receive {bets, merge, Id, progress, _} -> ok end,
+            ?assertMatch(#{state := running, phase := verify, total := _}, bets:info(T, merge)),
+            ?assertEqual(true, bets:merge(T, cancel)),
+            receive {'DOWN', Monitor, process, Pid, {{bets, merge_cancelled}, _}} -> ok end,
+            receive {bets, merge, Id, failure, #{reason := {bets, merge_cancelled}}} -> ok end,
+            ?assertEqual(3000, bets:info(T, size)),
+            %% A table may be closed in the midst of one.
+            {Pid2, Monitor2} = spawn_monitor(fun() -> bets:merge(T) end),
+            receive {bets, merge, Id, progress, _} -> ok end,
+            bets:close(T),
+            exit(Pid2, kill),
+            receive {'DOWN', Monitor2, process, Pid2, killed} -> ok end,
+            bets_merger ! poll,
+            ?assertEqual(undefined, bets:info(T))
+        end)
+    end}.
+
+a_merge_that_its_process_left_is_carried_on_test_() ->
+    {timeout, 30, fun() ->
+        with_table([{merge_rate, 1000} | ?MERGES], fun(T, _Dir) ->
+            fill(T, 3000),
+            bets:merge(T, subscribe),
+            Id = bets:info(T, id),
+            {_, Monitor} = spawn_monitor(fun() -> bets:merge(T) end),
+            bets:insert(T, {1, overwritten}),
+            receive {bets, merge, Id, progress, _} -> ok end,
+            exit(whereis(bets_merger), kill),
+            receive {'DOWN', Monitor, process, _, _} -> ok end,
+            wait_for_merger(),
+            bets:merge(T),
+            ?assertMatch([#{dead_bytes := 0}], bets:info(T, segment_stats)),
+            ?assertEqual(3000, bets:info(T, size))
+        end)
+    end}.
+
+wait_for_merger() ->
+    case whereis(bets_merger) of
+        undefined -> timer:sleep(1), wait_for_merger();
+        _ -> ok
+    end.
+
+errors_are_those_of_the_face_test() ->
+    ?assertError(badarg, bets:merge(no_such_table)),
+    ?assertError(badarg, bets:merge(no_such_table, pause)),
+    with_table([], fun(T, _Dir) -> ?assertError(badarg, bets:merge(T, faster)) end),
+    [
+        ?assertError(badarg, bets:new(t, [Option]))
+     || Option <- [
+            {merge_window, {0, 24}},
+            {merge_window, sometimes},
+            {frag_merge_trigger, 0},
+            {frag_threshold, 101},
+            {dead_bytes_threshold, 0},
+            {dead_bytes_merge_trigger, many},
+            {small_file_threshold, -1},
+            {merge_rate, 0}
+        ]
+    ].
