@@ -169,6 +169,7 @@ defmodule Bets do
     * `:compressed` - whether values are stored compressed; default `false`
     * `:cache` - whether the value cache of the VM serves the table; default `true`
     * `:max_file_size` - in bytes; a new file is begun before one grows larger
+    * `:merge_window`, `:merge_rate`, `:frag_merge_trigger` and the like - when the files are merged, see `:bets.new/2`
 
   Waits for the disk; takes time in proportion to the number of entries. Raises `ArgumentError` for an option that is none.
 
@@ -261,6 +262,20 @@ defmodule Bets do
   """
   @spec sync(table) :: :ok
   def sync(table), do: Call.reraising(do: :bets.sync(id(table)))
+
+  @doc """
+  Merges whatever can be merged of a table's files, and waits for it: what overwritten and deleted entries took of the disk comes back.
+
+  Tables are merged without being asked to when it is worth it, see the options of `:bets.new/2`; `:bets.merge/2` pauses, cancels and watches that. Readers and
+  writers go on meanwhile. Gives what was done. Reads all files that are merged, and writes what is live of them.
+
+      iex> table = Bets.new()
+      iex> for n <- 1..100, do: Bets.put(table, :counter, n)
+      iex> Bets.merge(table).dropped
+      99
+  """
+  @spec merge(table) :: :bets.merge_report()
+  def merge(table), do: Call.reraising(do: :bets.merge(id(table)))
 
   @doc """
   Tells what is known of a table, as `:bets.info/1` does, or `:undefined` if it is not open. Reads memory.

@@ -55,6 +55,7 @@
     repair/4,
     replace_object/3,
     replace_objects/3,
+    same_key/3,
     scan/3,
     scan_back/3,
     segment_stats/1,
@@ -81,14 +82,18 @@
 
 -spec load() -> ok | {error, term()}.
 load() ->
-    Priv =
-        case code:priv_dir(bets) of
-            {error, bad_name} ->
-                filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
-            Dir ->
-                Dir
-        end,
-    erlang:load_nif(filename:join(Priv, "bets_nif"), 0).
+    erlang:load_nif(library(), 0).
+
+%% The library is beside this module's code. `code:priv_dir/1' is asked last, for it takes any directory of the code path that is
+%% called bets for the application's, such as the working directory of who has one of that name.
+library() ->
+    App = filename:dirname(filename:dirname(code:which(?MODULE))),
+    Beside = filename:join([App, "priv", "bets_nif"]),
+    case filelib:is_regular(Beside ++ ".so") orelse code:priv_dir(bets) of
+        true -> Beside;
+        {error, bad_name} -> Beside;
+        Priv -> filename:join(Priv, "bets_nif")
+    end.
 
 -type durable(Result) :: {durable, reference(), Commit :: non_neg_integer(), Result}.
 -type key_or_end() :: nonempty_list(bets:key()) | '$end_of_table'.
@@ -250,6 +255,9 @@ replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 -spec replace_objects(bets:table(), [pair()], Through :: non_neg_integer()) ->
     changed(pair()) | durable(changed(pair())) | bets_errors:failure().
 replace_objects(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec same_key(bets:table(), bets:key(), bets:key()) -> boolean() | bets_errors:failure().
+same_key(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().

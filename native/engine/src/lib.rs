@@ -5,6 +5,7 @@
 
 pub mod background;
 pub mod cache;
+mod checkpoint;
 mod dir;
 pub mod error;
 pub mod format;

@@ -23,6 +23,10 @@ pub enum Fault {
     WritersNotAwaited,
     /// Segments are loaded in the order of their ids, not of their seqs.
     LoadedById,
+    /// A hint is used whatever length and seqs of its segment it names.
+    StaleHint,
+    /// A checkpoint is used whatever manifest it names.
+    StaleCheckpoint,
 }
 
 /// Whether the fault was put in on this thread.

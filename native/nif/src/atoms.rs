@@ -64,6 +64,7 @@ rustler::atoms! {
     relocate,
     retire,
     verify,
+    merge_stuck,
     merging,
     put,
     read_only,

@@ -117,6 +117,12 @@ impl Manifest {
         out
     }
 
+    /// The CRC that its bytes end with.
+    pub fn crc(&self) -> u32 {
+        let bytes = self.encode();
+        bytes.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc))
+    }
+
     /// Reads a manifest's bytes; allocates no more than they can back.
     pub fn decode(bytes: &[u8]) -> Result<Manifest, BadManifest> {
         if bytes.get(..8) != Some(MAGIC) {

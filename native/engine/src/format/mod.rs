@@ -2,7 +2,9 @@
 //!
 //! All numbers are little-endian. Every file starts with eight bytes of magic and a version.
 
+pub mod checkpoint;
 pub mod frame;
+pub mod hint;
 pub mod manifest;
 pub mod packed;
 pub mod segment;
@@ -42,7 +44,7 @@ pub(crate) fn get_varint(bytes: &[u8]) -> Option<(u32, usize)> {
 }
 
 /// A reader over bytes that checks every length.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Fields<'a> {

@@ -122,6 +122,15 @@ impl Keydir {
         }
     }
 
+    /// A keydir that nobody else has yet, for several threads to load.
+    pub fn exclusive(&mut self) -> Exclusive<'_> {
+        match self {
+            Keydir::Hash(keydir) => Exclusive::Hash(keydir.exclusive()),
+            Keydir::Bag(keydir) => Exclusive::Bag(keydir.exclusive()),
+            Keydir::Ordered(keydir) => Exclusive::Ordered(keydir),
+        }
+    }
+
     /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
         match self {
@@ -196,6 +205,37 @@ impl Keydir {
     }
 }
 
+/// A hold on a [`Keydir`] that nobody else has: what its locks' holders let go of need not wait for readers.
+#[derive(Clone, Copy, Debug)]
+pub enum Exclusive<'a> {
+    /// Of a keydir in hash order.
+    Hash(hash::Exclusive<'a>),
+    /// Of a keydir with many objects a key.
+    Bag(hash::ExclusiveBag<'a>),
+    /// Of a keydir in the order of the keys.
+    Ordered(&'a OrderedKeydir),
+}
+
+impl<'a> Exclusive<'a> {
+    /// As [`Keydir::hash`].
+    pub fn hash(self, key: Key<'_>) -> u64 {
+        match self {
+            Exclusive::Hash(keydir) => keydir.hash(key),
+            Exclusive::Bag(keydir) => keydir.hash(key),
+            Exclusive::Ordered(keydir) => keydir.hash(key),
+        }
+    }
+
+    /// As [`Keydir::lock`].
+    pub fn lock(self, shard: usize) -> WriteGuard<'a> {
+        match self {
+            Exclusive::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
+            Exclusive::Bag(keydir) => WriteGuard::Bag(keydir.lock(shard)),
+            Exclusive::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
+        }
+    }
+}
+
 /// One of a keydir's write locks, held until dropped. Readers go on meanwhile.
 ///
 /// All hashes given to it must be of its lock (see [`Keydir::shard_of`]).
@@ -244,6 +284,20 @@ impl WriteGuard<'_> {
                 guard.add(hash, key, entry).map(|()| None)
             }
             WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
+        }
+    }
+
+    /// As [`WriteGuard::put`], for a key that is mostly not there yet.
+    pub fn load(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        seq: u64,
+    ) -> Result<Option<Location>, Full> {
+        match self {
+            WriteGuard::Ordered(guard) => Ok(guard.load(hash, key, location)),
+            guard => guard.put(hash, key, location, seq),
         }
     }
 

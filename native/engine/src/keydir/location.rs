@@ -25,6 +25,12 @@ impl Location {
         (self.0 >> 48) as u16
     }
 
+    /// The same place in the segment that has another slot.
+    #[must_use]
+    pub fn in_segment(self, slot: u16) -> Self {
+        Location(self.0 & !(0xffff << 48) | u64::from(slot) << 48)
+    }
+
     /// The frame's first byte in the segment, in bytes.
     pub fn offset(self) -> u32 {
         (self.0 >> 16) as u32
@@ -65,6 +71,7 @@ mod tests {
                 (segment, offset, known)
             );
             assert_eq!(Location::from_bits(location.to_bits()), location);
+            assert_eq!(location.in_segment(9), Location::new(9, offset, len));
         }
     }
 }

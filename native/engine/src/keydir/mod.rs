@@ -12,7 +12,7 @@ mod span;
 
 pub use batch::{Batch, Next};
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
-pub use kinds::{Keydir, Removed, WriteGuard};
+pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
 pub use location::Location;
 pub use ordered::OrderedKeydir;
 pub use span::{Direction, Span};

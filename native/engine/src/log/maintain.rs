@@ -64,9 +64,20 @@ impl Log {
             }
         }
         let done = self.close_segments(&mut maintenance);
+        self.stop_hints();
         self.answer_waiters();
         self.handles.clear();
         done
+    }
+
+    /// The manifest that a clean close has published and the segments that it names; `None` if the close was not clean, or the table is temporary.
+    pub fn closed_manifest(&self) -> Option<(Manifest, Vec<Arc<Segment>>)> {
+        let maintenance = self.maintenance.lock();
+        let manifest = &maintenance.manifest;
+        let all_sealed = manifest.segments.iter().all(|entry| entry.state == State::Sealed);
+        let clean = all_sealed && self.check_open().is_err() && !self.config.temporary;
+        let sealed = self.sealed();
+        (clean && sealed.len() == manifest.segments.len()).then(|| (manifest.clone(), sealed))
     }
 
     /// Moves the table's directory to `to`, where nothing may stand, and stores the table's new name.
@@ -113,6 +124,7 @@ impl Log {
             let _end = self.append.lock();
             self.closed.store(true, Ordering::Release);
         }
+        self.stop_hints();
         self.answer_waiters();
         self.handles.clear();
     }
@@ -137,7 +149,10 @@ impl Log {
             left.push(Active::of(spare, self.last_seq() + 1));
         }
         match self.seal(maintenance, &left) {
-            Ok(()) => self.remove_stage(),
+            Ok(()) => {
+                self.remove_stage();
+                self.close_hints();
+            }
             // So that the next opening takes no damage below here for a cut.
             Err(_) => self.append_mark(),
         }
@@ -240,6 +255,8 @@ impl Log {
         }
         self.publish_next(maintenance, next)
             .map_err(|failure| failure.error)?;
+        let sealed = |entry: &&Entry| left.iter().any(|active| active.segment.id == entry.id);
+        self.want_hints(maintenance.manifest.segments.iter().filter(sealed).copied());
         for active in left {
             // Appends have counted neither its header, nor that marks behind its last record end with it.
             let counted = u64::from(active.tail - HEADER_LEN);

@@ -1,10 +1,12 @@
 //! The log of an open table: the segments, the end that grows, and what makes it durable.
 //!
 //! Two locks, taken in this order and never the other way round: `maintenance` (the manifest and everything that waits for the
-//! disk) and `append` (the end of the log, held for one write). Readers take neither.
+//! disk) and `append` (the end of the log, held for one write). Readers take neither. Those of `hints` come last: they are held while a step of making a
+//! hint is done, in which none of the others is taken.
 
 mod append;
 mod extent;
+mod hints;
 mod maintain;
 mod replace;
 mod slots;
@@ -35,6 +37,7 @@ use crate::segment::{Segment, Segments};
 use crate::sticky::Sticky;
 use crate::table::{Config, Meta};
 use crate::{Error, Result};
+use hints::Hints;
 use slots::Slots;
 use waiters::Waiters;
 
@@ -66,6 +69,7 @@ pub struct Log {
     needs_care: AtomicBool,
     pub(crate) sticky: Sticky,
     waiters: Waiters,
+    hints: Hints,
 }
 
 /// What only one thread works on at a time.
@@ -115,6 +119,7 @@ impl Log {
             needs_care: AtomicBool::new(false),
             sticky: Sticky::default(),
             waiters: Waiters::default(),
+            hints: Hints::default(),
         }
     }
 

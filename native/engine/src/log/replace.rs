@@ -167,6 +167,7 @@ impl Log {
             output.segment.set_sealed(output.entry);
             output.segment.set_kept_bytes(output.kept_bytes);
         }
+        self.want_hints(outputs.iter().map(|output| output.entry));
         let more: u64 = outputs.iter().map(|output| output.entry.len).sum();
         self.change_disk_bytes(|bytes| bytes + more);
         Ok(())

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use super::{Log, Maintenance};
 use crate::segment::Segment;
+use crate::segment::hint::path as hint_path;
 use crate::{Error, Result};
 
 /// From so many slots on, old ones are used again.
@@ -73,6 +74,9 @@ impl Log {
         self.handles.forget(segment);
         // A file that stays is an orphan, which the next opening removes.
         let _ = self.storage.unlink(&segment.path());
+        if segment.sealed_once() {
+            let _ = self.storage.unlink(&hint_path(&self.dir.path(), segment.id));
+        }
     }
 
     /// If slots are running short, makes old ones free again after `forget` was called with them.

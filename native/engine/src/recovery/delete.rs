@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
+use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, FILE, NEW_FILE};
 use crate::format::segment::parse_file_name;
 use crate::io::Storage;
@@ -30,7 +32,8 @@ pub(super) fn finish(storage: &dyn Storage, dir: &Path) -> Result<()> {
     // Before anything goes, the renaming is durable; whoever renamed may have died before that.
     sync_dir(storage, dir)?;
     for name in storage.list(dir).map_err(|e| Error::io("list", dir, e))? {
-        if parse_file_name(&name).is_some() || name == NEW_FILE || name == STAGE_FILE {
+        let is_part = parse_file_name(&name).is_some() || hint::parse_file_name(&name).is_some();
+        if is_part || [NEW_FILE, STAGE_FILE, CHECKPOINT_FILE].contains(&name.as_str()) {
             remove(storage, &dir.join(name))?;
         }
     }

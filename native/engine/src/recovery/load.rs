@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use super::Opening;
+use super::rounds::{Load, Loaded, Source, Stopped, threads};
+use crate::checkpoint::Loading;
+use crate::format::checkpoint;
 use crate::format::frame::{Frame, Kind, removed_seqs};
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header};
 use crate::io::File;
 use crate::keydir::{Keydir, Location, WriteGuard};
 use crate::seeded::{self, Fault};
-use crate::segment::read::explain;
-use crate::segment::scan::{Found, Scanner};
+use crate::segment::hint::{HintReader, identity};
 use crate::segment::{Segment, Segments};
 use crate::{Error, Result};
 
 impl Opening<'_> {
-    /// Applies all sealed segments in the order of their records.
-    pub(super) fn load_sealed(&mut self) -> Result<()> {
+    /// Applies all sealed segments: by their hints, where those are there and right, else by reading them, which makes a hint.
+    pub(super) fn load_sealed(&mut self, names: &[String]) -> Result<()> {
         let mut sealed: Vec<Entry> = self.manifest.segments.clone();
         sealed.retain(|entry| entry.state == State::Sealed);
         sealed.sort_by_key(|entry| {
@@ -26,9 +28,11 @@ impl Opening<'_> {
                 entry.first_seq
             }
         });
+        let mut sources = Vec::with_capacity(sealed.len());
         for entry in sealed {
             let segment = self.add_slot(entry.id)?;
-            let (file, len) = self.open_segment(&segment)?;
+            // Not held open: a table may have more segments than a process may have descriptors.
+            let (_, len) = self.open_segment(&segment)?;
             if len < entry.len {
                 return Err(Error::Damaged {
                     path: segment.path(),
@@ -36,12 +40,81 @@ impl Opening<'_> {
                     what: "the file is shorter than the manifest says",
                 });
             }
-            let scanner = Scanner::new(file, entry.id, entry.len);
-            self.load_segment(&segment, scanner, &entry)?;
-            segment.set_sealed(entry);
+            sources.push(Source {
+                hint_len: self.hint_len(&entry, false),
+                segment,
+                entry,
+            });
+        }
+        for source in &sources {
+            source.segment.set_sealed(source.entry);
         }
         self.last_seq = self.manifest.last_seq;
-        Ok(())
+        if names.iter().any(|name| name == checkpoint::FILE) && self.load_checkpoint(&sources) {
+            return Ok(());
+        }
+        loop {
+            let load = Load {
+                storage: &**self.storage,
+                dir: self.dir,
+                table: self.manifest.table,
+                sources: &sources,
+                segments: &self.segments,
+                write_hints: !self.config.temporary,
+                threads: self.config.load_threads,
+            };
+            match load.run(&mut self.keydir) {
+                Ok(()) => return Ok(()),
+                Err(Stopped::Failed(error)) => return Err(error),
+                Err(Stopped::BadHint(bad)) => {
+                    // What came before it was right, but is in the keydir already: it is less work to begin anew than to take it out.
+                    self.start_again();
+                    sources[bad].hint_len = None;
+                    // If one hint was spoilt, others may be. Each would cost another load.
+                    for source in &mut sources[bad..] {
+                        if source.hint_len.is_some() {
+                            source.hint_len = self.hint_len(&source.entry, true);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Loads the checkpoint, if there is one that fits to the last byte: `false`, and nothing is loaded, if not.
+    fn load_checkpoint(&mut self, sources: &[Source]) -> bool {
+        let mut entries = self.manifest.segments.iter();
+        if !entries.all(|entry| entry.state == State::Sealed) && !seeded::has(Fault::StaleCheckpoint) {
+            return false;
+        }
+        let identity = crate::checkpoint::identity(&self.manifest);
+        let sealed = sources.iter().map(|source| &source.segment);
+        let loaded = Loading::open(&**self.storage, self.dir, identity, sealed).and_then(|loading| {
+            let threads = threads(self.config.load_threads, loading.len());
+            loading.run(&mut self.keydir, threads)
+        });
+        if loaded.is_err() {
+            self.start_again();
+        }
+        loaded.is_ok()
+    }
+
+    /// Forgets all that was loaded.
+    fn start_again(&mut self) {
+        self.keydir = self.keydir.fresh();
+        let segments = self.segments.iter().flatten();
+        segments.for_each(|segment| segment.add_all_dead());
+    }
+
+    /// The length of a segment's hint, if it is the segment's. With `whole`, all of it is read and must be right.
+    pub(super) fn hint_len(&self, entry: &Entry, whole: bool) -> Option<u64> {
+        let identity = identity(self.manifest.table, entry);
+        let reader = HintReader::open(&**self.storage, self.dir, identity).ok()?;
+        let len = reader.file_len();
+        if whole {
+            reader.for_each(|_| {}).ok()?;
+        }
+        Some(len)
     }
 
     /// Opens a segment that must be there and checks its header; its file and its length in bytes.
@@ -68,43 +141,6 @@ impl Opening<'_> {
             },
         })?;
         Ok((file, len))
-    }
-
-    fn load_segment(&mut self, segment: &Segment, mut scanner: Scanner, entry: &Entry) -> Result<()> {
-        let mut pos = u64::from(HEADER_LEN);
-        let mut seq = entry.first_seq.saturating_sub(1);
-        while pos < scanner.end() {
-            let damaged = |what| Error::Damaged {
-                path: segment.path(),
-                offset: pos,
-                what,
-            };
-            let frame = match scanner
-                .at(pos, false)
-                .map_err(|e| Error::io("read", &segment.path(), e))?
-            {
-                Found::Frame(frame) => frame,
-                Found::Bad(bad) => return Err(damaged(explain(bad))),
-            };
-            let head = frame.head;
-            let rises = matches!(head.kind, Kind::Batch | Kind::Commit | Kind::Mark) || head.seq > seq;
-            if !rises || head.seq > entry.last_seq {
-                return Err(damaged("the record's seq is out of order"));
-            }
-            seq = seq.max(if head.kind == Kind::Batch { 0 } else { head.seq });
-            let location = location(segment, pos, head.frame_len());
-            apply(&mut self.keydir, &self.segments, &frame, location)
-                .map_err(|refused| refused.into_error(segment, pos))?;
-            pos += head.frame_len() as u64;
-        }
-        if seq != entry.last_seq {
-            return Err(Error::Damaged {
-                path: segment.path(),
-                offset: pos,
-                what: "the segment ends before its last record",
-            });
-        }
-        Ok(())
     }
 }
 
@@ -147,48 +183,77 @@ pub(super) fn apply(
     frame: &Frame<'_>,
     location: Location,
 ) -> std::result::Result<(), Refused> {
-    let key = frame.key();
-    let seq = frame.head.seq;
-    let segment = |location: Location| {
-        segments
-            .get(usize::from(location.segment()))
-            .and_then(Option::as_ref)
-    };
-    let dead = |location: Location| {
-        if let Some(segment) = segment(location) {
-            segment.add_dead(location);
-        }
-    };
-    match frame.head.kind {
-        Kind::Put => {
+    let head = frame.head;
+    match head.kind {
+        Kind::Put | Kind::Delete | Kind::DeleteObject => {
+            let key = frame.key();
             let hash = keydir.hash(key);
-            let old = keydir.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
-            if let Some(segment) = segment(location) {
-                segment.add_live(location, frame.head.frame_len() as u64);
-            }
-            old.map(dead);
-        }
-        Kind::Delete => {
-            let hash = keydir.hash(key);
-            let removed = keydir.lock(Keydir::shard_of(hash)).remove(hash, key, seq);
-            removed.into_iter().for_each(dead);
-        }
-        Kind::DeleteObject => {
-            let hash = keydir.hash(key);
-            let WriteGuard::Bag(shard) = &mut keydir.lock(Keydir::shard_of(hash)) else {
-                return Err(Refused::Alien);
+            let record = Loaded {
+                kind: head.kind,
+                hash,
+                key,
+                seq: head.seq,
+                location,
+                frame_len: head.frame_len() as u32,
             };
-            let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
-            shard.remove(hash, key, &removed).into_iter().for_each(dead);
+            let mut live = 0;
+            let mut guard = keydir.lock(Keydir::shard_of(hash));
+            let done = apply_under(&mut guard, segments, &record, &mut live);
+            if let Some(segment) = named(segments, location) {
+                segment.add_live_bytes(live);
+            }
+            done
         }
         Kind::Clear => {
             *keydir = keydir.fresh();
-            segments
-                .iter()
-                .flatten()
-                .for_each(|segment| segment.add_all_dead());
+            let segments = segments.iter().flatten();
+            segments.for_each(|segment| segment.add_all_dead());
+            Ok(())
         }
-        Kind::Batch | Kind::Commit | Kind::Mark => {}
+        Kind::Batch | Kind::Commit | Kind::Mark => Ok(()),
+    }
+}
+
+/// Applies a put, a delete or a delete-object under the lock of its key, as [`apply`] does. What becomes live is added to `live` if its location can
+/// tell its length: threads that count each frame for its segment would get in each other's way.
+pub(super) fn apply_under(
+    guard: &mut WriteGuard<'_>,
+    segments: &Segments,
+    record: &Loaded<'_>,
+    live: &mut u64,
+) -> std::result::Result<(), Refused> {
+    let &Loaded {
+        hash,
+        key,
+        seq,
+        location,
+        ..
+    } = record;
+    let dead = |location: Location| {
+        if let Some(segment) = named(segments, location) {
+            segment.add_dead(location);
+        }
+    };
+    match (record.kind, guard) {
+        (Kind::Put, guard) => {
+            let old = guard.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
+            match (location.frame_len(), named(segments, location)) {
+                (None, Some(segment)) => segment.add_live(location, u64::from(record.frame_len)),
+                _ => *live += u64::from(record.frame_len),
+            }
+            old.map(dead);
+        }
+        (Kind::Delete, guard) => guard.remove(hash, key, seq).into_iter().for_each(dead),
+        (Kind::DeleteObject, WriteGuard::Bag(guard)) => {
+            let removed = removed_seqs(key).ok_or(Refused::Malformed)?;
+            guard.remove(hash, key, &removed).into_iter().for_each(dead);
+        }
+        _ => return Err(Refused::Alien),
     }
     Ok(())
+}
+
+/// The segment that a location names.
+fn named(segments: &Segments, location: Location) -> Option<&Arc<Segment>> {
+    segments.get(usize::from(location.segment()))?.as_ref()
 }

@@ -13,6 +13,7 @@
 
 pub mod delete;
 mod load;
+mod rounds;
 mod tail;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -21,6 +22,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::dir::Dir;
+use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
+use crate::format::hint;
 use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::parse_file_name;
 use crate::io::{Kind, Storage};
@@ -85,6 +88,7 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         first_manifest(&**storage, dir, meta, &config)?
     };
     let orphans = orphans(&names, &manifest);
+    remove_orphaned_hints(&**storage, dir, &names, &manifest);
     let keydir = Keydir::new(manifest.meta.kind, manifest.hash_seed);
     let mut opening = Opening {
         storage,
@@ -102,7 +106,7 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         storage.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
     }
     opening.remove_orphans(&orphans);
-    opening.load_sealed()?;
+    opening.load_sealed(&names)?;
     let emptied = opening.recover_tail()?;
     let active = opening.add_segment()?;
     opening.manifest.segments.push(Entry {
@@ -116,8 +120,13 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
     opening.manifest.last_seq = opening.last_seq;
     publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
     opening.remove_orphans(&emptied);
+    let hintless = opening.hintless();
     // Its segment is sealed now, so one that stays does no harm.
     let _ = storage.unlink(&dir.join(STAGE_FILE));
+    if names.iter().any(|name| name == CHECKPOINT_FILE) {
+        // It names another generation now.
+        let _ = storage.unlink(&dir.join(CHECKPOINT_FILE));
+    }
     let Opening {
         keydir,
         manifest,
@@ -135,6 +144,7 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         active,
         last_seq,
     );
+    log.want_hints(hintless);
     Ok(Opened { lock, log, keydir })
 }
 
@@ -151,6 +161,12 @@ impl Opening<'_> {
             !self.config.temporary,
         )?;
         Ok((segment, file))
+    }
+
+    /// The sealed segments without a hint: those that were unsealed till now.
+    fn hintless(&self) -> Vec<Entry> {
+        let missing = |entry: &&Entry| entry.state == State::Sealed && self.hint_len(entry, false).is_none();
+        self.manifest.segments.iter().filter(missing).copied().collect()
     }
 
     fn add_slot(&mut self, id: u32) -> Result<Arc<Segment>> {
@@ -223,8 +239,17 @@ fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
 pub(crate) fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
     let mut names = storage.list(dir).map_err(|e| Error::io("list", dir, e))?;
     names.retain(|name| {
-        [FILE, NEW_FILE, DELETED_FILE, PID_FILE, STAGE_FILE].contains(&name.as_str())
+        [
+            FILE,
+            NEW_FILE,
+            DELETED_FILE,
+            PID_FILE,
+            STAGE_FILE,
+            CHECKPOINT_FILE,
+        ]
+        .contains(&name.as_str())
             || parse_file_name(name).is_some()
+            || hint::parse_file_name(name).is_some()
     });
     for name in &names {
         let path = dir.join(name);
@@ -320,4 +345,13 @@ fn orphans(names: &[String], manifest: &Manifest) -> Vec<u32> {
         .filter_map(|name| parse_file_name(name))
         .filter(|&id| !known(id))
         .collect()
+}
+
+/// Removes hints of segments that the manifest does not name. One that stays does no harm: no other segment will have its id.
+fn remove_orphaned_hints(storage: &dyn Storage, dir: &Path, names: &[String], manifest: &Manifest) {
+    let named = |id| manifest.segments.iter().any(|entry| entry.id == id);
+    let ids = names.iter().filter_map(|name| hint::parse_file_name(name));
+    for id in ids.filter(|&id| !named(id)) {
+        let _ = storage.unlink(&dir.join(hint::file_name(id)));
+    }
 }

@@ -32,6 +32,20 @@ impl Live {
         self.bytes.fetch_add(frame_len, Ordering::Relaxed);
     }
 
+    /// Counts frames of so many bytes in all, none of them long.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The long frames: offset and length.
+    pub fn long_frames(&self) -> Vec<(u32, u64)> {
+        self.long
+            .lock()
+            .iter()
+            .map(|(&offset, &len)| (offset, len))
+            .collect()
+    }
+
     /// Counts a frame no more.
     pub fn subtract(&self, location: Location) {
         let frame_len = match location.frame_len() {

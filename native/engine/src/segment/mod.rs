@@ -1,8 +1,10 @@
 //! Segments: the append-only files that hold a table's records.
 
 pub mod handles;
+pub mod hint;
 mod live;
 pub mod read;
+pub mod reading;
 pub mod scan;
 
 use std::io;
@@ -79,6 +81,11 @@ impl Segment {
         self.sealed.get().filter(|_| !self.is_retired())
     }
 
+    /// Whether it is or was sealed, and so may have a hint.
+    pub fn sealed_once(&self) -> bool {
+        self.sealed.get().is_some()
+    }
+
     /// Whether the manifest names it no longer.
     pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
@@ -128,6 +135,16 @@ impl Segment {
     /// An object's frame of so many bytes stands here and is live.
     pub fn add_live(&self, location: Location, frame_len: u64) {
         self.live.add(location, frame_len);
+    }
+
+    /// Objects' frames of so many bytes in all are live, each of them short enough for its location to tell its length.
+    pub fn add_live_bytes(&self, bytes: u64) {
+        self.live.add_bytes(bytes);
+    }
+
+    /// The frames of live objects that are too long for their locations: offset and length.
+    pub fn long_frames(&self) -> Vec<(u32, u64)> {
+        self.live.long_frames()
     }
 
     /// The object whose frame stands here is no longer live.

@@ -30,8 +30,9 @@ pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, St
 
 use crate::background::{self, Job};
 use crate::cache::TableCache;
+use crate::checkpoint;
 use crate::io::Storage;
-use crate::keydir::Keydir;
+use crate::keydir::{Keydir, SHARDS};
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::merge::Merge;
@@ -81,6 +82,9 @@ impl Table {
             panicked: AtomicBool::new(false),
             itself: Weak::clone(itself),
         });
+        if inner.log.config().background && inner.log.wants_hints() {
+            inner.plan_hints();
+        }
         Ok(Table { inner })
     }
 
@@ -109,7 +113,7 @@ impl Table {
     /// Syncs, seals and unlocks. Every call after it gives [`Error::Closed`]. Waits for the disk. A second close is `Ok`. An error means that
     /// the last writes may not be durable; the table is closed and unlocked all the same.
     pub fn close(&self) -> Result<()> {
-        self.inner.close(Log::close)
+        self.inner.close_whole()
     }
 
     /// Closes and removes the table with its files, and nothing that is not the table's. After a crash there is the whole table
@@ -134,9 +138,11 @@ impl Table {
         }
     }
 
-    /// Does what is due in the background: syncing, sealing. Gives the time after which more is due. Waits for the disk.
+    /// Does what is due in the background: syncing, sealing, making hints. Gives the time after which more is due. Waits for the disk.
     pub fn care(&self) -> Result<Option<Duration>> {
-        self.inner.log.care()
+        let again = self.inner.log.care();
+        while self.inner.log.make_hints() {}
+        again
     }
 
     /// Fails the table closed: a caller's code panicked in the middle of a call, and nobody knows in which state. Every call from now on
@@ -194,7 +200,7 @@ impl Drop for Table {
             let inner = Arc::clone(&self.inner);
             background::run_once(move || {
                 // Nobody is left to be told; the next opening recovers what a failed close left.
-                let _ = inner.close(Log::close);
+                let _ = inner.close_whole();
             });
         }
     }
@@ -206,6 +212,32 @@ impl Inner {
             return Err(Error::Panicked);
         }
         self.log.check_open()
+    }
+
+    /// Closes the table and leaves a checkpoint of its keydir.
+    fn close_whole(&self) -> Result<()> {
+        self.close(|log| {
+            log.close()?;
+            self.write_checkpoint();
+            Ok(())
+        })
+    }
+
+    /// Leaves a checkpoint for the next opening, which does without it if it cannot be written.
+    fn write_checkpoint(&self) {
+        let Some((manifest, sealed)) = self.log.closed_manifest() else {
+            return;
+        };
+        loop {
+            // The log takes nothing any more; a write that was acknowledged may not be in the keydir yet, but has its locks.
+            let keydir = self.keydir.load_full();
+            let mut guards: Vec<_> = (0..SHARDS).map(|shard| keydir.lock(shard)).collect();
+            if Arc::ptr_eq(&keydir, &self.keydir.load()) {
+                let (storage, dir) = (&*self.log.storage, self.log.dir());
+                let _ = checkpoint::write(storage, &dir, &manifest, &sealed, &keydir, &mut guards);
+                return;
+            }
+        }
     }
 
     fn close(&self, finish: impl FnOnce(&Log) -> Result<()>) -> Result<()> {
@@ -232,6 +264,16 @@ impl Inner {
         finished
     }
 
+    /// Plans a step of making hints, and those behind it. Apart from the care, which a sync must not wait for.
+    fn plan_hints(&self) {
+        let itself = Weak::clone(&self.itself);
+        background::run_once(move || {
+            if let Some(inner) = itself.upgrade().filter(|inner| inner.log.make_hints()) {
+                inner.plan_hints();
+            }
+        });
+    }
+
     /// Plans what an append made necessary.
     fn plan(&self, care: Care) {
         if !self.log.config().background {
@@ -249,7 +291,11 @@ impl Inner {
 
 impl Job for Inner {
     fn run(&self) -> Option<Duration> {
-        match self.log.care() {
+        let care = self.log.care();
+        if self.log.wants_hints() {
+            self.plan_hints();
+        }
+        match care {
             Ok(again) => again,
             Err(Error::Closed) => None,
             Err(_) if self.log.sticky.get().is_some() => None,

@@ -104,6 +104,8 @@ pub struct Config {
     /// Whether syncs and the like are done by the process's background threads. Without, [`Table::care`](super::Table::care) has to be
     /// called: for tests that decide themselves what happens when.
     pub background: bool,
+    /// How many threads may load the keydir at the opening; 0 means as many as there are processors, up to four.
+    pub load_threads: usize,
     /// Takes the place of the random numbers that a new table gets: for tests that compare files.
     pub seed: Option<u64>,
 }
@@ -117,6 +119,7 @@ impl Default for Config {
             compressed: false,
             temporary: false,
             background: true,
+            load_threads: 0,
             seed: None,
         }
     }

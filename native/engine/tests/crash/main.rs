@@ -88,6 +88,7 @@ fn every_seeded_fault_is_found_within_a_thousand_workloads() {
         Fault::FailedSyncIgnored,
         Fault::SuccessorNotSynced,
         Fault::LoadedById,
+        Fault::StaleCheckpoint,
     ] {
         seeded::put(Some(fault));
         let mut tally = Tally::default();

@@ -22,6 +22,7 @@ use bets_engine::table::{Commit, Same};
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
+use crate::codec::{self, Equality};
 use crate::error::Fail;
 use crate::raw::{element, tuple};
 use crate::schedule::{Call, nif};
@@ -33,6 +34,7 @@ nif! {
     lookup_element/3 on NORMAL => lookup::lookup_element;
     lookup_element/4 on NORMAL => lookup::lookup_element;
     member/2 on NORMAL => lookup::member;
+    same_key/3 on NORMAL => lookup::same_key;
     insert/2 on NORMAL => insert::insert;
     insert_new/2 on NORMAL => insert::insert_new;
     delete/2 on NORMAL => delete::delete;
@@ -118,16 +120,16 @@ fn key<'b>(
     Ok(Key::new(buffer, compared))
 }
 
-/// Runs a call of the engine that has to tell whether objects are the same.
+/// Runs a call of the engine that has to tell whether objects are the same, by a rule for zeros.
 fn comparing<R>(
     call: &Call<'_>,
-    table: &TableResource,
+    zeros: Equality,
     f: impl FnOnce(&mut Same<'_>) -> bets_engine::Result<R>,
 ) -> Result<R, Fail> {
     let mut budget = call.budget();
     let mut failed = None;
     let result = f(
-        &mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
+        &mut |stored, other| match codec::same_value(stored, other, zeros, &mut budget) {
             Ok(same) => Some(same),
             Err(fail) => {
                 failed = Some(fail);

@@ -7,7 +7,7 @@ use super::reclaim::Reclaim;
 use super::scan::Cursor;
 use super::slots::Slot;
 use super::write::Writer;
-use super::{HashKeydir, h32_of, shard_of};
+use super::{Exclusive, HashKeydir, h32_of, shard_of};
 use crate::Key;
 use crate::keydir::{Batch, Busy, Entry, Full, Hit, Location, Next};
 use crate::sync::Ordering;
@@ -85,6 +85,11 @@ impl BagKeydir {
         self.keys.try_lock(shard).map(BagGuard)
     }
 
+    /// As [`HashKeydir::exclusive`].
+    pub fn exclusive(&mut self) -> ExclusiveBag<'_> {
+        ExclusiveBag(self.keys.exclusive())
+    }
+
     /// Adds an object as [`BagGuard::add`] does to a keydir that nobody else has yet.
     pub fn load(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
         self.keys
@@ -147,6 +152,22 @@ impl BagKeydir {
     }
 }
 
+/// As [`Exclusive`].
+#[derive(Clone, Copy, Debug)]
+pub struct ExclusiveBag<'a>(Exclusive<'a>);
+
+impl<'a> ExclusiveBag<'a> {
+    /// As [`BagKeydir::hash`].
+    pub fn hash(self, key: Key<'_>) -> u64 {
+        self.0.hash(key)
+    }
+
+    /// As [`BagKeydir::lock`].
+    pub fn lock(self, shard: usize) -> BagGuard<'a> {
+        BagGuard(self.0.lock(shard))
+    }
+}
+
 /// Adds the objects from the index `from` on, until `out` has `end`; whether it has.
 fn push(out: &mut Batch, h32: u32, key: Key<'_>, entries: Entries<'_>, from: usize, end: usize) -> bool {
     for at in from..entries.len() {
@@ -184,7 +205,7 @@ fn list_of(slot: &Slot) -> List {
 ///
 /// All hashes given to it must belong to its shard.
 #[derive(Debug)]
-pub struct BagGuard<'a>(WriteGuard<'a>);
+pub struct BagGuard<'a>(pub(super) WriteGuard<'a>);
 
 impl BagGuard<'_> {
     /// The key's objects.
@@ -325,7 +346,7 @@ impl Writer<'_> {
     }
 
     /// Lets go of a list that no slot has any more.
-    fn drop_list(&mut self, list: List) {
+    pub(super) fn drop_list(&mut self, list: List) {
         // SAFETY: the list is still there.
         self.shrank(unsafe { list.bytes() });
         // SAFETY: no slot has it any more, and it is let go of once.
@@ -333,7 +354,7 @@ impl Writer<'_> {
     }
 
     /// Changes the number of objects beyond the first one of each key.
-    fn set_more(&self, change: impl FnOnce(u32) -> u32) {
+    pub(super) fn set_more(&self, change: impl FnOnce(u32) -> u32) {
         let more = &self.shard.more;
         more.store(change(more.load(Ordering::Relaxed)), Ordering::Relaxed);
     }

@@ -16,11 +16,25 @@ pub struct WriteGuard<'a> {
     shard: &'a Shard,
     index: usize,
     state: MutexGuard<'a, Option<Box<State>>>,
+    reclaim: Reclaim,
 }
 
 impl<'a> WriteGuard<'a> {
     pub(super) fn new(shard: &'a Shard, index: usize, state: MutexGuard<'a, Option<Box<State>>>) -> Self {
-        WriteGuard { shard, index, state }
+        WriteGuard {
+            shard,
+            index,
+            state,
+            reclaim: Reclaim::Later,
+        }
+    }
+
+    /// The same guard of a keydir in which nobody looks without a lock: what it lets go of is freed at once.
+    pub(super) fn exclusive(self) -> Self {
+        WriteGuard {
+            reclaim: Reclaim::Now,
+            ..self
+        }
     }
 
     /// The shard that is locked.
@@ -78,10 +92,14 @@ impl<'a> WriteGuard<'a> {
     /// The writer, if the shard has ever had an entry.
     pub(super) fn present(&mut self, hash: u64) -> Option<Writer<'_>> {
         debug_assert_eq!(shard_of(hash), self.index);
+        self.used()
+    }
+
+    pub(super) fn used(&mut self) -> Option<Writer<'_>> {
         self.state.is_some().then(|| self.writer())
     }
 
     pub(super) fn writer(&mut self) -> Writer<'_> {
-        Writer::new(self.shard, &mut self.state, self.index, Reclaim::Later)
+        Writer::new(self.shard, &mut self.state, self.index, self.reclaim)
     }
 }

@@ -10,6 +10,7 @@ mod bag;
 mod capacity;
 mod compact;
 mod entry;
+mod fill;
 mod guard;
 mod list;
 mod reclaim;
@@ -22,7 +23,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use bag::{BagGuard, BagKeydir};
+pub use bag::{BagGuard, BagKeydir, ExclusiveBag};
 pub use guard::WriteGuard;
 pub use list::Entries;
 pub use scan::Cursor;
@@ -125,9 +126,14 @@ impl HashKeydir {
     }
 
     /// Like [`WriteGuard::put`] for a keydir that nobody else has yet. To load from several threads, or many keys of one shard, take
-    /// the shard's lock once and put under it.
+    /// the shard's lock once, of [`HashKeydir::exclusive`], and put under it.
     pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
         self.load_with(hash, |writer| writer.put(hash, key, location))
+    }
+
+    /// A keydir that nobody else has yet, for several threads to fill.
+    pub fn exclusive(&mut self) -> Exclusive<'_> {
+        Exclusive(self)
     }
 
     fn load_with<T>(&mut self, hash: u64, f: impl FnOnce(&mut Writer<'_>) -> T) -> T {
@@ -173,6 +179,23 @@ impl HashKeydir {
             .map(|shard| shard.memory.load(Ordering::Relaxed) + size_of::<Shard>())
             .sum();
         (shards + size_of::<Self>()) as u64
+    }
+}
+
+/// A hold on a [`HashKeydir`] through which it can be locked, and not be looked into without a lock. So memory that its locks' holders let go of
+/// is freed at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Exclusive<'a>(&'a HashKeydir);
+
+impl<'a> Exclusive<'a> {
+    /// As [`HashKeydir::hash`].
+    pub fn hash(self, key: Key<'_>) -> u64 {
+        self.0.hash(key)
+    }
+
+    /// As [`HashKeydir::lock`].
+    pub fn lock(self, shard: usize) -> WriteGuard<'a> {
+        self.0.lock(shard).exclusive()
     }
 }
 

@@ -65,7 +65,8 @@ impl Slot {
             .store(other.meta.load(Ordering::Relaxed), Ordering::Release);
     }
 
-    fn set(&self, meta: u64, location: u64) {
+    /// Puts an entry into an empty slot.
+    pub(super) fn set(&self, meta: u64, location: u64) {
         self.location.store(location, Ordering::Release);
         self.meta.store(meta, Ordering::Release);
     }

@@ -128,6 +128,12 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Doubles the slots behind the last home.
+    pub(super) fn add_overflow(&mut self) {
+        let overflow = self.slots().len() - self.capacity() as usize;
+        self.rebuild(self.capacity(), overflow * 2);
+    }
+
     /// Frees everything. The shard is not used after it.
     pub(super) fn free(&mut self) {
         self.free_arena();
@@ -221,8 +227,7 @@ impl<'a> Writer<'a> {
                 break place;
             }
             // What stands over the end has no room to move on.
-            let overflow = self.slots().len() - self.capacity() as usize;
-            self.rebuild(self.capacity(), overflow * 2);
+            self.add_overflow();
             place = self.place(h32, key);
         };
         let slots = self.slots();

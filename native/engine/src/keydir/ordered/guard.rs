@@ -1,6 +1,7 @@
 //! A write lock, and what its holder may do.
 
-use crossbeam_epoch as epoch;
+use crossbeam_epoch::{self as epoch, Guard};
+use crossbeam_skiplist::base::RefEntry;
 
 use super::cell::Cell;
 use super::stored::StoredKey;
@@ -39,22 +40,52 @@ impl<'a> WriteGuard<'a> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
         let Some(entry) = self.keydir.list.get(key.compared(), &guard) else {
-            let stored = StoredKey::new(key);
-            self.account(stored.outside(), 0);
-            self.keydir
-                .list
-                .get_or_insert(stored, Cell::new(location), &guard)
-                .release(&guard);
+            self.insert(key, location, &guard).release(&guard);
             return None;
         };
-        let (old, suffix) = entry.value().read(entry.key(), &guard);
-        if suffix == key.suffix() {
-            entry.value().set_location(location, &guard);
+        Some(self.overwrite(entry.key(), entry.value(), key, location, &guard))
+    }
+
+    /// As [`WriteGuard::put`], sooner for a key that is not there, later for a long one that is. No other record has this location.
+    pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
+        debug_assert_eq!(shard_of(hash), self.index);
+        let guard = epoch::pin();
+        let entry = self.insert(key, location, &guard);
+        let (found, _) = entry.value().read(entry.key(), &guard);
+        let old = if found == location {
+            None
         } else {
-            let (came, went) = entry.value().set_form(location, key.suffix(), &guard);
+            // The node that was not put in was counted.
+            self.account(0, StoredKey::outside_of(key));
+            Some(self.overwrite(entry.key(), entry.value(), key, location, &guard))
+        };
+        entry.release(&guard);
+        old
+    }
+
+    /// The key's node, which is a new one with this location if it has none.
+    fn insert(&self, key: Key<'_>, location: Location, guard: &Guard) -> RefEntry<'a, StoredKey, Cell> {
+        let stored = StoredKey::new(key);
+        self.account(stored.outside(), 0);
+        self.keydir.list.get_or_insert(stored, Cell::new(location), guard)
+    }
+
+    fn overwrite(
+        &self,
+        stored: &StoredKey,
+        cell: &Cell,
+        key: Key<'_>,
+        location: Location,
+        guard: &Guard,
+    ) -> Location {
+        let (old, suffix) = cell.read(stored, guard);
+        if suffix == key.suffix() {
+            cell.set_location(location, guard);
+        } else {
+            let (came, went) = cell.set_form(location, key.suffix(), guard);
             self.account(came, went);
         }
-        Some(old)
+        old
     }
 
     /// Removes a key and gives its location.

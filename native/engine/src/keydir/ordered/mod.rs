@@ -6,6 +6,7 @@
 //! look whether a node is there and the change nobody else removes or inserts it.
 
 mod cell;
+mod fill;
 mod guard;
 mod scan;
 mod stored;

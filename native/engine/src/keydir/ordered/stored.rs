@@ -51,6 +51,14 @@ impl StoredKey {
         }
     }
 
+    /// Bytes of memory that this key's would hold outside itself.
+    pub(super) fn outside_of(key: Key<'_>) -> usize {
+        match key.bytes().len() {
+            ..=INLINE => 0,
+            long => long,
+        }
+    }
+
     /// Bytes of memory that it holds outside itself.
     pub(super) fn outside(&self) -> usize {
         match self {

@@ -1,0 +1,191 @@
+//! How long an opening and a close take: `cargo run --release -p bets_engine --example open_bench [KEYS] [KIND] [CASE] [DIR]`, where
+//! `KIND` and `CASE` are words of the output, or `-` for all.
+//! Keys of 16 bytes in random order, values of 100 bytes. Files are in the page cache. The best of some rounds.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a benchmark prints"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bets_engine::io::{Storage, real::Os};
+use bets_engine::table::{Config, Meta, Open, Table, TableKind, Wait};
+use bets_engine::{Key, Result};
+
+/// The system's allocator, counting bytes held and their peak.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator that counts")]
+// SAFETY: all work is the system allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
+        if held > PEAK.load(Relaxed) {
+            PEAK.fetch_max(held, Relaxed);
+        }
+        // SAFETY: passed on as it came.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: passed on as it came.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const ROUNDS: usize = 5;
+
+fn key(i: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    let mixed = (i ^ (i << 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    key[..8].copy_from_slice(&mixed.to_be_bytes());
+    key[8..].copy_from_slice(&i.to_le_bytes());
+    key
+}
+
+fn open(dir: &Path, kind: TableKind, threads: usize) -> Result<Table> {
+    let storage: Arc<dyn Storage> = Arc::new(Os);
+    let meta = Meta {
+        kind,
+        keypos: 1,
+        equality: 0,
+        name: Vec::new(),
+    };
+    let config = Config {
+        load_threads: threads,
+        background: false,
+        cache: false,
+        ..Config::default()
+    };
+    Table::open(&storage, dir, &Open::OrCreate(meta), config)
+}
+
+/// Waits until the background threads have freed what a closed table had.
+fn settle() {
+    let mut before = 0;
+    while before != HELD.load(Relaxed) {
+        before = HELD.load(Relaxed);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Removes files by their names' end.
+fn remove(dir: &Path, end: &str) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().ends_with(end) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// What the process has had of all processors, in milliseconds.
+fn cpu_time() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    now.tv_sec as f64 * 1e3 + now.tv_nsec as f64 / 1e6
+}
+
+/// What the rounds of one case came to: times in milliseconds.
+struct Best {
+    opened: f64,
+    /// Processor time of opening, of all threads.
+    cpu: f64,
+    /// The peak of memory as a part of what the open table holds.
+    peak: f64,
+    closed: f64,
+}
+
+fn measure(dir: &Path, kind: TableKind, threads: usize, gone: &[&str]) -> Result<Best> {
+    let mut best = Best {
+        opened: f64::MAX,
+        cpu: f64::MAX,
+        peak: 0.0,
+        closed: f64::MAX,
+    };
+    for _ in 0..ROUNDS {
+        for end in gone {
+            remove(dir, end);
+        }
+        settle();
+        let before = HELD.load(Relaxed);
+        PEAK.store(before, Relaxed);
+        let (start, cpu) = (Instant::now(), cpu_time());
+        let table = open(dir, kind, threads)?;
+        best.opened = best.opened.min(start.elapsed().as_secs_f64() * 1e3);
+        best.cpu = best.cpu.min(cpu_time() - cpu);
+        let held = HELD.load(Relaxed) - before;
+        best.peak = best.peak.max((PEAK.load(Relaxed) - before) as f64 / held as f64);
+        let start = Instant::now();
+        table.close()?;
+        best.closed = best.closed.min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(best)
+}
+
+fn wanted(word: &str, text: &str) -> bool {
+    word == "-" || text.contains(word)
+}
+
+fn run(dir: &Path, kind: TableKind, keys: u64, case: &str) -> Result<()> {
+    let table = open(dir, kind, 0)?;
+    for i in 0..keys {
+        let bytes = key(i);
+        if kind.is_bag() {
+            // A fingerprint, and four objects a key.
+            let bytes = [&key(i / 4)[..], &(i as u32).to_le_bytes()].concat();
+            table.put(Key::new(&bytes, 16), &[5; 100], Wait::May)?;
+        } else {
+            table.put(Key::plain(&bytes), &[5; 100], Wait::May)?;
+        }
+    }
+    let start = Instant::now();
+    table.close()?;
+    println!(
+        "{kind:?}: {keys} objects, first close {:.0} ms",
+        start.elapsed().as_secs_f64() * 1e3
+    );
+    let cases: [(&str, &[&str]); 3] = [
+        ("after a clean close", &[]),
+        ("from hints", &["CHECKPOINT"]),
+        ("without hints", &["CHECKPOINT", ".hint"]),
+    ];
+    for (what, gone) in cases.into_iter().filter(|(what, _)| wanted(case, what)) {
+        for threads in [1, 2] {
+            let best = measure(dir, kind, threads, gone)?;
+            println!(
+                "  {what:<20} {threads} thread(s): open {:7.1} ms ({:7.1} ms of processor time), peak {:.2} of the open table, close {:7.1} ms",
+                best.opened, best.cpu, best.peak, best.closed
+            );
+        }
+    }
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let keys = args.next().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let (only, case) = (args.next(), args.next());
+    let (only, case) = (only.as_deref().unwrap_or("-"), case.as_deref().unwrap_or("-"));
+    let parent = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    for kind in [TableKind::Set, TableKind::OrderedSet, TableKind::DuplicateBag] {
+        if !wanted(only, &format!(" {kind:?}")) {
+            continue;
+        }
+        let dir = parent.join(format!("bets-open-{}-{kind:?}", std::process::id()));
+        let done = run(&dir, kind, keys, case);
+        let _ = std::fs::remove_dir_all(&dir);
+        done?;
+    }
+    Ok(())
+}

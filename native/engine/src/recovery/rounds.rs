@@ -1,0 +1,458 @@
+//! Loading sealed segments into the keydir, by hint or by reading them, on several threads.
+//!
+//! The work goes in rounds. In a round the next *units* (blocks of hints, or a piece of a segment) are decoded, their records sorted into one heap for
+//! each shard of the keydir; at the same time the records of the round before are applied, each shard's by one thread, in the order of the
+//! units. So a key's records are applied in the order of their seqs, whatever the number of threads is, and what is decoded ahead is bounded.
+//!
+//! A clear makes all that stands before it void: what a unit has before its clear is dropped when it is decoded, and the units before it
+//! before they are applied.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+
+use super::load::{Refused, apply_under, location};
+use crate::format::frame::Kind;
+use crate::format::hint;
+use crate::format::hint::Identity;
+use crate::format::manifest::Entry;
+use crate::io::Storage;
+use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
+use crate::segment::hint::{Blocks, HintReader, HintWriter, Place, identity};
+use crate::segment::reading::Reading;
+use crate::segment::{Segment, Segments};
+use crate::{Error, Key, Result};
+
+/// Units that are decoded in one round at most: half a MiB of hints, so that they stay in the processor's cache.
+const MAX_UNITS: usize = 8;
+/// A table is loaded in so many rounds at least, if its units suffice: so what is decoded ahead is a small part of the whole.
+const MIN_ROUNDS: u64 = 32;
+/// Bytes of a segment that make up a unit.
+const PIECE_LEN: std::ops::Range<u64> = 256 << 10..2 << 20;
+/// A round's applying is cut into so many parts.
+const PARTS: usize = 32;
+/// A load of fewer bytes is done sooner than threads are started.
+const ALONE_LEN: u64 = 1 << 20;
+/// More threads than this wait for memory.
+const MAX_THREADS: usize = 4;
+
+/// A sealed segment that is to be loaded.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub segment: Arc<Segment>,
+    pub entry: Entry,
+    /// Bytes of its hint; `None` if it has to be read itself.
+    pub hint_len: Option<u64>,
+}
+
+impl Source {
+    fn len(&self) -> u64 {
+        self.hint_len.unwrap_or(self.entry.len)
+    }
+}
+
+/// Why a load ended.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The hint of this source is not to be trusted. What the keydir holds is void.
+    BadHint(usize),
+    /// The table cannot be opened.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Stopped::Failed(error)
+    }
+}
+
+/// What all threads of a load look at.
+#[derive(Debug)]
+pub(super) struct Load<'a> {
+    pub storage: &'a dyn Storage,
+    pub dir: &'a std::path::Path,
+    pub table: u64,
+    /// In the order of their seqs.
+    pub sources: &'a [Source],
+    /// All segments by slot, whose live bytes are counted.
+    pub segments: &'a Segments,
+    /// Whether hints are written for segments that are read.
+    pub write_hints: bool,
+    /// How many threads may work; 0 means as many as the machine has processors for.
+    pub threads: usize,
+}
+
+impl Load<'_> {
+    /// Applies all records of the sources to an empty keydir.
+    pub(super) fn run(&self, keydir: &mut Keydir) -> std::result::Result<(), Stopped> {
+        let threads = threads(self.threads, self.bytes());
+        let mut feed = Feed::new(self);
+        let (mut now, mut next, mut spare) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            feed.fill(&mut next, &mut spare)?;
+            if now.is_empty() && next.is_empty() {
+                return Ok(());
+            }
+            self.round(keydir.exclusive(), &now, &mut next, threads)?;
+            spare.append(&mut now);
+            std::mem::swap(&mut now, &mut next);
+            feed.take_back(&mut now);
+            if let Some(clear) = now.iter().rposition(|unit| unit.cleared) {
+                *keydir = keydir.fresh();
+                let segments = self.segments.iter().flatten();
+                segments.for_each(|segment| segment.add_all_dead());
+                spare.extend(now.drain(..clear));
+            }
+        }
+    }
+
+    /// Bytes that are to be read.
+    fn bytes(&self) -> u64 {
+        self.sources.iter().map(Source::len).sum()
+    }
+
+    /// Bytes of a segment that make up a unit.
+    fn piece_len(&self) -> u64 {
+        (self.bytes() / MIN_ROUNDS).clamp(PIECE_LEN.start, PIECE_LEN.end)
+    }
+
+    /// Begins to read a segment.
+    fn reading(&self, source: &Source) -> Result<Reading> {
+        let id = source.entry.id;
+        let file = source.segment.open(self.storage);
+        let file = file.map_err(|e| Error::io("open", &source.segment.path(), e))?;
+        let create = || HintWriter::create(self.storage, self.dir, self.table, id).ok();
+        let hint = self.write_hints.then(create).flatten();
+        Ok(Reading::new(file, identity(self.table, &source.entry), hint))
+    }
+
+    /// Applies the units of `now` and decodes those of `next`.
+    fn round(
+        &self,
+        keydir: Exclusive<'_>,
+        now: &[Unit],
+        next: &mut [Unit],
+        threads: usize,
+    ) -> std::result::Result<(), Stopped> {
+        // What is sorted by key goes better in few large parts.
+        let parts = match keydir {
+            Exclusive::Ordered(_) => threads,
+            _ => PARTS,
+        };
+        let parts = if now.is_empty() { 0 } else { parts };
+        let next: Vec<Mutex<&mut Unit>> = next.iter_mut().map(Mutex::new).collect();
+        let begun = AtomicUsize::new(0);
+        let work = || loop {
+            let task = begun.fetch_add(1, Ordering::Relaxed);
+            match next.get(task) {
+                Some(unit) => unit.lock().decode(self, keydir)?,
+                None if task - next.len() < parts => {
+                    let part = task - next.len();
+                    let shards = SHARDS * part / parts..SHARDS * (part + 1) / parts;
+                    self.apply(keydir, now, shards)?;
+                }
+                None => return Ok(()),
+            }
+        };
+        if threads == 1 {
+            return work();
+        }
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads)
+                .filter_map(|_| {
+                    let named = thread::Builder::new().name("bets-load".into());
+                    // Without this one the others do its work.
+                    named.spawn_scoped(scope, work).ok()
+                })
+                .collect();
+            let mut done = work();
+            for other in others {
+                match other.join() {
+                    Ok(result) => done = done.and(result),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            done
+        })
+    }
+
+    /// Applies what the units have for some shards.
+    fn apply(&self, keydir: Exclusive<'_>, units: &[Unit], shards: std::ops::Range<usize>) -> Result<()> {
+        let refused = |unit: &Unit, item: &Item, refused: Refused| {
+            let source = &self.sources[unit.source];
+            refused.into_error(&source.segment, u64::from(item.location.offset()))
+        };
+        let mut live = vec![0; units.len()];
+        if let Exclusive::Ordered(_) = keydir {
+            // Neighbours in the list have their way to it in common.
+            let of_shards = |unit: &Unit| unit.items[shards.clone()].iter().map(Vec::len).sum::<usize>();
+            let mut all = Vec::with_capacity(units.iter().map(of_shards).sum());
+            for (at, unit) in units.iter().enumerate() {
+                let items = unit.items[shards.clone()].iter().flatten();
+                all.extend(items.map(|item| (unit.key(item), at, item)));
+            }
+            // A stable sort: a key's records stay in their order, which is that of one shard.
+            all.sort_by(|a, b| a.0.compared().cmp(b.0.compared()));
+            for (key, at, item) in all {
+                let guard = &mut keydir.lock(Keydir::shard_of(item.hash));
+                apply_under(guard, self.segments, &item.record(key), &mut live[at])
+                    .map_err(|r| refused(&units[at], item, r))?;
+            }
+        } else {
+            for shard in shards {
+                let mut guard = keydir.lock(shard);
+                for (unit, live) in units.iter().zip(&mut live) {
+                    for item in &unit.items[shard] {
+                        let record = item.record(unit.key(item));
+                        apply_under(&mut guard, self.segments, &record, live)
+                            .map_err(|r| refused(unit, item, r))?;
+                    }
+                }
+            }
+        }
+        for (unit, live) in units.iter().zip(live) {
+            self.sources[unit.source].segment.add_live_bytes(live);
+        }
+        Ok(())
+    }
+}
+
+/// How many threads load so many bytes. `wanted` is 0 if it is not said.
+pub(super) fn threads(wanted: usize, bytes: u64) -> usize {
+    if wanted > 0 {
+        return wanted;
+    }
+    if bytes < ALONE_LEN {
+        return 1;
+    }
+    thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS))
+}
+
+/// A record on its way to the keydir. Its key stands in its unit's bytes.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    hash: u64,
+    seq: u64,
+    location: Location,
+    start: u32,
+    key_len: u32,
+    suffix_len: u32,
+    frame_len: u32,
+    kind: Kind,
+}
+
+/// A record as it is applied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loaded<'a> {
+    pub kind: Kind,
+    pub hash: u64,
+    pub key: Key<'a>,
+    pub seq: u64,
+    pub location: Location,
+    pub frame_len: u32,
+}
+
+impl Item {
+    fn record<'a>(&self, key: Key<'a>) -> Loaded<'a> {
+        Loaded {
+            kind: self.kind,
+            hash: self.hash,
+            key,
+            seq: self.seq,
+            location: self.location,
+            frame_len: self.frame_len,
+        }
+    }
+}
+
+/// What one thread decodes in one go. Used again and again, it keeps its memory.
+#[derive(Debug)]
+struct Unit {
+    source: usize,
+    work: Work,
+    bytes: Vec<u8>,
+    /// By shard.
+    items: Vec<Vec<Item>>,
+    /// Its first record stands behind a clear.
+    cleared: bool,
+}
+
+#[derive(Debug)]
+enum Work {
+    Block(Blocks, Place),
+    Piece(Box<Reading>),
+    Done,
+}
+
+impl Unit {
+    fn new() -> Self {
+        Unit {
+            source: 0,
+            work: Work::Done,
+            bytes: Vec::new(),
+            items: vec![Vec::new(); SHARDS],
+            cleared: false,
+        }
+    }
+
+    fn key(&self, item: &Item) -> Key<'_> {
+        let bytes = &self.bytes[item.start as usize..][..item.key_len as usize];
+        Key::new(bytes, (item.key_len - item.suffix_len) as usize)
+    }
+
+    fn decode(&mut self, load: &Load<'_>, keydir: Exclusive<'_>) -> std::result::Result<(), Stopped> {
+        self.items.iter_mut().for_each(Vec::clear);
+        self.cleared = false;
+        let source = &load.sources[self.source];
+        match &mut self.work {
+            Work::Done => Ok(()),
+            Work::Piece(reading) => {
+                self.bytes.clear();
+                let (bytes, items, cleared) = (&mut self.bytes, &mut self.items, &mut self.cleared);
+                reading.read_piece(&source.segment, load.piece_len(), |entry| {
+                    let start = bytes.len();
+                    bytes.extend_from_slice(entry.key.bytes());
+                    keep(keydir, &source.segment, entry, start, items, cleared);
+                })?;
+                Ok(())
+            }
+            Work::Block(blocks, place) => {
+                let bad = |_| Stopped::BadHint(self.source);
+                let mut block = blocks
+                    .read(*place, &mut self.bytes)
+                    .map_err(|_| Stopped::BadHint(self.source))?;
+                let len = place.len();
+                let mut last = None;
+                while let Some(entry) = block.next_entry().map_err(bad)? {
+                    if last.is_some_and(|last| entry.seq <= last) {
+                        return Err(Stopped::BadHint(self.source));
+                    }
+                    last = Some(entry.seq);
+                    let start = len - block.bytes_left() - entry.key.bytes().len();
+                    keep(
+                        keydir,
+                        &source.segment,
+                        &entry,
+                        start,
+                        &mut self.items,
+                        &mut self.cleared,
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Puts a record, whose key begins at `start` of its unit's bytes, with those of its shard.
+fn keep(
+    keydir: Exclusive<'_>,
+    segment: &Segment,
+    entry: &hint::Entry<'_>,
+    start: usize,
+    items: &mut [Vec<Item>],
+    cleared: &mut bool,
+) {
+    if entry.kind == Kind::Clear {
+        items.iter_mut().for_each(Vec::clear);
+        *cleared = true;
+        return;
+    }
+    let hash = keydir.hash(entry.key);
+    items[Keydir::shard_of(hash)].push(Item {
+        hash,
+        seq: entry.seq,
+        location: location(segment, u64::from(entry.offset), entry.frame_len as usize),
+        start: start as u32,
+        key_len: entry.key.bytes().len() as u32,
+        suffix_len: entry.key.suffix().len() as u32,
+        frame_len: entry.frame_len,
+        kind: entry.kind,
+    });
+}
+
+/// Gives out the units of the sources in their order.
+struct Feed<'a> {
+    load: &'a Load<'a>,
+    source: usize,
+    at: At,
+    units: usize,
+}
+
+/// Where in a source it is.
+enum At {
+    Start,
+    Hint(HintReader),
+    /// Being read; the unit that was given out last has it, or it has come back.
+    Segment(Option<Box<Reading>>),
+}
+
+impl<'a> Feed<'a> {
+    fn new(load: &'a Load<'a>) -> Self {
+        let units = (load.bytes() / hint::BLOCK_LEN as u64 / MIN_ROUNDS) as usize;
+        Feed {
+            load,
+            source: 0,
+            at: At::Start,
+            units: units.clamp(2, MAX_UNITS),
+        }
+    }
+
+    /// Puts the next units into `next`. Those of a segment that is read come one at a time.
+    fn fill(&mut self, next: &mut Vec<Unit>, spare: &mut Vec<Unit>) -> std::result::Result<(), Stopped> {
+        while next.len() < self.units {
+            let Some(source) = self.load.sources.get(self.source) else {
+                break;
+            };
+            let bad = |_| Stopped::BadHint(self.source);
+            let work = match &mut self.at {
+                At::Start if source.hint_len.is_some() => {
+                    let identity: Identity = identity(self.load.table, &source.entry);
+                    let reader = HintReader::open(self.load.storage, self.load.dir, identity).map_err(bad)?;
+                    self.at = At::Hint(reader);
+                    continue;
+                }
+                At::Start => {
+                    self.at = At::Segment(Some(Box::new(self.load.reading(source)?)));
+                    continue;
+                }
+                At::Hint(reader) => {
+                    let Some(place) = reader.next_place().map_err(bad)? else {
+                        self.source += 1;
+                        self.at = At::Start;
+                        continue;
+                    };
+                    Work::Block(reader.blocks(), place)
+                }
+                At::Segment(reading) => match reading.take() {
+                    Some(reading) if !reading.is_done() => Work::Piece(reading),
+                    Some(_) => {
+                        self.source += 1;
+                        self.at = At::Start;
+                        continue;
+                    }
+                    // It has to come back first.
+                    None => break,
+                },
+            };
+            let unit = spare.pop().unwrap_or_else(Unit::new);
+            next.push(Unit {
+                source: self.source,
+                work,
+                ..unit
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes back what goes on in the next unit.
+    fn take_back(&mut self, units: &mut [Unit]) {
+        for unit in units {
+            if let Work::Piece(reading) = std::mem::replace(&mut unit.work, Work::Done) {
+                self.at = At::Segment(Some(reading));
+            }
+        }
+    }
+}
