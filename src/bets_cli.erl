@@ -44,27 +44,27 @@ main() ->
     ok = io:setopts(standard_io, [{encoding, unicode}]),
     %% What a command has to say it says by itself.
     ok = logger:set_primary_config(level, error),
-    erlang:halt(run(init:get_plain_arguments(), #{tty => os:getenv("BETS_TTY", "") =/= ""})).
+    erlang:halt(run(init:get_plain_arguments(), #{tty => os:getenv("BETS_TTY", "") =/= "", errors => standard_error})).
 
 %% Runs a command, prints what it gives, and gives the status.
--spec run([string()], #{tty := boolean()}) -> 0..2.
+-spec run([string()], #{tty := boolean(), errors := io:device()}) -> 0..2.
 run([Help | _], _Context) when Help =:= "--help"; Help =:= "help"; Help =:= "-h" ->
     io:put_chars(usage()),
     ?OK;
 run([Flag, Next | Rest], Context) when Flag =:= "--json"; Flag =:= "--quiet" ->
     run([Next | Rest] ++ [Flag], Context);
-run([Name | Arguments], Context) ->
+run([Name | Arguments], #{errors := Errors} = Context) ->
     case lists:keyfind(Name, 1, commands()) of
         {_, Expected, _, Known, Run} ->
             case parse(Arguments, Known ++ common(), [], #{}) of
-                {ok, Words, Options} -> finish(call(Run, Expected, Words, Options, Context), Options);
-                {usage, _} = Wrong -> finish(Wrong, #{})
+                {ok, Words, Options} -> finish(call(Run, Expected, Words, Options, Context), Options, Errors);
+                {usage, _} = Wrong -> finish(Wrong, #{}, Errors)
             end;
         false ->
-            finish({usage, io_lib:format("there is no command ~ts", [Name])}, #{})
+            finish({usage, io_lib:format("there is no command ~ts", [Name])}, #{}, Errors)
     end;
-run([], _Context) ->
-    io:put_chars(standard_error, usage()),
+run([], #{errors := Errors}) ->
+    io:put_chars(Errors, usage()),
     ?FAILED.
 
 call(Run, Expected, Words, Options, #{tty := Tty}) ->
@@ -88,7 +88,7 @@ arity(Expected) ->
     Words = string:lexemes(Expected, " "),
     {length([W || [C | _] = W <- Words, C =/= $[]), length(Words)}.
 
-finish({Status, Text, Json}, Options) ->
+finish({Status, Text, Json}, Options, _Errors) ->
     case is_map_key(json, Options) of
         true -> io:put_chars([bets_cli_json:encode(Json), $\n]);
         false -> io:put_chars(Text)
@@ -97,16 +97,16 @@ finish({Status, Text, Json}, Options) ->
         ok -> ?OK;
         found -> ?FOUND
     end;
-finish({error, Reason}, Options) ->
-    finish({failed, bets_errors:explain(Reason)}, Options);
-finish({failed, Words}, Options) ->
+finish({error, Reason}, Options, Errors) ->
+    finish({failed, bets_errors:explain(Reason)}, Options, Errors);
+finish({failed, Words}, Options, Errors) ->
     case is_map_key(json, Options) of
         true -> io:put_chars([bets_cli_json:encode(#{error => unicode:characters_to_binary(Words)}), $\n]);
-        false -> io:format(standard_error, "bets: ~ts~n", [Words])
+        false -> io:format(Errors, "bets: ~ts~n", [Words])
     end,
     ?FAILED;
-finish({usage, Words}, _Options) ->
-    io:format(standard_error, "bets: ~ts; see bin/bets --help~n", [Words]),
+finish({usage, Words}, _Options, Errors) ->
+    io:format(Errors, "bets: ~ts; see bin/bets --help~n", [Words]),
     ?FAILED.
 
 parse(["--" | Words], _Known, Acc, Options) ->

@@ -98,9 +98,17 @@ file(File) -> File.
 merge([Dir], _Options, Bar) ->
     with_table(bets:open(Dir, [{merge_window, never}]), fun(Tab) ->
         true = bets:merge(Tab, subscribe),
-        {Worker, Monitor} = spawn_monitor(fun() -> exit({merged, try bets:merge(Tab) catch error:{bets, Reason} -> {error, Reason} end}) end),
+        Caller = self(),
+        {Worker, Monitor} = spawn_monitor(fun() -> Caller ! {self(), try_merge(Tab)} end),
         merging(Worker, Monitor, Bar)
     end).
+
+try_merge(Tab) ->
+    try
+        bets:merge(Tab)
+    catch
+        error:{bets, Reason} -> {error, Reason}
+    end.
 
 merging(Worker, Monitor, Bar) ->
     receive
@@ -109,14 +117,15 @@ merging(Worker, Monitor, Bar) ->
             merging(Worker, Monitor, Bar);
         {bets, merge, _Tab, _Event, _Data} ->
             merging(Worker, Monitor, Bar);
-        {'DOWN', Monitor, process, Worker, {merged, {error, Reason}}} ->
-            {error, Reason};
-        {'DOWN', Monitor, process, Worker, {merged, Report}} ->
-            merged(Report);
+        {Worker, Result} ->
+            true = demonitor(Monitor, [flush]),
+            merged(Result);
         {'DOWN', Monitor, process, Worker, Reason} ->
             exit(Reason)
     end.
 
+merged({error, Reason}) ->
+    {error, Reason};
 merged(#{inputs := Inputs, outputs := Outputs, damaged := Damaged, input_bytes := Before, output_bytes := Behind} = Report) ->
     Text = io_lib:format("~b files of ~b bytes became ~b of ~b bytes~n", [length(Inputs), Before, length(Outputs), Behind]),
     case Damaged of

@@ -24,7 +24,8 @@
 %% </dl>
 %%
 %% == Repair ==
-%% What a power loss or a kill has left is no damage: opening the table deals with it. Anything else is refused by an opening until it is repaired:
+%% What a power loss or a kill has left is no damage: opening the table deals with it. Damage that an opening meets makes it fail until the table is
+%% repaired; damage that it does not meet, because it need not read all files, makes reads of the objects concerned fail.
 %% <dl>
 %% <dt>`{repair, true}'</dt><dd>repairs a table if each object that is lost is known by its key (`loss' is `none' or `object'). If more would be lost,
 %% nothing is changed.</dd>

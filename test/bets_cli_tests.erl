@@ -19,15 +19,17 @@ with_root(Test) ->
 run(Arguments) ->
     File = filename:join("/tmp", "bets-cli-out-" ++ os:getpid()),
     {ok, Output} = file:open(File, [write, {encoding, utf8}]),
+    {ok, Errors} = file:open("/dev/null", [write, {encoding, utf8}]),
     Leader = group_leader(),
     true = group_leader(Output, self()),
-    try bets_cli:run(Arguments, #{tty => false}) of
+    try bets_cli:run(Arguments, #{tty => false, errors => Errors}) of
         Status ->
             ok = file:close(Output),
             {ok, Text} = file:read_file(File),
             {Status, Text}
     after
         group_leader(Leader, self()),
+        file:close(Errors),
         file:delete(File)
     end.
 

@@ -8,9 +8,13 @@ with_dir(Test) ->
     {timeout, 60, fun() ->
         {ok, _} = application:ensure_all_started(bets),
         Root = filename:join("/tmp", "bets-repair-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive]))),
+        #{level := Level} = logger:get_primary_config(),
+        %% What a repair at an opening logs.
+        ok = logger:set_primary_config(level, error),
         try
             Test(filename:join(Root, "t"))
         after
+            logger:set_primary_config(level, Level),
             file:del_dir_r(Root)
         end
     end}.
@@ -31,7 +35,7 @@ damage(File, Offset) ->
     <<Front:At/binary, Byte, Rest/binary>> = Bytes,
     ok = file:write_file(File, <<Front/binary, (Byte bxor 4), Rest/binary>>).
 
-%% The place of the object's bytes in some segment.
+%% Damages the object's bytes in some segment.
 damage_value(Dir, N) ->
     [{File, At}] = [
         {File, At}
@@ -91,6 +95,11 @@ what_cannot_be_named_needs_force_test_() ->
         filled(Dir, [ordered_set]),
         File = lists:nth(3, segments(Dir)),
         damage(File, 32 + 20),
+        %% With these an opening need not read the segment, and only the object itself cannot be read.
+        {ok, Known} = bets:open(Dir),
+        ?assertEqual(100, bets:info(Known, size)),
+        bets:close(Known),
+        [ok = file:delete(Hint) || Hint <- filelib:wildcard(filename:join(Dir, "{*.hint,CHECKPOINT}"))],
         {ok, Original} = file:read_file(File),
         read_all_at_opening(Dir),
         ?assertMatch({error, {damaged, File, 32, _}}, bets:open(Dir)),

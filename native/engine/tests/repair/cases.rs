@@ -201,6 +201,38 @@ fn frames_inside_of_values_are_no_records() {
 }
 
 #[test]
+fn behind_damage_that_reaches_above_the_mark_the_log_is_cut() {
+    let sim = Sim::new();
+    let table = open(&sim, &Open::OrCreate(meta_of(TableKind::Set))).unwrap();
+    for k in [b"a", b"b", b"c"] {
+        put(&table, k, b"durable");
+    }
+    table.sync().unwrap();
+    for k in [b"d", b"e", b"f"] {
+        put(&table, k, b"above");
+    }
+    table.kill();
+    let image = sim.kill(sim.ops());
+    let keys = |sim: &Sim| read(sim).into_iter().map(|(k, _)| k[0]).collect::<Vec<_>>();
+    for (hit, left) in [
+        ("b", "acdef"),
+        ("bc", "adef"),
+        ("cd", "ab"),
+        ("d", "abc"),
+        ("e", "abcd"),
+    ] {
+        let damaged = image.kill(0);
+        for k in hit.bytes() {
+            let (path, range) = place(&image, Kind::Put, &[k]);
+            flip(&damaged, &path, range.start + 15);
+        }
+        let report = force(&damaged, TableKind::Set);
+        assert_eq!(keys(&damaged), left.as_bytes(), "{hit}: {report:?}");
+        assert_eq!(report.is_sound(), hit > "cd", "{hit}");
+    }
+}
+
+#[test]
 fn a_segment_of_another_table_is_not_taken_in() {
     let image = hundred(TableKind::Set);
     let other = Sim::new();
@@ -311,6 +343,7 @@ fn without_a_manifest_what_an_interrupted_merge_left_is_put_together() {
         after.remove(&Path::new(DIR).join("MANIFEST")).unwrap();
         let report = force(&after, kind);
         assert_eq!(report.status, Status::Repaired);
+        assert_eq!(report.fault_count(), 1, "the manifest alone: {:?}", report.faults);
         assert!(check(&after).is_sound());
         assert_eq!(read(&after), expected, "{kind:?}");
     }

@@ -98,7 +98,7 @@ fn sweep(image: &Sim, kind: TableKind, step: usize) -> Tally {
 #[test]
 fn every_object_whose_bytes_were_not_hit_comes_back() {
     for kind in KINDS {
-        let tally = sweep(&hundred(kind), kind, if kind == TableKind::Set { 5 } else { 31 });
+        let tally = sweep(&hundred(kind), kind, if kind == TableKind::Set { 11 } else { 31 });
         assert!(tally.harmless > 0 && tally.whole > 0 && tally.lost_objects > 0);
     }
 }
@@ -126,7 +126,7 @@ fn of_a_killed_table_a_repair_leaves_what_an_opening_would_and_what_damage_spare
             let bytes = image.read(&path).unwrap();
             // Behind what is written there are only zeros.
             let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 3);
-            for bit in (0..written.min(bytes.len()) * 8).step_by(7) {
+            for bit in (0..written.min(bytes.len()) * 8).step_by(13) {
                 let what = format!("bit {bit} of {}", path.display());
                 let flipped = image.kill(0);
                 flipped.flip_bit(&path, bit as u64 / 8, bit as u8 % 8).unwrap();
@@ -145,8 +145,9 @@ fn of_a_killed_table_a_repair_leaves_what_an_opening_would_and_what_damage_spare
                         assert_eq!(left.len() as u64, len, "{what}: not what an opening finds");
                         cut += u64::from(len < expected.len() as u64);
                     }
-                    // A rotten value of one key, or bytes that only describe others.
-                    Ok(len) => assert!(left.len() as u64 + 1 >= len, "{what}"),
+                    // A rotten value of one key, bytes that only describe others, or what a hint let the opening pass over: at worst the
+                    // commit of a list of two.
+                    Ok(len) => assert!(left.len() as u64 + 2 >= len, "{what}"),
                     Err(_) => {
                         assert_eq!(report.status, Status::Repaired, "{what}");
                         let lost = expected.len() - left.len();
