@@ -312,8 +312,9 @@ fn merge_beside_damage() -> bool {
     assert!(path.exists());
     assert_eq!(get(&table, b"gone"), None);
     assert!(!table.merge_due(&Policy::default()), "it would be left out again");
-    table.close().unwrap();
-    let table = dir.reopen();
+    // As a killed process leaves it: the checkpoint of a close would not look into the segments.
+    let copy = dir.copy();
+    let table = copy.reopen();
     assert_eq!(get(&table, b"a").unwrap(), [1; 300]);
     table.contains(key(b"gone"), Wait::May).unwrap()
 }
