@@ -84,6 +84,7 @@ defmodule Bets do
           | {:compressed, boolean}
           | {:cache, boolean}
           | {:max_file_size, pos_integer}
+          | {:repair, boolean | :force}
           | {:heir, :none}
           | :bets.option()
 
@@ -168,6 +169,7 @@ defmodule Bets do
     * `:compressed` - whether values are stored compressed; default `false`
     * `:cache` - whether the value cache of the VM serves the table; default `true`
     * `:max_file_size` - in bytes; a new file is begun before one grows larger
+    * `:merge_window`, `:merge_rate`, `:frag_merge_trigger` and the like - when the files are merged, see `:bets.new/2`
 
   Waits for the disk; takes time in proportion to the number of entries. Raises `ArgumentError` for an option that is none.
 
@@ -260,6 +262,20 @@ defmodule Bets do
   """
   @spec sync(table) :: :ok
   def sync(table), do: Call.reraising(do: :bets.sync(id(table)))
+
+  @doc """
+  Merges whatever can be merged of a table's files, and waits for it: what overwritten and deleted entries took of the disk comes back.
+
+  Tables are merged without being asked to when it is worth it, see the options of `:bets.new/2`; `:bets.merge/2` pauses, cancels and watches that. Readers and
+  writers go on meanwhile. Gives what was done. Reads all files that are merged, and writes what is live of them.
+
+      iex> table = Bets.new()
+      iex> for n <- 1..100, do: Bets.put(table, :counter, n)
+      iex> Bets.merge(table).dropped
+      99
+  """
+  @spec merge(table) :: :bets.merge_report()
+  def merge(table), do: Call.reraising(do: :bets.merge(id(table)))
 
   @doc """
   Tells what is known of a table, as `:bets.info/1` does, or `:undefined` if it is not open. Reads memory.
@@ -553,6 +569,64 @@ defmodule Bets do
       {:error, reason} -> {:error, %Error{reason: reason}}
     end
   end
+
+  @doc """
+  Reads every record of a table and checks it: of an open one while it is used, or of the one in a directory that nobody has open, in which nothing
+  is changed.
+
+  Gives a map: `:sound` says whether nothing is wrong, `:faults` what is. `:bets_repair` explains it. A path is a string; a name is an
+  open table's. With the option `progress: fun`, `fun` gets `%{done: bytes, total: bytes}` now and then. Waits for the disk; takes time in proportion to
+  the bytes on disk.
+
+      iex> table = Enum.into([a: 1, b: 2], Bets.new())
+      iex> {:ok, report} = Bets.verify(table)
+      iex> {report.sound, report.records, report.faults}
+      {true, 2, []}
+  """
+  @spec verify(table | Path.t(), [:bets_repair.verify_option()]) ::
+          {:ok, :bets_repair.report()} | {:error, Error.t()}
+  def verify(table_or_dir, options \\ [])
+
+  def verify(dir, options) when is_binary(dir) or is_list(dir) do
+    dir |> IO.chardata_to_string() |> :bets.verify(options) |> checked()
+  end
+
+  def verify(table, options), do: table |> id() |> :bets.verify(options) |> checked()
+
+  @doc """
+  Repairs the damaged table in a directory, which nobody may have open, and tells what was lost; one that is sound stays as it is.
+
+  ## Options
+
+    * `:repair` - `true`, the default, repairs only what can be repaired with each lost entry known by its key; `:force` saves all that can
+      be read
+    * `:type`, `:keypos`, `:name` - what a manifest is made anew with if it cannot be read
+    * `:progress` - as in `verify/2`
+
+  The damaged files are kept, in the folder `quarantine` of the directory. `:bets_repair` explains the report. Waits for the disk; takes time in proportion to
+  the bytes on disk.
+
+      iex> dir = Path.join(System.tmp_dir!(), "bets-doc-repair")
+      iex> {:ok, table} = Bets.open(dir)
+      iex> Bets.close(table)
+      iex> {:ok, report} = Bets.repair(dir)
+      iex> report.status
+      :unchanged
+  """
+  @spec repair(Path.t(), [{:type, :bets.type()} | :bets_repair.option()]) ::
+          {:ok, :bets_repair.report()} | {:error, Error.t()}
+  def repair(dir, options \\ []) do
+    options =
+      Enum.map(options, fn
+        {:type, type} -> type
+        option -> option
+      end)
+
+    dir |> IO.chardata_to_string() |> :bets.repair(options) |> checked()
+  end
+
+  defp checked({:ok, report}), do: {:ok, report}
+  defp checked({:error, reason}), do: {:error, %Error{reason: reason}}
 
   defp import_from(:ets, source, id, options), do: :bets_import.ets(source, id, options)
   defp import_from(:dets, file, id, options), do: :bets_import.dets(IO.chardata_to_string(file), id, options)

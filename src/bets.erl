@@ -93,6 +93,7 @@
     prev/2,
     prev_lookup/2,
     rename/2,
+    repair/2,
     repair_continuation/2,
     replace_object/3,
     safe_fixtable/2,
@@ -122,6 +123,8 @@
     update_counter/4,
     update_element/3,
     update_element/4,
+    verify/1,
+    verify/2,
     whereis/1
 ]).
 
@@ -173,6 +176,7 @@
     | {sync, sync_mode()}
     | {max_file_size, pos_integer()}
     | {cache, boolean()}
+    | {repair, boolean() | force}
     | merge_option().
 
 -type merge_option() ::
@@ -863,6 +867,9 @@ member(Tab, Key) ->
 %% <dt>`{sync, none}'</dt><dd>the operating system writes when it likes.</dd>
 %% <dt>`{max_file_size, Bytes}'</dt><dd>a new data file is begun before one grows beyond this, from 4096 to 2147483648, the default.</dd>
 %% <dt>`{cache, boolean()}'</dt><dd>whether the value cache serves the table. Default `true'.</dd>
+%% <dt>`{repair, true}', `{repair, force}'</dt>
+%% <dd>a table that cannot be opened because it is damaged is repaired first, as by {@link repair/2}, and what was lost is logged. Default `false': it
+%% stays as it is.</dd>
 %% <dt>`compressed'</dt>
 %% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
 %% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>
@@ -1052,6 +1059,27 @@ rename(Tab, Name) ->
 -spec replace_object(table(), Old :: tuple(), New :: tuple()) -> boolean().
 replace_object(Tab, Old, New) ->
     ?RESULT(settled(bets_nif:replace_object(Tab, Old, New)), [Tab, Old, New]).
+%% @doc Repairs the damaged table in a directory, which nobody may have open, as far as the options allow, and tells what was lost. A table
+%% that is sound stays as it is.
+%%
+%% With `{repair, true}', the default, only what can be repaired with each lost object known by its key; with `{repair, force}' all that can be read is
+%% saved. {@link bets_repair} has what that means, the options and the report. The damaged files are kept, in the folder `quarantine' of the directory.
+%%
+%% Reads all files, writes as much as is damaged, waits for the disk. Takes time in proportion to the table's bytes on disk.
+%%
+%% Gives `{error, Reason}' with a reason of {@link bets_errors} if the directory has no table or is in use, if the disk fails, and for a `MANIFEST' that
+%% cannot be read if that is not forced with the type given. Raises `badarg' if `Dir' is no file name or an option is none.
+%% ```
+%% 1> bets:close(bets:new(t, [{dir, "/tmp/t"}])), {ok, Report} = bets:repair("/tmp/t", []), maps:get(sound, Report).
+%% true
+%% '''
+-spec repair(file:name_all(), [bets_repair:option()]) -> {ok, bets_repair:report()} | {error, bets_errors:reason()}.
+repair(Dir, Options) ->
+    case bets_repair:repair(Dir, Options) of
+        {badarg, _} = Failure -> ?FAIL(Failure, [Dir, Options]);
+        Result -> Result
+    end.
+
 %% @doc Makes a continuation that was stored outside of the VM, or sent to another one, usable again. `MatchSpec' has to be that of the traversal; for a
 %% pattern it is `[{Pattern, [], ['$$']}]' or, of `match_object', `[{Pattern, [], ['$_']}]'. `ets:repair_continuation/2' does the same.
 %%
@@ -1445,6 +1473,43 @@ update_element(Tab, Key, Spec) ->
 -spec update_element(table(), key(), element_spec() | [element_spec()], Default :: tuple()) -> true.
 update_element(Tab, Key, Spec, Default) ->
     ?RESULT(settled(bets_nif:update_element(Tab, Key, Spec, Default)), [Tab, Key, Spec, Default]).
+
+%% @doc As {@link verify/2} without options.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), {ok, Report} = bets:verify(T), maps:get(sound, Report).
+%% true
+%% '''
+-spec verify(table() | Dir :: string() | binary()) -> {ok, bets_repair:report()} | {error, bets_errors:reason()}.
+verify(Source) ->
+    case bets_repair:verify(Source, []) of
+        {badarg, _} = Failure -> ?FAIL(Failure, [Source]);
+        Result -> Result
+    end.
+
+%% @doc Reads every record of a table and checks it, and tells what is wrong in a map that {@link bets_repair} explains.
+%%
+%% Of an open table, given by its name or identifier, it checks what was written when the call began, and that each object can be read from the disk,
+%% whatever is in the cache; readers and writers go on meanwhile. A directory, given as a string or binary, is checked while nobody has it open; nothing
+%% in it is changed. What a power loss or a kill has left is no fault.
+%%
+%% With the option `{progress, Fun}', `Fun' is called with a {@link bets_repair:progress()} now and then, by the caller.
+%%
+%% Reads all files, in steps of some megabytes on dirty schedulers; a directory is read by one call. Waits for the disk. Takes time in proportion to the
+%% table's bytes on disk, and memory for its longest object.
+%%
+%% Gives `{error, Reason}' with a reason of {@link bets_errors} if the check cannot be made: there is no table, another process has it open, the disk
+%% fails. Raises `badarg' if there is no such table, the caller may not read it, or an option is none.
+%% ```
+%% 1> bets:close(bets:new(t, [{dir, "/tmp/t"}])), {ok, Report} = bets:verify("/tmp/t", []), maps:get(faults, Report).
+%% []
+%% '''
+-spec verify(table() | Dir :: string() | binary(), [bets_repair:verify_option()]) ->
+    {ok, bets_repair:report()} | {error, bets_errors:reason()}.
+verify(Source, Options) ->
+    case bets_repair:verify(Source, Options) of
+        {badarg, _} = Failure -> ?FAIL(Failure, [Source, Options]);
+        Result -> Result
+    end.
 
 %% @doc Gives the identifier of a named table, or `undefined'. Using the identifier saves the search for the name.
 %%

@@ -80,10 +80,11 @@ by_key(Query, Spec, Keypos) ->
 by_key(_Tab, [], _Keypos, _Choose, Done, Acc) ->
     {ok, {Done, Acc}};
 by_key(Tab, [Object | Objects], Keypos, Choose, Done, Acc) ->
-    case [element(Keypos, Object)] of
-        Done ->
+    Key = element(Keypos, Object),
+    case Done =/= none andalso bets_key:same(Tab, Key, hd(Done)) of
+        true ->
             by_key(Tab, Objects, Keypos, Choose, Done, Acc);
-        [Key] ->
+        false ->
             case replace_key(Tab, Key, Choose, bets_nif:version(Tab), Acc) of
                 {ok, Acc1} -> by_key(Tab, Objects, Keypos, Choose, [Key], Acc1);
                 Failure -> Failure
@@ -95,10 +96,19 @@ replace_key(Tab, Key, Choose, Through, Acc) when is_integer(Through) ->
 replace_key(_Tab, _Key, _Choose, Failure, _Acc) ->
     Failure.
 
-%% All copies of an object are replaced together.
-once([Pair | Pairs], Seen) when is_map_key(Pair, Seen) -> once(Pairs, Seen);
-once([Pair | Pairs], Seen) -> [Pair | once(Pairs, Seen#{Pair => true})];
-once([], _Seen) -> [].
+%% All copies of an object are replaced together. One that `=:=' alone holds for a copy, since it has a zero of another sign, stays.
+once([Pair | Pairs], Seen) ->
+    case Seen of
+        #{Pair := Same} ->
+            case bets_key:has_zero(Pair) andalso term_to_binary(Same) =/= term_to_binary(Pair) of
+                true -> [Pair | once(Pairs, Seen)];
+                false -> once(Pairs, Seen)
+            end;
+        #{} ->
+            [Pair | once(Pairs, Seen#{Pair => Pair})]
+    end;
+once([], _Seen) ->
+    [].
 
 apply_to(Tab, Objects, Choose, Change, Acc) ->
     case Choose(lists:reverse(Objects)) of

@@ -19,6 +19,7 @@
 %% <dt>`{newer_version, File, Version, Supported}'</dt><dd>a newer version of bets wrote the file.</dd>
 %% <dt>`{read_only, Cause}'</dt><dd>an earlier failure stopped all writes until the table is opened again.</dd>
 %% <dt>`{sync_failed, Cause}'</dt><dd>it is not known whether the write survives a power loss.</dd>
+%% <dt>`merge_stuck'</dt><dd>a bug was met in a merge; nothing is lost, and there are no merges of the table until it is opened again.</dd>
 %% <dt>`merge_cancelled', `not_started'</dt><dd>the merge was given up by {@link bets:merge/2}; it needs the application `bets' running.</dd>
 %% <dt>`{too_large, What, Bytes, Limit}', `too_many_segments'</dt><dd>a limit of the format.</dd>
 %% <dt>`internal_error', `table_failed'</dt>
@@ -91,10 +92,12 @@ words_of_ets(Function, [Tab, Key], Info) when Function =:= next_lookup; Function
     ask_ets(next, [Tab, Key], Info);
 words_of_ets(lookup_element, [Tab, Key, Position, _Default], Info) ->
     ask_ets(lookup_element, [Tab, Key, Position], Info);
-words_of_ets(update_element, [Tab, Key, Spec, Default], Info) ->
-    case ask_ets(update_element, [Tab, Key, Spec], Info) of
-        Words when not is_tuple(Default) -> maps:remove(3, Words#{4 => <<"not a tuple">>});
-        Words -> Words
+words_of_ets(update_element, [Tab, Key, Spec, Default] = Args, Info) ->
+    %% From OTP 27 on ets has the function, and words for it.
+    case erlang:function_exported(ets, update_element, 4) of
+        true -> ask_ets(update_element, Args, Info);
+        false when is_tuple(Default) -> ask_ets(update_element, [Tab, Key, Spec], Info);
+        false -> maps:remove(3, (ask_ets(update_element, [Tab, Key, Spec], Info))#{4 => <<"not a tuple">>})
     end;
 words_of_ets(batch, [Tab, Changes], Info) ->
     or_else(ask_ets(delete_all_objects, [Tab], Info), #{2 => changes(Changes)});
@@ -176,6 +179,8 @@ explain({sync_failed, Cause}) ->
     text("sync failed, the outcome is unknown: ~ts", [explain(Cause)]);
 explain({too_large, What, Bytes, Limit}) ->
     text("~ts of ~w bytes is larger than the limit of ~w", [What, Bytes, Limit]);
+explain(merge_stuck) ->
+    <<"a merge met objects that it had not copied, which is a bug; nothing is lost, and the table is not merged until it is opened again">>;
 explain(merging) ->
     <<"a merge of the table is under way">>;
 explain(merge_cancelled) ->

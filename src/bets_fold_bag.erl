@@ -45,7 +45,7 @@ keys(Fun, Acc, Tab, KeyPos, From, Limit) ->
                     Failure
             end;
         {Objects, State, Version} ->
-            visit_keys(Fun, Acc, Tab, KeyPos, by_key(KeyPos, Objects), State, Version, Limit);
+            visit_keys(Fun, Acc, Tab, KeyPos, by_key(Tab, KeyPos, Objects), State, Version, Limit);
         Failure ->
             Failure
     end.
@@ -61,13 +61,16 @@ visit_keys(Fun, Acc, Tab, KeyPos, [Objects | Keys], State, Version, Limit) ->
     end.
 
 %% From the last object to the first, to lists of those of each key, from the first to the last.
-by_key(KeyPos, Objects) ->
+by_key(Tab, KeyPos, Objects) ->
     lists:foldl(
         fun
-            (Object, [[Next | _] = Same | Keys]) when element(KeyPos, Object) =:= element(KeyPos, Next) ->
-                [[Object | Same] | Keys];
-            (Object, Keys) ->
-                [[Object] | Keys]
+            (Object, [[Next | _] = Same | Others] = Keys) ->
+                case bets_key:same(Tab, element(KeyPos, Object), element(KeyPos, Next)) of
+                    true -> [[Object | Same] | Others];
+                    false -> [[Object] | Keys]
+                end;
+            (Object, []) ->
+                [[Object]]
         end,
         [],
         Objects

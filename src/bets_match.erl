@@ -184,7 +184,7 @@ last([]) -> '$end_of_table';
 last(Results) -> {Results, '$end_of_table'}.
 
 %% The results up to the one that was missing last, and the others of the same key.
-cut([Object | Objects], Missing, #query{compiled = Compiled, keypos = Keypos} = Query, Acc) ->
+cut([Object | Objects], Missing, #query{tab = Tab, compiled = Compiled, keypos = Keypos} = Query, Acc) ->
     case ets:match_spec_run([Object], Compiled) of
         [] ->
             cut(Objects, Missing, Query, Acc);
@@ -192,7 +192,7 @@ cut([Object | Objects], Missing, #query{compiled = Compiled, keypos = Keypos} = 
             cut(Objects, Missing - 1, Query, [Result | Acc]);
         [Result] ->
             Key = element(Keypos, Object),
-            Same = lists:takewhile(fun(Next) -> element(Keypos, Next) =:= Key end, Objects),
+            Same = lists:takewhile(fun(Next) -> bets_key:same(Tab, element(Keypos, Next), Key) end, Objects),
             {lists:reverse(Acc, [Result]), Key, ets:match_spec_run(Same, Compiled)}
     end.
 

@@ -7,6 +7,7 @@
     all/0,
     await_durable/3,
     batch/2,
+    check/2,
     clear/1,
     close/1,
     close_all/0,
@@ -24,6 +25,7 @@
     info/1,
     insert/2,
     insert_new/2,
+    inspect/1,
     key_decode/1,
     key_encode/2,
     last/1,
@@ -37,6 +39,7 @@
     merge_due/1,
     merge_start/2,
     merge_step/2,
+    new_progress/0,
     next/2,
     next_lookup/2,
     object_decode/3,
@@ -46,10 +49,13 @@
     open/4,
     prev/2,
     prev_lookup/2,
+    progress/1,
     relocate/4,
     rename/2,
+    repair/4,
     replace_object/3,
     replace_objects/3,
+    same_key/3,
     scan/3,
     scan_back/3,
     segment_stats/1,
@@ -67,6 +73,7 @@
     update_counter/4,
     update_element/3,
     update_element/4,
+    verify/2,
     version/1,
     whereis/1
 ]).
@@ -75,14 +82,18 @@
 
 -spec load() -> ok | {error, term()}.
 load() ->
-    Priv =
-        case code:priv_dir(bets) of
-            {error, bad_name} ->
-                filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
-            Dir ->
-                Dir
-        end,
-    erlang:load_nif(filename:join(Priv, "bets_nif"), 0).
+    erlang:load_nif(library(), 0).
+
+%% The library is beside this module's code. `code:priv_dir/1' is asked last, for it takes any directory of the code path that is
+%% called bets for the application's, such as the working directory of who has one of that name.
+library() ->
+    App = filename:dirname(filename:dirname(code:which(?MODULE))),
+    Beside = filename:join([App, "priv", "bets_nif"]),
+    case filelib:is_regular(Beside ++ ".so") orelse code:priv_dir(bets) of
+        true -> Beside;
+        {error, bad_name} -> Beside;
+        Priv -> filename:join(Priv, "bets_nif")
+    end.
 
 -type durable(Result) :: {durable, reference(), Commit :: non_neg_integer(), Result}.
 -type key_or_end() :: nonempty_list(bets:key()) | '$end_of_table'.
@@ -99,6 +110,9 @@ await_durable(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec batch(bets:table(), [bets:change()]) -> true | durable(true) | bets_errors:failure().
 batch(_, _) -> erlang:nif_error(not_loaded).
+
+-spec check(bets:table(), reference()) -> more | {ok, bets_repair:report()} | bets_errors:failure().
+check(_, _) -> erlang:nif_error(not_loaded).
 
 -spec clear(bets:table()) -> non_neg_integer() | durable(non_neg_integer()) | bets_errors:failure().
 clear(_) -> erlang:nif_error(not_loaded).
@@ -175,6 +189,9 @@ lookup_pattern(_, _) -> erlang:nif_error(not_loaded).
 -spec member(bets:table(), bets:key()) -> boolean() | bets_errors:failure().
 member(_, _) -> erlang:nif_error(not_loaded).
 
+-spec inspect(binary()) -> {ok, bets_repair:overview()} | bets_errors:failure().
+inspect(_) -> erlang:nif_error(not_loaded).
+
 -spec last(bets:table()) -> key_or_end() | bets_errors:failure().
 last(_) -> erlang:nif_error(not_loaded).
 
@@ -198,6 +215,9 @@ merge_start(_, _) -> erlang:nif_error(not_loaded).
     {atom(), Done :: non_neg_integer(), Total :: non_neg_integer(), merge_report()} | nothing | bets_errors:failure().
 merge_step(_, _) -> erlang:nif_error(not_loaded).
 
+-spec new_progress() -> reference().
+new_progress() -> erlang:nif_error(not_loaded).
+
 -spec next(bets:table(), bets:key()) -> key_or_end() | bets_errors:failure().
 next(_, _) -> erlang:nif_error(not_loaded).
 
@@ -214,11 +234,18 @@ prev(_, _) -> erlang:nif_error(not_loaded).
 -spec prev_lookup(bets:table(), bets:key()) -> object_or_end() | bets_errors:failure().
 prev_lookup(_, _) -> erlang:nif_error(not_loaded).
 
+-spec progress(reference()) -> non_neg_integer().
+progress(_) -> erlang:nif_error(not_loaded).
+
 -spec relocate(bets:table(), atom(), binary(), binary()) -> bets:table() | bets_errors:failure().
 relocate(_, _, _, _) -> erlang:nif_error(not_loaded).
 
 -spec rename(bets:table(), atom()) -> bets:table() | {move, reference()} | bets_errors:failure().
 rename(_, _) -> erlang:nif_error(not_loaded).
+
+-spec repair(binary(), true | force, {bets:type() | undefined, pos_integer() | undefined, binary()}, reference()) ->
+    {ok, bets_repair:report()} | bets_errors:failure().
+repair(_, _, _, _) -> erlang:nif_error(not_loaded).
 
 -spec replace_object(bets:table(), tuple(), tuple()) -> boolean() | durable(boolean()) | bets_errors:failure().
 replace_object(_, _, _) -> erlang:nif_error(not_loaded).
@@ -228,6 +255,9 @@ replace_object(_, _, _) -> erlang:nif_error(not_loaded).
 -spec replace_objects(bets:table(), [pair()], Through :: non_neg_integer()) ->
     changed(pair()) | durable(changed(pair())) | bets_errors:failure().
 replace_objects(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec same_key(bets:table(), bets:key(), bets:key()) -> boolean() | bets_errors:failure().
+same_key(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec scan(bets:table(), start | tuple() | [tuple() | non_neg_integer(), ...], pos_integer()) ->
     {[tuple()], more | done | non_neg_integer(), version()} | bets_errors:failure().
@@ -286,6 +316,9 @@ update_element(_, _, _) -> erlang:nif_error(not_loaded).
 -spec update_element(bets:table(), bets:key(), term(), tuple()) ->
     boolean() | durable(boolean()) | bets_errors:failure().
 update_element(_, _, _, _) -> erlang:nif_error(not_loaded).
+
+-spec verify(binary(), reference()) -> {ok, bets_repair:report()} | bets_errors:failure().
+verify(_, _) -> erlang:nif_error(not_loaded).
 
 -spec version(bets:table()) -> version() | bets_errors:failure().
 version(_) -> erlang:nif_error(not_loaded).

@@ -38,14 +38,24 @@ open(Dir, Options) ->
         {{ok, Path}, {ok, Parsed}} -> call(existing, Parsed#{dir := Path})
     end.
 
-call(Mode, #{name := Name, dir := Dir, heir := Heir} = Options) ->
+call(Mode, #{name := Name, dir := Dir, heir := Heir, repair := Repair} = Options) ->
     ok = bets_app:ensure_started(),
     How =
         case Name of
             {given, Atom} -> {Mode, Atom, atom_to_binary(Atom, utf8)};
             stored -> {stored_name, undefined, <<>>}
         end,
-    bets_nif:open(How, Dir, bets_options:for_nif(Options), Heir).
+    Open = fun() -> bets_nif:open(How, Dir, bets_options:for_nif(Options), Heir) end,
+    case Open() of
+        {bets, Reason} = Failure when Repair =/= false ->
+            #{type := Type, keypos := KeyPos} = Options,
+            case bets_repair:at_open(Repair, Dir, {Type, KeyPos, element(3, How)}, Reason) of
+                true -> Open();
+                false -> Failure
+            end;
+        Result ->
+            Result
+    end.
 
 -spec rename(bets:table(), term()) -> bets:table() | bets_errors:failure().
 rename(Tab, Name) ->

@@ -23,6 +23,7 @@
     write_concurrency := boolean() | auto,
     decentralized_counters := boolean() | undefined,
     compressed := boolean(),
+    repair := boolean() | force,
     merge := merge()
 }.
 
@@ -82,6 +83,7 @@ defaults(Call) ->
         write_concurrency => false,
         decentralized_counters => undefined,
         compressed => false,
+        repair => false,
         merge => #{
             merge_window => always,
             frag_merge_trigger => 60,
@@ -120,6 +122,7 @@ option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTER
     Acc#{sync := {interval, Ms}};
 option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SIZE_MIN, Bytes =< ?FILE_SIZE_MAX ->
     Acc#{max_file_size := Bytes};
+option(_, {repair, Mode}, Acc) when is_boolean(Mode); Mode =:= force -> Acc#{repair := Mode};
 option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
 option(_, {Name, Value} = Option, #{merge := Merge} = Acc) when is_map_key(Name, Merge) ->
     case is_merge(Name, Value) of
@@ -144,7 +147,7 @@ is_merge(_Bytes, Value) ->
 is_hour(Hour) -> is_integer(Hour) andalso Hour >= 0 andalso Hour < 24.
 
 is_own(Option) when is_tuple(Option), tuple_size(Option) > 0 ->
-    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, access]);
+    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, repair, access]);
 is_own(_Option) ->
     false.
 

@@ -28,7 +28,7 @@ compile(Spec) ->
         error:Reason when Reason =:= badarg; Reason =:= system_limit -> {Reason, none}
     end.
 
-%% The keys of all objects that can match, or `all' if a clause does not name one.
+%% The keys of all objects that can match, or `all' if they cannot be told.
 -spec keys(spec(), pos_integer()) -> all | [bets:key()].
 keys(Spec, Keypos) ->
     keys(Spec, Keypos, []).
@@ -44,6 +44,12 @@ keys([{Pattern, _, _} | Clauses], Keypos, Keys) ->
                 true -> keys(Clauses, Keypos, [Key | Keys]);
                 false -> all
             end
+    end;
+keys([], _Keypos, [_, _ | _] = Keys) ->
+    %% Whether two of them are one key of the table is not known here.
+    case lists:any(fun bets_key:has_zero/1, Keys) of
+        true -> all;
+        false -> Keys
     end;
 keys([], _Keypos, Keys) ->
     Keys.

@@ -6,3 +6,17 @@
 %% The library that the build put beside the beams is the one that is loaded.
 the_nif_loads_test() ->
     ?assertMatch({module, bets_nif}, code:ensure_loaded(bets_nif)).
+
+%% A project of the same name in the code path is not taken for the application. (`bets' was cloned into `/bets', which rebar3 puts
+%% into the path: the library was looked for in `/bets/priv', and no second VM could load it.)
+the_nif_loads_beside_a_directory_called_bets_test_() ->
+    {timeout, 60, fun() ->
+        Dir = filename:join(["/tmp", "bets_build_tests_" ++ os:getpid(), "bets"]),
+        ok = filelib:ensure_path(Dir),
+        Erl = filename:join([code:root_dir(), "bin", "erl"]),
+        Ebin = filename:dirname(code:which(bets)),
+        Eval = "io:write({code:lib_dir(bets), code:ensure_loaded(bets_nif)}), halt().",
+        Command = lists:join($\s, [["'", Word, "'"] || Word <- [Erl, "-noinput", "-pa", Ebin, Dir, "-eval", Eval]]),
+        ?assertEqual(lists:flatten(io_lib:write({Dir, {module, bets_nif}})), os:cmd(lists:flatten(Command))),
+        file:del_dir_r(filename:dirname(Dir))
+    end}.

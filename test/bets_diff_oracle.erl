@@ -10,22 +10,27 @@
 %% Calls `F' on the table; raises what ets raises.
 -spec call(atom(), ets:table(), [term()]) -> term().
 call(F, Tab, [[_ | _] = Objects]) when F =:= insert; F =:= insert_new ->
-    %% OTP 23 to 25 insert a list into a bag from its end.
-    case lists:member(ets:info(Tab, type), [bag, duplicate_bag]) andalso are_objects(Objects, ets:info(Tab, keypos)) of
+    case turns_lists() andalso lists:member(ets:info(Tab, type), [bag, duplicate_bag]) andalso are_objects(Objects, ets:info(Tab, keypos)) of
         true -> one_by_one(F, Tab, Objects);
         false -> apply(ets, F, [Tab, Objects])
     end;
-call(update_counter, Tab, [Key, _Spec, Default] = Args) when is_tuple(Default) ->
-    %% OTP 25 takes a default that is too short for the key when the list of changes is empty.
+call(F, Tab, [Key, _Spec, Default] = Args) when is_tuple(Default), (F =:= update_counter orelse F =:= update_element) ->
+    %% Releases of ets up to OTP 27 take a default that has no place for the key, and write the key behind its end.
     case ets:member(Tab, Key) orelse tuple_size(Default) >= ets:info(Tab, keypos) of
-        true -> apply(ets, update_counter, [Tab | Args]);
+        true -> call_or_emulate(F, Tab, Args);
         false -> unsure()
     end;
 call(F, Tab, Args) ->
+    call_or_emulate(F, Tab, Args).
+
+call_or_emulate(F, Tab, Args) ->
     case erlang:function_exported(ets, F, length(Args) + 1) orelse erlang:is_builtin(ets, F, length(Args) + 1) of
         true -> apply(ets, F, [Tab | Args]);
         false -> emulate(F, Tab, Args)
     end.
+
+%% OTP 23 to 25 insert a list into a bag from its end.
+turns_lists() -> list_to_integer(erlang:system_info(otp_release)) =< 25.
 
 are_objects(Objects, KeyPos) ->
     is_integer(KeyPos) andalso length_or_none(Objects) =/= none

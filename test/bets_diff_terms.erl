@@ -90,13 +90,19 @@ same_bag(As, Bs) when is_list(As), is_list(Bs) ->
 same_bag(A, B) ->
     same(A, B).
 
-%% The canonical term in which every zero has the same sign.
+%% The canonical term in which zeros have the same sign if they are the same term to this OTP, as they are up to OTP 26.
 -spec unsigned(term()) -> term().
-unsigned(F) when is_float(F), F == 0.0 -> {'$float', zero};
-unsigned(T) when is_tuple(T) -> list_to_tuple([unsigned(E) || E <- tuple_to_list(T)]);
-unsigned([H | T]) -> [unsigned(H) | unsigned(T)];
-unsigned(M) when is_map(M) -> maps:from_list([{unsigned(K), unsigned(V)} || {K, V} <- maps:to_list(M)]);
-unsigned(T) -> canonical(T).
+unsigned(Term) ->
+    case binary_to_term(<<131, 70, 0:64>>) =:= negative_zero() of
+        true -> without_signs(Term);
+        false -> canonical(Term)
+    end.
+
+without_signs(F) when is_float(F), F == 0.0 -> {'$float', zero};
+without_signs(T) when is_tuple(T) -> list_to_tuple([without_signs(E) || E <- tuple_to_list(T)]);
+without_signs([H | T]) -> [without_signs(H) | without_signs(T)];
+without_signs(M) when is_map(M) -> maps:from_list([{without_signs(K), without_signs(V)} || {K, V} <- maps:to_list(M)]);
+without_signs(T) -> canonical(T).
 
 %% The term with every float replaced by its bits: `=:=' on canonical terms is identity, and their
 %% sort order never takes an integer for a float.

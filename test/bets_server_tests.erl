@@ -225,5 +225,5 @@ gone(Vm) ->
 %% Whether every segment that the manifest names is sealed (docs/format.md).
 is_clean(Dir) ->
     {ok, <<"bets.man", _:8/binary, Body/binary>>} = file:read_file(filename:join(Dir, "MANIFEST")),
-    <<_:36/binary, NameLen:32/little, _:NameLen/binary, Count:32/little, Segments:(Count * 32)/binary, _/binary>> = Body,
+    <<_:52/binary, NameLen:32/little, _:NameLen/binary, Count:32/little, Segments:(Count * 32)/binary, _/binary>> = Body,
     [] =:= [Id || <<Id:32/little, State, _:27/binary>> <= Segments, State =/= 1].

@@ -1,9 +1,9 @@
-# PropEr comes with the system (Debian's erlang-proper), not from a package index. Recent versions of mix hide
-# applications that are no dependency from the code path, so it is looked up beside OTP's own.
-unless Code.ensure_loaded?(:proper) do
-  case Path.wildcard(Path.join(:code.lib_dir(), "proper*/ebin")) do
+# PropEr comes with the system (Debian's erlang-proper), not from a package index, and mnesia with OTP. Recent versions of mix
+# hide applications that are no dependency from the code path, so both are looked up beside OTP's own.
+for app <- [:proper, :mnesia], not Code.ensure_loaded?(app) do
+  case Path.wildcard(Path.join(:code.lib_dir(), "#{app}*/ebin")) do
     [ebin | _] -> Code.append_path(ebin)
-    [] -> Mix.raise("PropEr is missing: run bin/setup")
+    [] -> Mix.raise("#{app} is missing: run bin/setup")
   end
 end
 

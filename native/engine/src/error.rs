@@ -103,6 +103,9 @@ pub enum Error {
     /// A merge of the table is under way already.
     #[error("a merge is under way already")]
     Merging,
+    /// Objects are live in segments that a merge has replaced: a fault of this library. Nothing is lost; the table is merged no more until it is opened again.
+    #[error("a merge met objects that it had not copied")]
+    MergeStuck,
     /// A key, object or list is larger than the documented limit.
     #[error("{what} of {len} bytes is larger than the limit of {limit}")]
     TooLarge {

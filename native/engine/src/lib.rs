@@ -16,6 +16,7 @@ mod lock;
 pub mod log;
 pub mod merge;
 pub mod recovery;
+pub mod repair;
 pub mod seeded;
 pub mod segment;
 mod sticky;

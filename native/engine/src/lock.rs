@@ -28,10 +28,16 @@ pub struct DirLock {
 impl DirLock {
     /// Takes an existing directory for writing. Waits while another table of this process on it is being closed.
     pub fn take(storage: &Arc<dyn Storage>, dir: &Path) -> Result<DirLock> {
+        let held = Self::take_silently(storage, dir)?;
+        tell_pid(&**storage, dir)?;
+        Ok(held)
+    }
+
+    /// The same, without a change to the directory: whoever is refused meanwhile is told of an earlier holder.
+    pub fn take_silently(storage: &Arc<dyn Storage>, dir: &Path) -> Result<DirLock> {
         let id = register(&**storage, dir)?;
         let mut held = DirLock { id, kernel: None };
         held.kernel = Some(lock(&**storage, dir, id)?);
-        tell_pid(&**storage, dir)?;
         Ok(held)
     }
 

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use bets_engine::io::Storage;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::{Plan, Sim};
-use bets_engine::table::{Commit, Config, Open, Sync, Table, Wait};
+use bets_engine::merge::Phase;
+use bets_engine::table::{Commit, Config, MergeChoice, Open, Sync, Table, Wait};
 use bets_engine::{Error, Result};
 use common::{Random, contents, get, key, meta, put};
 use parking_lot::Mutex;
@@ -43,6 +44,23 @@ const EXISTING: Open = Open::Existing {
     keypos: None,
 };
 
+/// Begins a merge or goes on with one, for so many steps.
+fn merge(table: &Table, steps: usize) -> Result<()> {
+    match table.merge_start(MergeChoice::Everything) {
+        Ok(_) | Err(Error::Merging) => {}
+        Err(error) => return Err(error),
+    }
+    for _ in 0..steps {
+        if table
+            .merge_step(200)?
+            .is_none_or(|progress| progress.phase == Phase::Done)
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// What one run under a fault came to.
 #[derive(Default)]
 struct Outcome {
@@ -64,7 +82,7 @@ fn run(seed: u64, fault: Fault) -> Outcome {
         let k = vec![b'a' + random.below(5) as u8];
         let v = vec![step; [5, 60, 200][random.below(3)]];
         let mut after = state.clone();
-        let done = match random.below(10) {
+        let done = match random.below(13) {
             0..=3 => {
                 after.insert(k.clone(), v.clone());
                 table.put(key(&k), &v, Wait::May).map(drop)
@@ -85,6 +103,7 @@ fn run(seed: u64, fault: Fault) -> Outcome {
                 table.clear(Wait::May).map(drop)
             }
             8 => table.care().map(drop),
+            9..=11 => merge(&table, [2, 1_000][random.below(2)]),
             _ => table.sync(),
         };
         match done {

@@ -142,16 +142,41 @@ impl Layout {
         budget: &mut Budget,
     ) -> Result<bool, Fail> {
         // Where keys are found by `==`, the stored one may be another.
-        if self.is_ordered() && stored_key(asked, found, budget)? != asked {
-            return Ok(false);
+        if self.is_ordered()
+            && let Some(stored) = found.key
+        {
+            let stored = decode_key(asked.get_env(), stored, budget)?;
+            if !equal(stored, asked, Form::Exact(self.equality), budget)? {
+                return Ok(false);
+            }
         }
-        self.same_value(found.value, bytes, budget)
+        same_value(found.value, bytes, self.equality, budget)
     }
 
-    /// Whether two objects are `=:=` but for their keys.
-    pub fn same_value(&self, a: &[u8], b: &[u8], budget: &mut Budget) -> Result<bool, Fail> {
-        Ok(object::same(a, b, self.equality, budget)?)
+    /// Whether two terms are one key of the table.
+    pub fn same_key(&self, a: Term<'_>, b: Term<'_>, budget: &mut Budget) -> Result<bool, Fail> {
+        equal(a, b, self.form, budget)
     }
+
+    /// Whether the zeros are one.
+    pub fn equality(&self) -> Equality {
+        self.equality
+    }
+}
+
+/// Whether two objects are `=:=` but for their keys.
+pub fn same_value(a: &[u8], b: &[u8], zeros: Equality, budget: &mut Budget) -> Result<bool, Fail> {
+    Ok(object::same(a, b, zeros, budget)?)
+}
+
+/// Whether two terms are one key in this form. The VM is not asked, for what it takes for one depends on its release.
+fn equal(a: Term<'_>, b: Term<'_>, form: Form, budget: &mut Budget) -> Result<bool, Fail> {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    let compared = (
+        terms::encode_key(a.get_env(), a, form, &mut first, budget)?,
+        terms::encode_key(b.get_env(), b, form, &mut second, budget)?,
+    );
+    Ok(first[..compared.0] == second[..compared.1])
 }
 
 /// How many bytes of a stored key are compared.

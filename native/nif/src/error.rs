@@ -110,6 +110,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::TooLarge { what, len, limit } => {
             (atoms::too_large(), atom(env, what), *len, *limit).encode(env)
         }
+        Error::MergeStuck => atoms::merge_stuck().to_term(env),
         Error::Merging => atoms::merging().to_term(env),
         Error::TooManySegments => atoms::too_many_segments().to_term(env),
         Error::Closed => atoms::closed().to_term(env),

@@ -83,11 +83,13 @@ fn get<'a, T: rustler::Decoder<'a>>(term: Term<'a>) -> Result<T, Fail> {
     term.decode().map_err(|_| Fail::none())
 }
 
-fn optional(term: Term<'_>) -> Option<Term<'_>> {
+/// `None` for `undefined`.
+pub fn optional(term: Term<'_>) -> Option<Term<'_>> {
     (term != atoms::undefined().to_term(term.get_env())).then_some(term)
 }
 
-fn kind_of(term: Term<'_>) -> Result<TableKind, Fail> {
+/// Reads a type's name.
+pub fn kind_of(term: Term<'_>) -> Result<TableKind, Fail> {
     let kind: Atom = get(term)?;
     [
         TableKind::Set,

@@ -93,6 +93,14 @@ pub fn check_header(bytes: &[u8], id: u32, table: u64) -> Result<(), BadHeader> 
     Ok(())
 }
 
+/// The ids of segment and table that a header tells, if its CRC is right.
+pub fn identity(bytes: &[u8]) -> Option<(u32, u64)> {
+    let mut fields = Fields(bytes.get(..HEADER_LEN as usize)?);
+    fields.bytes(12)?;
+    let (id, table, _zero, crc) = (fields.u32()?, fields.u64()?, fields.u32()?, fields.u32()?);
+    (crc == crc32(&bytes[..28])).then_some((id, table))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

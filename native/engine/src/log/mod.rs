@@ -5,6 +5,7 @@
 //! hint is done, in which none of the others is taken.
 
 mod append;
+mod extent;
 mod hints;
 mod maintain;
 mod replace;
@@ -20,6 +21,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use append::{Appended, Care, End};
+pub use extent::Extent;
 pub(crate) use maintain::create_segment;
 pub use maintain::publish;
 pub use replace::Output;

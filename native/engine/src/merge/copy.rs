@@ -100,7 +100,7 @@ impl Merge {
             .replace(&inputs, &self.outputs)
             .map_err(|failure| Failed {
                 error: failure.error,
-                published: failure.outcome_unknown,
+                outcome_unknown: failure.outcome_unknown,
             })?;
         // What stands in newer segments because of something in the inputs may be dropped by the next merge.
         let oldest = self.inputs.first().map_or(0, |input| input.entry.first_seq);

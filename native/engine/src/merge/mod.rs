@@ -142,15 +142,15 @@ pub struct Progress {
 /// Why a step of a merge failed.
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// Whether the outputs may be named by the manifest by now: they must stay.
-    pub(crate) published: bool,
+    /// Whether the manifest may name the outputs all the same. The table is read-only then, and nothing may be removed.
+    pub(crate) outcome_unknown: bool,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Failed {
             error,
-            published: false,
+            outcome_unknown: false,
         }
     }
 }
@@ -204,11 +204,8 @@ impl Merge {
             Phase::Filter => self.filter(inner, budget)?,
             Phase::Copy => self.copy(inner, budget)?,
             Phase::Publish => self.publish(inner)?,
-            Phase::Relocate => self.relocate(inner, budget).map_err(|error| Failed {
-                error,
-                published: true,
-            })?,
-            Phase::Retire => self.retire(inner),
+            Phase::Relocate => self.relocate(inner, budget)?,
+            Phase::Retire => self.retire(inner)?,
             Phase::Done => false,
         };
         if !more {

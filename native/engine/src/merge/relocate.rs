@@ -67,20 +67,13 @@ impl Merge {
         Ok(true)
     }
 
-    /// Removes the inputs' files. One in which an object is live all the same would be a fault of this library: its file stays until the
-    /// table is closed, and nothing is lost.
-    pub(super) fn retire(&mut self, inner: &Inner) -> bool {
-        let mut files = self.input_files();
-        files.retain(|(segment, _)| {
-            let free = segment.live_bytes() == 0;
-            debug_assert!(
-                free,
-                "{} bytes are live in a merged segment",
-                segment.live_bytes()
-            );
-            free
-        });
-        inner.log.remove_inputs(&files);
-        false
+    /// Removes the inputs' files. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
+    /// the table is closed, there is no other merge until then, and nothing is lost.
+    pub(super) fn retire(&mut self, inner: &Inner) -> Result<bool> {
+        if self.inputs.iter().any(|input| input.segment.live_bytes() > 0) {
+            return Err(Error::MergeStuck);
+        }
+        inner.log.remove_inputs(&self.input_files());
+        Ok(false)
     }
 }

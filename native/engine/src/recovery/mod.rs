@@ -187,7 +187,8 @@ impl Opening<'_> {
     }
 }
 
-fn require_table(storage: &dyn Storage, dir: &Path) -> Result<()> {
+/// Refuses a directory without a table, before its lock is taken.
+pub(crate) fn require_table(storage: &dyn Storage, dir: &Path) -> Result<()> {
     for name in [FILE, DELETED_FILE] {
         let path = dir.join(name);
         match storage.stat(&path) {
@@ -235,7 +236,7 @@ fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
 }
 
 /// The names in a directory that belong to a table; each must be a regular file.
-fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
+pub(crate) fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
     let mut names = storage.list(dir).map_err(|e| Error::io("list", dir, e))?;
     names.retain(|name| {
         [
@@ -263,7 +264,8 @@ fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifest> {
+/// The manifest of a table.
+pub(crate) fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifest> {
     let path = dir.join(FILE);
     let file = storage
         .open(&path, false)
@@ -293,7 +295,8 @@ fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifest> {
     })
 }
 
-fn check_meta(stored: &Meta, open: &Open) -> Result<()> {
+/// Refuses a table of another type or keypos than was asked for.
+pub(crate) fn check_meta(stored: &Meta, open: &Open) -> Result<()> {
     let (kind, keypos) = match open {
         Open::Existing { kind, keypos } => (*kind, *keypos),
         Open::OrCreate(meta) => (Some(meta.kind), Some(meta.keypos)),

@@ -71,10 +71,29 @@ impl Scanner {
     /// The highest durable seq that a frame at or behind `pos`, at any offset, tells; 0 if there is none. Used once damage was met, when
     /// no length can be trusted to lead to the next frame.
     pub fn highest_mark(&mut self, mut pos: u64) -> std::io::Result<u64> {
-        let id = self.segment.to_le_bytes();
         let mut highest = 0;
+        while let Some(found) = self.find(pos, |head| head.durable_seq.unwrap_or(0) > highest)? {
+            highest = self
+                .head_at(found)?
+                .and_then(|head| head.durable_seq)
+                .unwrap_or(0);
+            pos = found + 1;
+        }
+        Ok(highest)
+    }
+
+    /// What the bytes at `pos` would be if they were a frame of this segment. No CRC is checked.
+    pub fn head_at(&mut self, pos: u64) -> std::io::Result<Option<Head>> {
+        let head = Head::parse(self.window(pos, MAX_HEAD_LEN)?).ok();
+        let end = self.end;
+        Ok(head.filter(|head| head.segment == self.segment && pos + head.frame_len() as u64 <= end))
+    }
+
+    /// The first offset from `pos` on where a frame stands whose header and key are right and whose header is accepted.
+    pub fn find(&mut self, mut pos: u64, accept: impl Fn(&Head) -> bool) -> std::io::Result<Option<u64>> {
+        let id = self.segment.to_le_bytes();
         while pos + MIN_LEN as u64 <= self.end {
-            let window = self.window(pos, WINDOW_LEN)?;
+            let window = self.window(pos, self.search_len(pos))?;
             let next = window
                 .windows(13)
                 .position(|w| w[9..13] == id && (1..=7).contains(&(w[8] & 0x0f)));
@@ -83,12 +102,25 @@ impl Scanner {
                 continue;
             };
             pos += skip as u64;
-            if let Found::Frame(frame) = self.at(pos, false)? {
-                highest = highest.max(frame.head.durable_seq.unwrap_or(0));
+            // Most that looks like a frame is none, and a long key would have to be read to find that out.
+            if self.head_at(pos)?.is_some_and(|head| accept(&head))
+                && let Found::Frame(_) = self.at(pos, false)?
+            {
+                return Ok(Some(pos));
             }
             pos += 1;
         }
-        Ok(highest)
+        Ok(None)
+    }
+
+    /// How many bytes to search at once: those at hand, unless they are few.
+    fn search_len(&self, pos: u64) -> usize {
+        let held = (self.buf_start + self.buf.len() as u64).saturating_sub(pos);
+        if pos >= self.buf_start && held >= 4096 {
+            held as usize
+        } else {
+            WINDOW_LEN
+        }
     }
 
     /// Up to `len` bytes from `pos`, fewer only at the end.
@@ -178,10 +210,11 @@ pub fn unit_at(scanner: &mut Scanner, pos: u64, check_values: bool) -> UnitResul
             }
         }
     }
-    match scanner.at(unit.end, false)? {
+    match scanner.at(unit.end, check_values)? {
         Found::Bad(bad) => Ok(Err(bad)),
         Found::Frame(commit) => {
             unit.end += commit.head.frame_len() as u64;
+            unit.values_good &= !check_values || commit.value().is_ok();
             let fits = commit.head.kind == Kind::Commit
                 && commit.head.seq == unit.last_seq
                 && commit.key().bytes() == head.seq.to_le_bytes()

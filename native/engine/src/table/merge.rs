@@ -69,7 +69,7 @@ impl Table {
     }
 
     /// Carries the merge on, for about so many bytes of records; the phase [`Phase::Done`] tells its end. `None` if none is under way. After an error it
-    /// is given up, and nothing is lost. Touches the disk, and waits for it.
+    /// is given up and nothing is lost; but if the manifest names the outputs already, the next step tries again. Touches the disk, and waits for it.
     pub fn merge_step(&self, budget: u64) -> Result<Option<Progress>> {
         let inner = &*self.inner;
         let mut held = inner.merge.lock();
@@ -82,10 +82,12 @@ impl Table {
         match stepped {
             Ok(()) if progress.phase == Phase::Done => *held = None,
             Ok(()) => {}
+            // The keydir still points to inputs, and a merge of the outputs would take what was copied for dead: this one has to come to its end.
+            Err(failed) if merge.is_published() => return Err(failed.error),
             Err(failed) => {
                 let merge = held.take();
                 // Of one that may be published every file stays: the next opening removes what the manifest does not name.
-                if let Some(merge) = merge.filter(|_| !failed.published) {
+                if let Some(merge) = merge.filter(|_| !failed.outcome_unknown) {
                     merge.give_up(inner);
                 }
                 return Err(failed.error);

@@ -6,6 +6,7 @@
 
 mod bag;
 mod batch;
+mod check;
 mod merge;
 mod packed;
 mod read;

@@ -213,7 +213,7 @@ impl Inner {
         })
     }
 
-    fn read_record<R>(
+    pub(super) fn read_record<R>(
         &self,
         location: Location,
         compared: &[u8],

@@ -168,14 +168,19 @@ pub fn get(table: &Table, k: &[u8]) -> Option<Vec<u8>> {
 
 /// Merges whatever can be merged, in small steps. `None` if there is nothing to merge.
 pub fn merge_all(table: &Table) -> Option<Report> {
-    if !table.merge_start(MergeChoice::Everything).unwrap() {
-        return None;
+    try_merge_all(table).unwrap()
+}
+
+/// Like [`merge_all`], with its errors.
+pub fn try_merge_all(table: &Table) -> Result<Option<Report>> {
+    if !table.merge_start(MergeChoice::Everything)? {
+        return Ok(None);
     }
     loop {
-        let progress = table.merge_step(1_000).unwrap().unwrap();
+        let progress = table.merge_step(1_000)?.unwrap();
         assert!(progress.done <= progress.total, "{progress:?}");
         if progress.phase == Phase::Done {
-            return Some(progress.report);
+            return Ok(Some(progress.report));
         }
     }
 }

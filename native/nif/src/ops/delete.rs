@@ -49,7 +49,7 @@ pub fn delete_object<'a>(call: &Call<'a>) -> Outcome<'a> {
                     .mark_key(&mut buffers.key, &buffers.object, &mut budget)?;
                 let key = Key::new(&buffers.key, compared);
                 table.note_deletion(key, call.wait())?;
-                return comparing(call, table, |same| {
+                return comparing(call, table.layout.equality(), |same| {
                     table.table.delete_object(key, &buffers.object, call.wait(), same)
                 });
             }

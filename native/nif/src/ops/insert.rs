@@ -65,11 +65,13 @@ fn store(call: &Call<'_>, table: &TableResource, puts: &[(Key<'_>, &[u8])]) -> R
     Ok(match puts {
         [] => None,
         [(key, value)] if table.layout.kind() == TableKind::Bag => {
-            comparing(call, table, |same| engine.add(*key, value, wait, same))?
+            comparing(call, table.layout.equality(), |same| {
+                engine.add(*key, value, wait, same)
+            })?
         }
-        many if table.layout.kind() == TableKind::Bag => {
-            comparing(call, table, |same| engine.add_many(many, wait, same))?
-        }
+        many if table.layout.kind() == TableKind::Bag => comparing(call, table.layout.equality(), |same| {
+            engine.add_many(many, wait, same)
+        })?,
         [(key, value)] => Some(engine.put(*key, value, wait)?),
         many => Some(engine.put_many(many, wait)?),
     })
@@ -81,7 +83,7 @@ fn store_new(
     puts: &[(Key<'_>, &[u8])],
 ) -> Result<Option<Commit>, Fail> {
     if table.layout.kind() == TableKind::Bag {
-        comparing(call, table, |same| {
+        comparing(call, table.layout.equality(), |same| {
             table.table.add_many_new(puts, call.wait(), same)
         })
     } else {

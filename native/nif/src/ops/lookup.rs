@@ -163,6 +163,16 @@ pub fn member<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
+/// `same_key(Tab, A, B) -> boolean()`: whether both are one key of the table.
+pub fn same_key<'a>(call: &Call<'a>) -> Outcome<'a> {
+    access::with(call.arg(0), Need::Read, |table| {
+        let same = table
+            .layout
+            .same_key(call.arg(1), call.arg(2), &mut call.budget())?;
+        Ok(boolean(call.env, same))
+    })
+}
+
 /// Whether the key is there.
 pub fn contains<'a>(call: &Call<'a>, table: &TableResource, key: Term<'a>) -> Result<bool, Fail> {
     buffers::with(|buffers| {

@@ -10,6 +10,7 @@ mod insert;
 mod lookup;
 pub mod merge;
 mod open;
+mod repair;
 mod replace;
 mod select;
 mod swap;
@@ -21,6 +22,7 @@ use bets_engine::table::{Commit, Same};
 use rustler::{Encoder, Env, Term};
 
 use crate::atoms;
+use crate::codec::{self, Equality};
 use crate::error::Fail;
 use crate::raw::{element, tuple};
 use crate::schedule::{Call, nif};
@@ -32,6 +34,7 @@ nif! {
     lookup_element/3 on NORMAL => lookup::lookup_element;
     lookup_element/4 on NORMAL => lookup::lookup_element;
     member/2 on NORMAL => lookup::member;
+    same_key/3 on NORMAL => lookup::same_key;
     insert/2 on NORMAL => insert::insert;
     insert_new/2 on NORMAL => insert::insert_new;
     delete/2 on NORMAL => delete::delete;
@@ -84,6 +87,12 @@ nif! {
     segment_stats/1 on DIRTY_CPU => merge::segment_stats;
     set_cache/1 on DIRTY_CPU => administer::set_cache;
     sweep/1 on DIRTY_IO => open::sweep;
+    new_progress/0 on NORMAL => repair::new_progress;
+    progress/1 on NORMAL => repair::progress;
+    check/2 on DIRTY_IO => repair::check;
+    inspect/1 on DIRTY_IO => repair::inspect;
+    verify/2 on DIRTY_IO => repair::verify;
+    repair/4 on DIRTY_IO => repair::repair;
 }
 
 #[cfg(feature = "testing")]
@@ -111,16 +120,16 @@ fn key<'b>(
     Ok(Key::new(buffer, compared))
 }
 
-/// Runs a call of the engine that has to tell whether objects are the same.
+/// Runs a call of the engine that has to tell whether objects are the same, by a rule for zeros.
 fn comparing<R>(
     call: &Call<'_>,
-    table: &TableResource,
+    zeros: Equality,
     f: impl FnOnce(&mut Same<'_>) -> bets_engine::Result<R>,
 ) -> Result<R, Fail> {
     let mut budget = call.budget();
     let mut failed = None;
     let result = f(
-        &mut |stored, other| match table.layout.same_value(stored, other, &mut budget) {
+        &mut |stored, other| match codec::same_value(stored, other, zeros, &mut budget) {
             Ok(same) => Some(same),
             Err(fail) => {
                 failed = Some(fail);

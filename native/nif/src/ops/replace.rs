@@ -18,7 +18,7 @@ use rustler::{Encoder, Term};
 use super::{comparing, key_of, written};
 use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
-use crate::codec::Budget;
+use crate::codec::{Budget, Equality};
 use crate::error::Fail;
 use crate::raw::cell;
 use crate::schedule::{Call, Outcome};
@@ -111,22 +111,28 @@ fn change<'a>(
     if table.layout.kind().is_bag() {
         return change_copies(call, table, (key_term, new), budget, buffers);
     }
+    let mut new_key = Vec::new();
+    let mut key = super::key(call, table, key_term, &mut buffers.key)?;
     let new = match new {
         Some(new) => {
             let mut bytes = Vec::new();
             table.layout.encode_object(new, &mut bytes, budget)?;
+            let form = super::key(call, table, key_of(new, table.keypos())?, &mut new_key)?;
+            // The key stays the key; the sign of a zero in it may be another.
+            if form.compared() == key.compared() {
+                key = form;
+            }
             Some(bytes)
         }
         None => None,
     };
-    let key = super::key(call, table, key_term, &mut buffers.key)?;
     if new.is_none() {
         table.note_deletion(key, call.wait())?;
     }
     let (commit, fate) = table.table.update(key, call.wait(), |found: Option<Found<'_>>| {
         let same = found.map(|found| table.layout.same(key_term, found, &buffers.object, budget));
         match (same, new) {
-            (Some(Ok(true)), Some(new)) => (Change::Put(new), Ok(Fate::Done(None, 1))),
+            (Some(Ok(true)), Some(new)) => (Change::Replace(new), Ok(Fate::Done(None, 1))),
             (Some(Ok(true)), None) => (Change::Delete, Ok(Fate::Done(None, 1))),
             (Some(Ok(false)), _) => (Change::Keep, Ok(Fate::Changed(key_term))),
             (Some(Err(fail)), _) => (Change::Keep, Err(fail)),
@@ -139,7 +145,7 @@ fn change<'a>(
     })
 }
 
-/// Removes or replaces an object, whose bytes are in the buffers, of a bag: all its copies.
+/// Removes or replaces an object, whose bytes are in the buffers, of a bag: all its copies. What a specification chose has its very zeros.
 fn change_copies<'a>(
     call: &Call<'a>,
     table: &TableResource,
@@ -151,8 +157,12 @@ fn change_copies<'a>(
     let compared = layout.encode_key(key, &mut buffers.key, budget)?;
     let new = match new {
         Some(new) => {
-            let (mut new_key, mut bytes) = (buffers.key.clone(), Vec::new());
+            let (mut new_key, mut bytes) = (Vec::new(), Vec::new());
             layout.encode_object(new, &mut bytes, budget)?;
+            let same = layout.encode_key(key_of(new, table.keypos())?, &mut new_key, budget)?;
+            if new_key[..same] != buffers.key[..compared] {
+                new_key.clone_from(&buffers.key);
+            }
             layout.mark_key(&mut new_key, &bytes, budget)?;
             Some((new_key, bytes))
         }
@@ -164,12 +174,12 @@ fn change_copies<'a>(
     let changed = if let Some((new_key, bytes)) = &new {
         let through: u64 = call.arg(2).decode().map_err(|_| Fail::none())?;
         let new = (Key::new(new_key, compared), bytes.as_slice());
-        comparing(call, table, |same| {
+        comparing(call, Equality::ZerosDistinct, |same| {
             engine.replace_copies(key, &buffers.object, new, through, wait, same)
         })?
     } else {
         table.note_deletion(key, wait)?;
-        comparing(call, table, |same| {
+        comparing(call, Equality::ZerosDistinct, |same| {
             engine.delete_copies(key, &buffers.object, wait, same)
         })?
     };

@@ -1,0 +1,221 @@
+//! Going through a segment that may be damaged: from frame to frame, and over what is none to the next one.
+//!
+//! Where no frame stands, the next one is searched for: a header whose CRC, segment id and seq are right. Bytes of a value may look like a
+//! frame (a file of this table may be stored in the table), but they were there before the record that holds them, so they have a lower
+//! seq than what stands around them and are passed over.
+//!
+//! Members of a batch exist only with their commit. Where the batch is not whole, its commit is looked for behind the members: it names the
+//! first and the last seq that it vouches for.
+
+use std::io::Result;
+
+use crate::format::frame::{Bad, Head, Kind};
+use crate::segment::scan::{Found, Scanner, unit_at};
+
+/// A place in a segment.
+#[derive(Debug)]
+pub struct Walk {
+    pos: u64,
+    last_seq: u64,
+    max_seq: u64,
+    /// The highest durable seq that a frame told so far.
+    pub durable_seq: u64,
+    batch: Option<Batch>,
+}
+
+/// A run of members with what belongs to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Where it begins.
+    pub pos: u64,
+    /// Where it ends.
+    pub end: u64,
+    /// The seqs that its commit vouches for; none if the first is higher than the last.
+    pub first_seq: u64,
+    /// The last of them.
+    pub last_seq: u64,
+    /// Whether header, members and commit are all there.
+    pub whole: bool,
+}
+
+/// A record's place.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// Its first byte.
+    pub pos: u64,
+    /// Its frame's length in bytes.
+    pub len: u64,
+    /// Its seq.
+    pub seq: u64,
+}
+
+/// What stands next.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// A batch begins; its members follow.
+    Batch(Batch),
+    /// A record that exists.
+    Record(Placed),
+    /// A member without its commit.
+    Uncommitted(Placed),
+    /// Bytes that are no frame: from here, up to there, and why.
+    Hole(u64, u64, Bad),
+    /// Nothing more.
+    End,
+}
+
+impl Walk {
+    /// From `pos` on. Records have seqs above `last_seq` and at most `max_seq`, which rise.
+    pub fn new(pos: u64, last_seq: u64, max_seq: u64) -> Self {
+        Walk {
+            pos,
+            last_seq,
+            max_seq,
+            durable_seq: 0,
+            batch: None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn pos(&self) -> u64 {
+        self.pos
+    }
+
+    /// The last seq that was met.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, scanner: &mut Scanner) -> Result<Step> {
+        loop {
+            let pos = self.pos;
+            if pos >= scanner.end() {
+                return Ok(Step::End);
+            }
+            self.batch = self.batch.filter(|batch| pos < batch.end);
+            let head = match scanner.at(pos, false)? {
+                Found::Frame(frame) => frame.head,
+                Found::Bad(bad) => {
+                    self.pos = self.resync(scanner, pos, self.last_seq)?.unwrap_or(scanner.end());
+                    return Ok(Step::Hole(pos, self.pos, bad));
+                }
+            };
+            let len = head.frame_len() as u64;
+            self.durable_seq = self.durable_seq.max(head.durable_seq.unwrap_or(0));
+            if matches!(head.kind, Kind::Mark | Kind::Commit) {
+                self.pos += len;
+                continue;
+            }
+            if !self.is_next(&head, self.last_seq) {
+                self.pos += len;
+                return Ok(Step::Hole(
+                    pos,
+                    self.pos,
+                    Bad::Wrong("the record's seq is out of order"),
+                ));
+            }
+            if self.batch.is_none() && (head.kind == Kind::Batch || head.member) {
+                let batch = self.batch_at(scanner, pos)?;
+                self.batch = Some(batch);
+                if head.kind == Kind::Batch {
+                    self.pos += len;
+                }
+                return Ok(Step::Batch(batch));
+            }
+            self.pos += len;
+            self.last_seq = head.seq;
+            let placed = Placed {
+                pos,
+                len,
+                seq: head.seq,
+            };
+            let exists = match self.batch {
+                Some(batch) => (batch.first_seq..=batch.last_seq).contains(&head.seq),
+                None => true,
+            };
+            return Ok(if exists {
+                Step::Record(placed)
+            } else {
+                Step::Uncommitted(placed)
+            });
+        }
+    }
+
+    /// The batch that begins here, with its header or, if that was lost, with a member.
+    fn batch_at(&self, scanner: &mut Scanner, start: u64) -> Result<Batch> {
+        if let Ok(unit) = unit_at(scanner, start, false)? {
+            return Ok(Batch {
+                pos: start,
+                end: unit.end,
+                first_seq: unit.first_seq,
+                last_seq: unit.last_seq,
+                whole: true,
+            });
+        }
+        let mut batch = Batch {
+            pos: start,
+            end: start,
+            first_seq: 1,
+            last_seq: 0,
+            whole: false,
+        };
+        let mut last_seq = self.last_seq;
+        while batch.end < scanner.end() {
+            let pos = batch.end;
+            let (head, first_seq) = match scanner.at(pos, false)? {
+                Found::Bad(_) => {
+                    batch.end = self.resync(scanner, pos, last_seq)?.unwrap_or(scanner.end());
+                    continue;
+                }
+                Found::Frame(frame) => {
+                    let key = frame.key().bytes();
+                    (frame.head, key.try_into().map(u64::from_le_bytes))
+                }
+            };
+            if head.kind == Kind::Commit {
+                batch.end += head.frame_len() as u64;
+                (batch.first_seq, batch.last_seq) = (first_seq.unwrap_or(u64::MAX), head.seq);
+                break;
+            }
+            if !(head.member || head.kind == Kind::Batch && pos == start) {
+                break;
+            }
+            if head.member {
+                last_seq = last_seq.max(head.seq);
+            }
+            batch.end += head.frame_len() as u64;
+        }
+        Ok(batch)
+    }
+
+    /// Where the next frame stands behind `from`, where none does.
+    fn resync(&self, scanner: &mut Scanner, from: u64, last_seq: u64) -> Result<Option<u64>> {
+        // The damaged frame's lengths may be right. Then nothing of its value is taken for a frame.
+        if let Some(head) = scanner.head_at(from)?.filter(|head| self.is_next(head, last_seq)) {
+            let to = from + head.frame_len() as u64;
+            if to == scanner.end() && head.seq == self.max_seq {
+                return Ok(None);
+            }
+            if let Found::Frame(next) = scanner.at(to, false)? {
+                let seq = match (head.kind, next.head.kind) {
+                    (Kind::Batch, _) | (_, Kind::Mark | Kind::Commit) => head.seq,
+                    _ => head.seq.saturating_add(1),
+                };
+                if next.head.seq == seq {
+                    return Ok(Some(to));
+                }
+            }
+        }
+        scanner.find(from + 1, |head| self.is_next(head, last_seq))
+    }
+
+    /// Whether a frame can follow the record with this seq.
+    fn is_next(&self, head: &Head, last_seq: u64) -> bool {
+        let first = match head.kind {
+            Kind::Mark | Kind::Commit => last_seq,
+            _ => last_seq.saturating_add(1),
+        };
+        (first..=self.max_seq).contains(&head.seq)
+    }
+}

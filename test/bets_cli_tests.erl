@@ -1,0 +1,249 @@
+%% The command line for operators: status, output, JSON.
+-module(bets_cli_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+with_root(Test) ->
+    {timeout, 60, fun() ->
+        {ok, _} = application:ensure_all_started(bets),
+        Root = filename:join("/tmp", "bets-cli-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive]))),
+        ok = filelib:ensure_dir(filename:join(Root, "x")),
+        try
+            Test(Root)
+        after
+            file:del_dir_r(Root)
+        end
+    end}.
+
+%% Runs a command with another group leader: its status and what it prints.
+run(Arguments) ->
+    File = filename:join("/tmp", "bets-cli-out-" ++ os:getpid()),
+    {ok, Output} = file:open(File, [write, {encoding, utf8}]),
+    Leader = group_leader(),
+    true = group_leader(Output, self()),
+    try bets_cli:run(Arguments, #{tty => false}) of
+        Status ->
+            ok = file:close(Output),
+            {ok, Text} = file:read_file(File),
+            {Status, Text}
+    after
+        group_leader(Leader, self()),
+        file:delete(File)
+    end.
+
+json(Arguments) ->
+    {Status, Text} = run(["--json" | Arguments]),
+    {Status, parse(Text)}.
+
+%% A small reader of JSON, so that what is printed is judged by something else than what prints it.
+parse(Text) ->
+    {Value, Rest} = value(string:trim(unicode:characters_to_list(Text))),
+    ?assertEqual("", Rest),
+    Value.
+
+value("{" ++ Rest) -> object(Rest, #{});
+value("[]" ++ Rest) -> {[], Rest};
+value("[" ++ Rest) -> array(Rest, []);
+value("\"" ++ Rest) -> string(Rest, []);
+value("true" ++ Rest) -> {true, Rest};
+value("false" ++ Rest) -> {false, Rest};
+value("null" ++ Rest) -> {null, Rest};
+value(Text) ->
+    {match, [Digits]} = re:run(Text, "^-?[0-9]+", [{capture, first, list}]),
+    {list_to_integer(Digits), lists:nthtail(length(Digits), Text)}.
+
+object("}" ++ Rest, Acc) -> {Acc, Rest};
+object("," ++ Rest, Acc) -> object(Rest, Acc);
+object(Text, Acc) ->
+    {Name, ":" ++ Rest} = value(Text),
+    {Value, Rest2} = value(Rest),
+    object(Rest2, Acc#{list_to_atom(Name) => Value}).
+
+array(Text, Acc) ->
+    case value(Text) of
+        {Value, "]" ++ Rest} -> {lists:reverse(Acc, [Value]), Rest};
+        {Value, "," ++ Rest} -> array(Rest, [Value | Acc])
+    end.
+
+string("\"" ++ Rest, Acc) -> {lists:reverse(Acc), Rest};
+string([$\\, $u, A, B, C, D | Rest], Acc) -> string(Rest, [list_to_integer([A, B, C, D], 16) | Acc]);
+string([$\\, Char | Rest], Acc) when Char =:= $"; Char =:= $\\ -> string(Rest, [Char | Acc]);
+string([Char | Rest], Acc) when Char >= 32, Char =/= $\\ -> string(Rest, [Char | Acc]).
+
+filled(Dir, Type) ->
+    T = bets:new(filled, [Type, {dir, Dir}, {max_file_size, 4096}]),
+    Objects = [{N, <<N:800>>} || N <- lists:seq(1, 50)] ++
+        [{"text\n\"", 'an atom', 1.5e-7, -0.0}, {<<"ä"/utf8>>, [228, 8364 | tail]}, {self(), fun lists:map/2, #{make_ref() => 1}}, {'$external', "x"}],
+    [bets:insert(T, Object) || Object <- Objects],
+    All = lists:sort(bets:tab2list(T)),
+    bets:close(T),
+    All.
+
+all(Dir) ->
+    {ok, T} = bets:open(Dir),
+    All = lists:sort(bets:tab2list(T)),
+    bets:close(T),
+    All.
+
+damage(Dir) ->
+    [_, File | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.seg"))),
+    {ok, <<Front:52/binary, Byte, Rest/binary>>} = file:read_file(File),
+    ok = file:write_file(File, <<Front/binary, (Byte bxor 4), Rest/binary>>).
+
+usage_is_told_and_is_status_2_test_() ->
+    with_root(fun(Root) ->
+        {0, Help} = run(["--help"]),
+        [?assertMatch({_, _}, binary:match(Help, Word)) || Word <- [<<"verify DIR">>, <<"--force">>, <<"--json">>]],
+        [
+            ?assertEqual({2, <<>>}, run(Wrong))
+         || Wrong <- [
+                [],
+                ["nope"],
+                ["verify"],
+                ["verify", Root, Root],
+                ["verify", Root, "--force"],
+                ["repair", Root, "--type", "queue"],
+                ["repair", Root, "--keypos"],
+                ["repair", Root, "--keypos", "0"],
+                ["dump", Root, "--json"]
+            ]
+        ]
+    end).
+
+what_cannot_be_run_is_status_2_with_an_error_test_() ->
+    with_root(fun(Root) ->
+        Nowhere = filename:join(Root, "nowhere"),
+        [
+            begin
+                {2, #{error := Words}} = json([Command, Nowhere | More]),
+                ?assertNotEqual(nomatch, string:find(Words, "no table"))
+            end
+         || {Command, More} <- [{"info", []}, {"verify", []}, {"repair", []}, {"dump", [filename:join(Root, "f")]}]
+        ],
+        ?assertMatch({2, #{error := _}}, json(["load", Nowhere, filename:join(Root, "no file")])),
+        ?assertMatch({2, #{error := _}}, json(["import", Nowhere, filename:join(Root, "no file")])),
+        ?assertNot(filelib:is_file(Nowhere)),
+        T = bets:new(t, [{dir, Nowhere}]),
+        ?assertMatch({2, #{error := _}}, json(["verify", Nowhere])),
+        ?assertMatch({0, #{type := "set", name := "t"}}, json(["info", Nowhere])),
+        bets:close(T)
+    end).
+
+a_table_is_described_checked_and_repaired_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "tä \"1\""),
+        All = filled(Dir, ordered_set),
+        ?assertMatch({0, #{type := "ordered_set", keypos := 1, name := "filled", segments := _}}, json(["info", Dir])),
+        ?assertMatch({0, #{sound := true, records := 54, faults := []}}, json(["verify", Dir])),
+        {0, Text} = run(["verify", Dir]),
+        ?assertMatch({_, _}, binary:match(Text, <<"54 records">>)),
+        damage(Dir),
+        {1, #{sound := false, loss := "records", faults := [#{file := File, offset := _, seqs := [_, _]}]}} = json(["verify", Dir]),
+        ?assertEqual(Dir, filename:dirname(File)),
+        ?assertMatch({1, #{status := "refused"}}, json(["repair", Dir])),
+        {1, #{status := "repaired", quarantined := [Kept]}} = json(["repair", Dir, "--force"]),
+        ?assert(filelib:is_regular(Kept)),
+        ?assertMatch({0, #{sound := true}}, json(["verify", Dir])),
+        ?assertMatch({0, #{status := "unchanged"}}, json(["repair", Dir])),
+        ?assertMatch([_], All -- all(Dir)),
+        ?assertEqual([], all(Dir) -- All)
+    end).
+
+what_is_dead_is_merged_away_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        filled(Dir, set),
+        {ok, T} = bets:open(Dir),
+        [bets:insert(T, {N, <<N:800>>}) || _ <- [1, 2, 3], N <- lists:seq(1, 50)],
+        bets:close(T),
+        All = all(Dir),
+        {0, #{inputs := [_ | _], damaged := [], input_bytes := Before, output_bytes := Behind}} = json(["merge", Dir]),
+        ?assert(Behind * 2 < Before),
+        ?assertEqual(All, all(Dir)),
+        ?assertMatch({0, _}, run(["merge", Dir]))
+    end).
+
+what_is_dumped_is_loaded_test_() ->
+    with_root(fun(Root) ->
+        [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
+        [
+            begin
+                All = filled(From, Type),
+                ?assertEqual({0, #{objects => 54}}, json(["dump", From, File])),
+                {0, Text} = run(["dump", From]),
+                ?assertEqual({ok, Text}, file:read_file(File)),
+                {ok, Terms} = file:consult(File),
+                ?assertEqual(56, length(Terms)),
+                ?assertEqual({0, #{objects => 54}}, json(["load", To, File])),
+                ?assertEqual(All, all(To)),
+                TypeName = atom_to_list(Type),
+                ?assertMatch({0, #{name := "filled", type := TypeName}}, json(["info", To])),
+                ?assertEqual({2, <<>>}, run(["load", To, File])),
+                {0, _} = run(["load", To, File, "--add"]),
+                Times =
+                    case Type of
+                        duplicate_bag -> 2;
+                        _ -> 1
+                    end,
+                ?assertEqual(Times * length(All), length(all(To))),
+                [ok = file:del_dir_r(Dir) || Dir <- [From, To]]
+            end
+         || Type <- [set, ordered_set, bag, duplicate_bag]
+        ]
+    end).
+
+a_file_that_was_cut_or_is_none_is_found_out_test_() ->
+    with_root(fun(Root) ->
+        [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
+        filled(From, set),
+        {0, _} = run(["dump", From, File]),
+        {ok, Text} = file:read_file(File),
+        Lines = binary:split(Text, <<"\n">>, [global]),
+        Cases = [
+            {lists:join($\n, lists:sublist(Lines, 20)) ++ "\n", "cut behind"},
+            {binary:part(Text, 0, 3000), ["line", "cut behind"]},
+            {"x.\n", "no file of bin/bets dump"},
+            {"", "no file of bin/bets dump"},
+            {"{bets_dump,2,[]}.\n", "newer"},
+            {"{bets_dump,1,[{type,set}]}.\n{a,1}.\nb.\n{bets_dump_end,2}.\n", "b"},
+            {"{bets_dump,1,[{type,set}]}.\n{a,1}.\n{bets_dump_end,2}.\n", "2"}
+        ],
+        [
+            begin
+                ok = file:write_file(File, Bytes),
+                {1, #{error := Words}} = json(["load", To, File]),
+                ?assert(lists:any(fun(Any) -> string:find(Words, Any) =/= nomatch end, alternatives(Expected)), Words),
+                file:del_dir_r(To)
+            end
+         || {Bytes, Expected} <- Cases
+        ]
+    end).
+
+a_dets_file_is_imported_test_() ->
+    with_root(fun(Root) ->
+        [File, Dir] = [filename:join(Root, Name) || Name <- ["f.dets", "t"]],
+        {ok, D} = dets:open_file(make_ref(), [{file, File}, {keypos, 2}]),
+        ok = dets:insert(D, [{a, N} || N <- lists:seq(1, 10)]),
+        ok = dets:close(D),
+        ?assertMatch({2, #{error := _}}, json(["import", filename:join(Root, "other"), File])),
+        ?assertMatch({0, #{objects := 10, verified := 10}}, json(["import", Dir, File, "--keypos", "2"]))
+    end).
+
+the_script_runs_it_in_a_vm_of_its_own_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        filled(Dir, set),
+        Script = filename:join([code:lib_dir(bets), "..", "..", "..", "..", "bin", "bets"]),
+        Run = fun(Arguments) ->
+            Command = io_lib:format("BETS_EBIN=~ts sh ~ts ~ts 2>/dev/null; echo status $?", [code:lib_dir(bets, ebin), Script, Arguments]),
+            string:lexemes(os:cmd(Command), "\n")
+        end,
+        [Json, "status 0"] = Run("verify --json " ++ Dir),
+        ?assertMatch(#{sound := true}, parse(Json)),
+        ?assertEqual(["status 2"], Run("verify /nowhere")),
+        File = filename:join(Root, "copy"),
+        ?assertEqual(["54 objects", "status 0"], Run(["dump ", Dir, " | BETS_EBIN=", code:lib_dir(bets, ebin), " sh ", Script, " load ", File, " -"]))
+    end).
+
+alternatives([List | _] = Lists) when is_list(List) -> Lists;
+alternatives(Text) -> [Text].

@@ -1,0 +1,185 @@
+%% Checking and repairing tables: bets:verify/1,2, bets:repair/2 and the option `repair'.
+-module(bets_repair_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include_lib("kernel/include/file.hrl").
+
+with_dir(Test) ->
+    {timeout, 60, fun() ->
+        {ok, _} = application:ensure_all_started(bets),
+        Root = filename:join("/tmp", "bets-repair-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive]))),
+        try
+            Test(filename:join(Root, "t"))
+        after
+            file:del_dir_r(Root)
+        end
+    end}.
+
+%% A closed table of objects {N, <<N:800>>}, in small files.
+filled(Dir, Options) ->
+    T = bets:new(t, [{dir, Dir}, {max_file_size, 4096} | Options]),
+    [bets:insert(T, {N, <<N:800>>}) || N <- lists:seq(1, 100)],
+    ok = bets:close(T).
+
+segments(Dir) ->
+    lists:sort(filelib:wildcard(filename:join(Dir, "*.seg"))).
+
+%% Changes the byte at an offset from the front, or, if negative, from the end.
+damage(File, Offset) ->
+    {ok, Bytes} = file:read_file(File),
+    At = (byte_size(Bytes) + Offset) rem byte_size(Bytes),
+    <<Front:At/binary, Byte, Rest/binary>> = Bytes,
+    ok = file:write_file(File, <<Front/binary, (Byte bxor 4), Rest/binary>>).
+
+%% The place of the object's bytes in some segment.
+damage_value(Dir, N) ->
+    [{File, At}] = [
+        {File, At}
+     || File <- segments(Dir),
+        {ok, Bytes} <- [file:read_file(File)],
+        {At, _} <- binary:matches(Bytes, <<0:640, N:160>>)
+    ],
+    damage(File, At),
+    File.
+
+a_sound_table_is_sound_open_and_closed_test_() ->
+    with_dir(fun(Dir) ->
+        [
+            begin
+                filled(Dir, [Type]),
+                {ok, Closed} = bets:verify(Dir),
+                ?assertMatch(#{sound := true, status := unchanged, faults := [], loss := none, records := 100}, Closed),
+                ?assertNot(is_map_key(objects, Closed)),
+                {ok, T} = bets:open(Dir),
+                {ok, Open} = bets:verify(T),
+                ?assertMatch(#{sound := true, objects := 100, records := 100}, Open),
+                ?assertEqual({error, already_open}, bets:verify(Dir)),
+                ?assertEqual({error, already_open}, bets:repair(Dir, [])),
+                bets:delete(T)
+            end
+         || Type <- [set, ordered_set, bag, duplicate_bag]
+        ]
+    end).
+
+a_rotten_object_is_named_and_repaired_without_force_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, []),
+        File = damage_value(Dir, 42),
+        Fault = fun({ok, #{faults := [Only]}}) -> Only end,
+        ?assertMatch(#{file := File, key := 42, loss := object, offset := _}, Fault(bets:verify(Dir))),
+        {ok, T} = bets:open(Dir),
+        ?assertError({bets, {damaged, File, _, _}}, bets:lookup(T, 42)),
+        ?assertMatch(#{file := File, key := 42, loss := object}, Fault(bets:verify(T))),
+        bets:close(T),
+        {ok, Report} = bets:repair(Dir, []),
+        ?assertMatch(#{status := repaired, loss := object, sound := false, quarantined := [_]}, Report),
+        ?assertMatch({ok, #{sound := true, records := 100}}, bets:verify(Dir)),
+        {ok, T2} = bets:open(Dir),
+        ?assertEqual([], bets:lookup(T2, 42)),
+        ?assertEqual(99, bets:info(T2, size)),
+        bets:close(T2)
+    end).
+
+%% An opening that has hints and a checkpoint of the keydir does not read the data files.
+read_all_at_opening(Dir) ->
+    Files = filelib:wildcard(filename:join(Dir, "*.hint")) ++ filelib:wildcard(filename:join(Dir, "CHECKPOINT")),
+    [_ | _] = Files,
+    lists:foreach(fun(File) -> ok = file:delete(File) end, Files).
+
+what_cannot_be_named_needs_force_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, [ordered_set]),
+        File = lists:nth(3, segments(Dir)),
+        damage(File, 32 + 20),
+        {ok, Original} = file:read_file(File),
+        read_all_at_opening(Dir),
+        ?assertMatch({error, {damaged, File, 32, _}}, bets:open(Dir)),
+        ?assertMatch({ok, #{status := refused, loss := records}}, bets:repair(Dir, [])),
+        ?assertMatch({error, {damaged, File, 32, _}}, bets:open(Dir, [{repair, true}])),
+        {ok, #{status := repaired, faults := [#{seqs := {Seq, Seq}}], quarantined := [Kept]}} =
+            bets:repair(Dir, [{repair, force}]),
+        ?assertEqual({ok, Original}, file:read_file(Kept)),
+        {ok, #file_info{mode = Mode}} = file:read_file_info(filename:dirname(Kept)),
+        ?assertEqual(8#700, Mode band 8#777),
+        {ok, T} = bets:open(Dir),
+        ?assertEqual(lists:seq(1, 100) -- [Seq], [N || {N, _} <- bets:tab2list(T)]),
+        bets:delete(T),
+        ?assert(filelib:is_regular(Kept))
+    end).
+
+a_damaged_table_is_repaired_as_it_is_opened_if_that_is_asked_for_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, []),
+        File = lists:nth(2, segments(Dir)),
+        ok = file:delete(File),
+        ?assertEqual({error, {missing, File}}, bets:open(Dir)),
+        ?assertError(badarg, bets:new(t, [{dir, Dir}])),
+        T = bets:new(t, [{dir, Dir}, {repair, force}]),
+        ?assert(bets:info(T, size) > 50),
+        bets:close(T),
+        ok = file:delete(filename:join(Dir, "MANIFEST")),
+        ?assertMatch({error, {missing, _}}, bets:open(Dir, [{repair, force}])),
+        {ok, T2} = bets:open(Dir, [set, {repair, force}]),
+        ?assert(bets:info(T2, size) > 50),
+        bets:close(T2)
+    end).
+
+a_manifest_is_made_anew_with_the_type_that_is_given_test_() ->
+    with_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}, ordered_set, {keypos, 2}]),
+        bets:insert(T, [{a, 2}, {b, 1.0}]),
+        bets:close(T),
+        damage(filename:join(Dir, "MANIFEST"), 30),
+        ?assertMatch({ok, #{sound := false, faults := [#{file := _}]}}, bets:verify(Dir)),
+        ?assertMatch({error, {damaged, _, 0, _}}, bets:repair(Dir, [{repair, force}])),
+        {ok, #{status := repaired}} = bets:repair(Dir, [{repair, force}, ordered_set, {keypos, 2}, {name, t}]),
+        {ok, T2} = bets:open(Dir),
+        ?assertEqual([{b, 1.0}, {a, 2}], bets:tab2list(T2)),
+        ?assertEqual({t, 2}, {bets:info(T2, name), bets:info(T2, keypos)}),
+        bets:close(T2),
+        ?assertEqual({error, {type_mismatch, ordered_set, bag}}, bets:repair(Dir, [bag]))
+    end).
+
+progress_is_told_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, []),
+        Self = self(),
+        Fun = fun(#{done := Done, total := Total}) when Done =< Total -> Self ! {done, Done} end,
+        {ok, #{bytes := Bytes}} = bets:verify(Dir, [{progress, Fun}]),
+        ?assert(Bytes > 100 * 100),
+        ?assertEqual(Bytes, receive {done, Done} -> Done after 0 -> none end),
+        {ok, _} = bets:repair(Dir, [{progress, Fun}]),
+        ?assertEqual(Bytes, receive {done, Done} -> Done after 0 -> none end)
+    end).
+
+bad_arguments_and_places_are_refused_test_() ->
+    with_dir(fun(Dir) ->
+        ?assertMatch({error, {no_table, _}}, bets:verify(Dir)),
+        ?assertMatch({error, {no_table, _}}, bets:repair(Dir, [])),
+        ?assertNot(filelib:is_file(Dir)),
+        ?assertError(badarg, bets:verify(no_such_table)),
+        ?assertError(badarg, bets:verify(make_ref())),
+        ?assertError(badarg, bets:verify({})),
+        [?assertError(badarg, bets:repair(Dir, Bad)) || Bad <- [x, [x], [{repair, false}], [{keypos, 0}]]],
+        [?assertError(badarg, bets:verify(Dir, Bad)) || Bad <- [x, [set], [{progress, 1}]]],
+        ?assertError(badarg, bets:new(t, [{dir, Dir}, {repair, yes}])),
+        T = bets:new(t, [private]),
+        Self = self(),
+        spawn(fun() -> Self ! {refused, catch bets:verify(T)} end),
+        ?assertMatch({'EXIT', {badarg, _}}, receive {refused, Refused} -> Refused end)
+    end).
+
+a_table_that_is_written_to_is_sound_test_() ->
+    with_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}, public, {max_file_size, 65536}]),
+        Writer = spawn_link(fun() -> write(T, 1) end),
+        [?assertMatch({ok, #{sound := true}}, bets:verify(T)) || _ <- lists:seq(1, 10)],
+        unlink(Writer),
+        exit(Writer, kill),
+        bets:close(T)
+    end).
+
+write(T, N) ->
+    bets:insert(T, {N rem 500, <<N:800>>}),
+    N rem 7 =:= 0 andalso bets:delete(T, N rem 300),
+    write(T, N + 1).
