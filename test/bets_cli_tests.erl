@@ -237,14 +237,14 @@ the_script_runs_it_in_a_vm_of_its_own_test_() ->
         filled(Dir, set),
         Script = filename:join([code:lib_dir(bets), "..", "..", "..", "..", "bin", "bets"]),
         Run = fun(Arguments) ->
-            Command = io_lib:format("BETS_EBIN=~ts sh ~ts ~ts 2>/dev/null; echo status $?", [code:lib_dir(bets, ebin), Script, Arguments]),
+            Command = io_lib:format("BETS_EBIN=~ts sh ~ts ~ts 2>/dev/null; echo status $?", [filename:dirname(code:which(bets)), Script, Arguments]),
             string:lexemes(os:cmd(Command), "\n")
         end,
         [Json, "status 0"] = Run("verify --json " ++ Dir),
         ?assertMatch(#{sound := true}, parse(Json)),
         ?assertEqual(["status 2"], Run("verify /nowhere")),
         File = filename:join(Root, "copy"),
-        ?assertEqual(["54 objects", "status 0"], Run(["dump ", Dir, " | BETS_EBIN=", code:lib_dir(bets, ebin), " sh ", Script, " load ", File, " -"]))
+        ?assertEqual(["54 objects", "status 0"], Run(["dump ", Dir, " | BETS_EBIN=", filename:dirname(code:which(bets)), " sh ", Script, " load ", File, " -"]))
     end).
 
 alternatives([List | _] = Lists) when is_list(List) -> Lists;

@@ -198,8 +198,7 @@ fn a_tombstone_stays_for_as_long_as_something_older_may_be_elsewhere() {
     while merge_due(&table, &policy).is_some() {}
     let kept: u64 = table.segments().iter().map(|s| s.share.kept_bytes).sum();
     assert_eq!(kept, 0, "{:?}", table.segments());
-    table.close().unwrap();
-    assert_eq!(contents(&dir.reopen()).len(), 1);
+    assert_eq!(contents(&dir.copy().reopen()).len(), 1);
 }
 
 /// Seals the active segment.
@@ -311,8 +310,9 @@ fn merge_beside_damage() -> bool {
     assert!(path.exists());
     assert_eq!(get(&table, b"gone"), None);
     assert!(!table.merge_due(&Policy::default()), "it would be left out again");
-    table.close().unwrap();
-    let table = dir.reopen();
+    // As a killed process leaves it: the checkpoint of a close would not look into the segments.
+    let copy = dir.copy();
+    let table = copy.reopen();
     assert_eq!(get(&table, b"a").unwrap(), [1; 300]);
     table.contains(key(b"gone"), Wait::May).unwrap()
 }
