@@ -140,7 +140,7 @@ unsubscribe(IsMeant, #state{subscribers = Subscribers} = State) ->
     Left = maps:map(
         fun(Tab, Pids) ->
             {Gone, Kept} = lists:partition(fun({Pid, _}) -> IsMeant(Tab, Pid) end, Pids),
-            [demonitor(Monitor, [flush]) || {_, Monitor} <- Gone],
+            lists:foreach(fun({_, Monitor}) -> demonitor(Monitor, [flush]) end, Gone),
             Kept
         end,
         Subscribers
@@ -152,7 +152,8 @@ sweep(#state{paused = Paused, failed = Failed, subscribers = Subscribers} = Stat
     Now = erlang:monotonic_time(millisecond),
     IsOpen = fun(Tab) -> identifier(Tab) =/= undefined end,
     Known = lists:usort([Tab || {{_, Tab}, _} <- ets:tab2list(?MODULE)]),
-    [ets:delete(?MODULE, {What, Tab}) || Tab <- Known, not IsOpen(Tab), What <- [status, history]],
+    Closed = [Tab || Tab <- Known, not IsOpen(Tab)],
+    lists:foreach(fun(Tab) -> ets:delete(?MODULE, {status, Tab}), ets:delete(?MODULE, {history, Tab}) end, Closed),
     State#state{
         paused = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Paused),
         failed = maps:filter(fun(Tab, Until) -> Until > Now andalso IsOpen(Tab) end, Failed),
@@ -278,7 +279,7 @@ report({Inputs, Outputs, Damaged, {InputBytes, OutputBytes}, {Copied, Dropped, K
 
 %% Tells subscribers, and telemetry if that is there.
 tell(Tab, Event, Data, #state{subscribers = Subscribers}) ->
-    [Pid ! {bets, merge, Tab, Event, Data} || {Pid, _} <- maps:get(Tab, Subscribers, [])],
+    lists:foreach(fun({Pid, _}) -> Pid ! {bets, merge, Tab, Event, Data} end, maps:get(Tab, Subscribers, [])),
     Telemetry = telemetry,
     case Event =/= progress andalso erlang:function_exported(Telemetry, execute, 3) of
         true -> Telemetry:execute([bets, merge, Event], measurements(Data), maps:put(table, Tab, Data));

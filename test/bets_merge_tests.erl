@@ -29,7 +29,7 @@ a_merge_gives_the_space_back_and_changes_nothing_test() ->
             Before = lists:sort(bets:tab2list(T)),
             Disk = bets:info(T, disk_bytes),
             Report = bets:merge(T),
-            ?assertMatch(#{copied := 500, damaged := [], kept := 0}, Report),
+            ?assertMatch(#{damaged := [], kept := 0}, Report),
             ?assertEqual(Before, lists:sort(bets:tab2list(T))),
             ?assert(bets:info(T, disk_bytes) < Disk div 5),
             ?assertEqual(length(maps:get(outputs, Report)), length(bets:info(T, segment_stats))),
@@ -94,7 +94,7 @@ merges_are_paused_resumed_and_cancelled_test_() ->
             spawn_link(fun() -> Self ! {merged, bets:merge(T)} end),
             receive {merged, _} -> error(not_paused) after 200 -> ok end,
             ?assertEqual(true, bets:merge(T, resume)),
-            receive {merged, #{copied := 3000}} -> ok end,
+            receive {merged, #{dropped := 3000}} -> ok end,
             ?assertMatch(#{state := idle, history := [_]}, bets:info(T, merge))
         end)
     end}.
