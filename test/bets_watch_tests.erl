@@ -9,12 +9,12 @@
 schedulers_test_() ->
     {setup, fun start/0, fun stop/1, fun(Table) ->
         [
-            {"many processes, every kind of call", {timeout, 120, fun() -> mixed(Table) end}},
-            {"a list of 100,000 objects", {timeout, 60, fun() -> long_list(Table) end}},
-            {"large and deep objects", {timeout, 60, fun() -> large(Table) end}},
-            {"a key of 10,000 objects", {timeout, 120, fun many_objects/0}},
-            {"clearing a table", {timeout, 60, fun() -> clear(Table) end}},
-            {"warm reads without the value cache", {timeout, 60, fun warm/0}}
+            {"many processes, every kind of call", tried(fun() -> mixed(Table) end)},
+            {"a list of 100,000 objects", tried(fun() -> long_list(Table) end)},
+            {"large and deep objects", tried(fun() -> large(Table) end)},
+            {"a key of 10,000 objects", tried(fun many_objects/0)},
+            {"clearing a table", tried(fun() -> clear(Table) end)},
+            {"warm reads without the value cache", tried(fun warm/0)}
         ]
     end}.
 
@@ -26,13 +26,32 @@ start() ->
 
 stop(Table) -> bets:delete(Table).
 
+%% What a thread's clock tells has in it what interrupts took of its time and, in a virtual machine, what the host did: on a busy one, one call in
+%% a million seems to take a millisecond. A call that works for so long does so each time, so a case fails when it sees one three times in a row.
+tried(Case) ->
+    {timeout, 300, fun() -> try_case(Case, 3) end}.
+
+try_case(Case, Tries) ->
+    try
+        Case()
+    catch
+        throw:{long_calls, _, _} = Seen when Tries > 1 ->
+            ?debugFmt("~p; once more", [Seen]),
+            try_case(Case, Tries - 1);
+        throw:{long_calls, _, _} = Seen ->
+            error(Seen)
+    end.
+
+none_is_long(0, _LongestNs) -> ok;
+none_is_long(Long, LongestNs) -> throw({long_calls, Long, {nanoseconds, LongestNs}}).
+
 mixed(Table) ->
     _ = bets_nif:test_watch(),
     Until = erlang:monotonic_time(millisecond) + 4000,
     in_parallel(20, fun() -> work(Table, Until) end),
     {Calls, _, Io, LongestNs, Long, Switches} = bets_nif:test_watch(),
     ?debugFmt("~b calls, longest ~b us, ~b switches, ~b went to dirty I/O", [Calls, LongestNs div 1000, Switches, Io]),
-    ?assertEqual(0, Long),
+    none_is_long(Long, LongestNs),
     %% The kernel may put a thread to sleep on a page that it is just writing out: rare, and no lock of ours.
     ?assert(Switches * 10000 =< Calls),
     ?assert(Io * 20 < Calls).
@@ -76,29 +95,31 @@ large(Table) ->
     ].
 
 many_objects() ->
+    [many_objects(Type) || Type <- [bag, duplicate_bag]].
+
+many_objects(Type) ->
     Dir = filename:join(["/tmp", "bets_many_" ++ os:getpid()]),
-    [
-        begin
-            Table = bets:new(many, [Type, {dir, Dir}]),
-            Left = [{k, N} || N <- lists:seq(1, 10000), N rem 3 > 0],
-            no_long_call(fun() -> [bets:insert(Table, {k, N}) || N <- lists:seq(1, 10000)] end),
-            no_long_call(fun() -> [bets:delete_object(Table, {k, N}) || N <- lists:seq(3, 10000, 3)] end),
-            no_long_call(fun() ->
-                Left = bets:lookup(Table, k),
-                Left = bets:tab2list(Table),
-                Left = lists:reverse(bets:foldl(fun(Object, Acc) -> [Object | Acc] end, [], Table)),
-                true = [N || {k, N} <- Left] =:= bets:lookup_element(Table, k, 2),
-                true = bets:insert(Table, Left ++ [{other, 1}])
-            end),
-            ok = bets:close(Table),
-            {ok, Again} = bets:open(Dir),
-            ?assertEqual(Type =:= bag, bets:lookup(Again, k) =:= Left),
-            no_long_call(fun() -> true = length(Left) =< length(bets:take(Again, k)) end),
-            ?assertEqual([{other, 1}], bets:tab2list(Again)),
-            bets:delete(Again)
-        end
-     || Type <- [bag, duplicate_bag]
-    ].
+    %% The process owns the tables: they are gone with a try that ends early.
+    in_process(fun() -> many_objects(Type, bets:new(many, [Type, {dir, Dir}]), Dir) end).
+
+many_objects(Type, Table, Dir) ->
+    bets:delete_all_objects(Table),
+    Left = [{k, N} || N <- lists:seq(1, 10000), N rem 3 > 0],
+    no_long_call(fun() -> [bets:insert(Table, {k, N}) || N <- lists:seq(1, 10000)] end),
+    no_long_call(fun() -> [bets:delete_object(Table, {k, N}) || N <- lists:seq(3, 10000, 3)] end),
+    no_long_call(fun() ->
+        Left = bets:lookup(Table, k),
+        Left = bets:tab2list(Table),
+        Left = lists:reverse(bets:foldl(fun(Object, Acc) -> [Object | Acc] end, [], Table)),
+        true = [N || {k, N} <- Left] =:= bets:lookup_element(Table, k, 2),
+        true = bets:insert(Table, Left ++ [{other, 1}])
+    end),
+    ok = bets:close(Table),
+    {ok, Again} = bets:open(Dir),
+    ?assertEqual(Type =:= bag, bets:lookup(Again, k) =:= Left),
+    no_long_call(fun() -> true = length(Left) =< length(bets:take(Again, k)) end),
+    ?assertEqual([{other, 1}], bets:tab2list(Again)),
+    bets:delete(Again).
 
 clear(Table) ->
     no_long_call(fun() -> bets:delete_all_objects(Table) end).
@@ -107,7 +128,7 @@ no_long_call(Fun) ->
     _ = bets_nif:test_watch(),
     Fun(),
     {_, _, _, LongestNs, Long, _} = bets_nif:test_watch(),
-    ?assertEqual({0, LongestNs}, {Long, LongestNs}).
+    none_is_long(Long, LongestNs).
 
 %% What is in the page cache is read where the caller runs.
 warm() ->
@@ -116,10 +137,26 @@ warm() ->
     [bets:insert(Table, {N, <<0:8000>>}) || N <- lists:seq(1, 1000)],
     _ = bets_nif:test_watch(),
     [[{N, _}] = bets:lookup(Table, N) || N <- lists:seq(1, 1000)],
-    {_, _, Io, _, Long, _} = bets_nif:test_watch(),
+    {_, _, Io, LongestNs, Long, _} = bets_nif:test_watch(),
     bets:delete(Table),
-    ?assertEqual(0, Long),
+    none_is_long(Long, LongestNs),
     ?assert(Io < 50).
+
+in_process(Fun) ->
+    {Pid, Ref} = spawn_monitor(fun() ->
+        exit(
+            try
+                {returned, Fun()}
+            catch
+                throw:Thrown -> {thrown, Thrown}
+            end
+        )
+    end),
+    receive
+        {'DOWN', Ref, process, Pid, {returned, _}} -> ok;
+        {'DOWN', Ref, process, Pid, {thrown, Thrown}} -> throw(Thrown);
+        {'DOWN', Ref, process, Pid, Reason} -> error(Reason)
+    end.
 
 in_parallel(N, Fun) ->
     Workers = [spawn_monitor(Fun) || _ <- lists:seq(1, N)],
