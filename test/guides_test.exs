@@ -33,6 +33,17 @@ defmodule Bets.GuidesTest do
     end
   end
 
+  test "the tests that docs/durability.md names are there", %{root: root} do
+    named = Regex.scan(~r/`([\w\/]+\.(?:rs|erl)): (\w+)`/, File.read!(Path.join(root, "docs/durability.md")))
+    assert length(named) > 30
+
+    for [_, file, test] <- named do
+      folder = if Path.extname(file) == ".rs", do: "native/engine/tests", else: ""
+      source = File.read!(Path.join([root, folder, file]))
+      assert source =~ ~r/^\s*(fn )?#{test}\(/m, "#{file} has no #{test}"
+    end
+  end
+
   defp examples(text) do
     for [_, code] <- Regex.scan(~r/^```erlang\n(.*?)^```$/ms, text), do: code
   end
