@@ -264,6 +264,24 @@ defmodule Bets do
   def sync(table), do: Call.reraising(do: :bets.sync(id(table)))
 
   @doc """
+  Makes a directory, which is created or has to be empty, a table that holds what this one holds at this moment: by links to its files, or copies of them on another
+  file system. It is opened like any other. Waits for the disk.
+
+      iex> table = Bets.new()
+      iex> Bets.put(table, :colour, "red")
+      iex> dir = Path.join(System.tmp_dir!(), "bets-doc-backup")
+      iex> Bets.backup(table, dir)
+      :ok
+      iex> backup = Bets.open!(dir)
+      iex> Bets.get(backup, :colour)
+      "red"
+      iex> Bets.destroy(backup)
+      :ok
+  """
+  @spec backup(table, Path.t()) :: :ok
+  def backup(table, dir), do: Call.reraising(do: :bets.backup(id(table), IO.chardata_to_string(dir)))
+
+  @doc """
   Merges whatever can be merged of a table's files, and waits for it: what overwritten and deleted entries took of the disk comes back.
 
   Tables are merged without being asked to when it is worth it, see the options of `:bets.new/2`; `:bets.merge/2` pauses, cancels and watches that. Readers and

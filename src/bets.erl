@@ -42,6 +42,7 @@
 
 -export([
     all/0,
+    backup/2,
     batch/2,
     child_spec/1,
     close/1,
@@ -293,6 +294,25 @@
 -spec all() -> [table()].
 all() ->
     bets_nif:all().
+
+%% @doc Makes a directory a table that holds what this one holds at this moment.
+%%
+%% The directory is created; it may be there and empty. Where it is on the same file system it gets links to the table's files, which never change, so that costs
+%% constant time a file and no room; elsewhere the files are copied, while the table is written to as always. The backup is complete and durable when the call returns. It is opened
+%% by {@link open/2}, while the table is open or not, and whatever becomes of the one leaves the other as it is. A merge of the table stands still meanwhile. After a crash in the midst the directory
+%% is no table; remove it.
+%%
+%% Waits for the disk.
+%%
+%% Errors: `badarg' if there is no such table, the caller may not read it, or `Dir' is no path; `{bets, Reason}' if something stands in the directory, or the disk fails or
+%% is full.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:backup(T, "/tmp/b"), {ok, B} = bets:open("/tmp/b"), bets:lookup(B, a).
+%% [{a,1}]
+%% '''
+-spec backup(table(), file:name_all()) -> ok.
+backup(Tab, Dir) ->
+    ?RESULT(bets_opener:backup(Tab, Dir), [Tab, Dir]).
 
 %% @doc Stores objects and deletes keys in one step: every reader sees all of the changes or none, and so does whoever opens the table
 %% after a crash.

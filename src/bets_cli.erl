@@ -26,6 +26,7 @@ commands() ->
         {"repair", "DIR", "repairs a damaged table; with --force, whatever is lost by that",
             [{force, flag}, {type, type}, {keypos, integer}, {name, atom}], fun bets_cli_commands:repair/3},
         {"merge", "DIR", "removes what was overwritten and deleted", [], fun bets_cli_commands:merge/3},
+        {"backup", "DIR TARGET", "makes TARGET a table with the same objects, by links where that can be", [], fun bets_cli_commands:backup/3},
         {"dump", "DIR [FILE]", "writes all objects as Erlang terms, one in a line; to the standard output without FILE", [],
             fun bets_cli_commands:dump/3},
         {"load", "DIR FILE", "inserts what dump wrote; makes the table if there is none. FILE may be -",

@@ -2,7 +2,7 @@
 %% The commands of `bin/bets'.
 -module(bets_cli_commands).
 
--export([info/3, verify/3, repair/3, merge/3, dump/3, load/3, import/3]).
+-export([info/3, verify/3, repair/3, merge/3, backup/3, dump/3, load/3, import/3]).
 
 -include_lib("kernel/include/file.hrl").
 
@@ -132,6 +132,18 @@ merged(#{inputs := Inputs, outputs := Outputs, damaged := Damaged, input_bytes :
         [] -> {ok, Text, Report};
         _ -> {found, [Text, io_lib:format("left out for damage: ~w~n", [Damaged])], Report}
     end.
+
+-spec backup([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
+backup([Dir, Target], _Options, _Bar) ->
+    with_table(bets:open(Dir, [{merge_window, never}]), fun(Tab) ->
+        try bets:backup(Tab, Target) of
+            ok ->
+                Size = bets:info(Tab, size),
+                {ok, io_lib:format("~b objects in ~ts~n", [Size, Target]), #{objects => Size}}
+        catch
+            error:{bets, Reason} -> {error, Reason}
+        end
+    end).
 
 -spec dump([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
 dump([_Dir], #{json := true}, _Bar) ->

@@ -6,6 +6,7 @@
 -export([
     all/0,
     await_durable/3,
+    backup/2,
     batch/2,
     check/2,
     clear/1,
@@ -107,6 +108,9 @@ all() -> erlang:nif_error(not_loaded).
 
 -spec await_durable(reference(), non_neg_integer(), reference()) -> ok | wait | bets_errors:failure().
 await_durable(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec backup(bets:table(), binary()) -> ok | bets_errors:failure().
+backup(_, _) -> erlang:nif_error(not_loaded).
 
 -spec batch(bets:table(), [bets:change()]) -> true | durable(true) | bets_errors:failure().
 batch(_, _) -> erlang:nif_error(not_loaded).

@@ -2,7 +2,7 @@
 %% Opens and creates tables: from options to a call of the NIF library.
 -module(bets_opener).
 
--export([new/2, open/2, rename/2, set/2, temporary/2]).
+-export([backup/2, new/2, open/2, rename/2, set/2, temporary/2]).
 
 -spec new(term(), term()) -> {ok, bets:table()} | bets_errors:failure().
 new(Name, Options) when is_atom(Name) ->
@@ -55,6 +55,13 @@ call(Mode, #{name := Name, dir := Dir, heir := Heir, repair := Repair} = Options
             end;
         Result ->
             Result
+    end.
+
+-spec backup(bets:table(), term()) -> ok | bets_errors:failure().
+backup(Tab, Dir) ->
+    case bets_dir:absolute(Dir) of
+        {ok, Path} -> bets_nif:backup(Tab, Path);
+        error -> {badarg, {bad_option, {dir, Dir}}}
     end.
 
 -spec rename(bets:table(), term()) -> bets:table() | bets_errors:failure().

@@ -151,6 +151,17 @@ a_table_is_described_checked_and_repaired_test_() ->
         ?assertEqual([], all(Dir) -- All)
     end).
 
+a_backup_is_a_table_of_its_own_test_() ->
+    with_root(fun(Root) ->
+        [Dir, Target] = [filename:join(Root, Name) || Name <- ["t", "backup"]],
+        filled(Dir, set),
+        All = all(Dir),
+        {0, #{objects := Size}} = json(["backup", Dir, Target]),
+        ?assertEqual({length(All), All}, {Size, all(Target)}),
+        ?assertMatch({2, _}, run(["backup", Dir, Target])),
+        ?assertEqual(All, all(Target))
+    end).
+
 what_is_dead_is_merged_away_test_() ->
     with_root(fun(Root) ->
         Dir = filename:join(Root, "t"),

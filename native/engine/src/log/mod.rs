@@ -5,6 +5,7 @@
 //! hint is done, in which none of the others is taken.
 
 mod append;
+mod backup;
 mod extent;
 mod hints;
 mod maintain;

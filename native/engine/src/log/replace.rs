@@ -186,13 +186,9 @@ impl Log {
     pub fn rotate(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         self.check_open()?;
-        if self.append.lock().active.is_empty() {
-            return Ok(());
-        }
-        self.add_spare(&mut maintenance)?;
-        {
-            let mut end = self.append.lock();
-            self.leave_active(&mut end)?;
+        if !self.append.lock().active.is_empty() {
+            self.add_spare(&mut maintenance)?;
+            self.leave_active(&mut self.append.lock())?;
         }
         let left = self.make_durable()?;
         self.seal_left(&mut maintenance, &left)

@@ -1,6 +1,8 @@
 //! Merging, as the NIF calls it: step by step.
 
-use super::Table;
+use std::path::Path;
+
+use super::{Commit, Table};
 use crate::merge::{Merge, Phase, Policy, Progress, Share};
 use crate::{Error, Result};
 
@@ -110,6 +112,16 @@ impl Table {
             }
             None => false,
         }
+    }
+
+    /// Makes `to`, which must be empty or not there, a table that holds what this one holds at this moment. Gives the last write that it has. Costs a link for each
+    /// segment; on another file system a copy of it, which no write waits for. A merge stands still meanwhile. What was acknowledged before is in it, and durable. Waits for the disk.
+    pub fn backup(&self, to: &Path) -> Result<Commit> {
+        let inner = &*self.inner;
+        inner.check()?;
+        // Only merges remove segments that are sealed.
+        let _merge = inner.merge.lock();
+        inner.log.backup(to).map(Commit)
     }
 
     /// Whether the policy wants a merge. Looks at each segment's numbers, and never touches the disk.

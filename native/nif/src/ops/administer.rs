@@ -73,6 +73,15 @@ pub fn set_cache<'a>(call: &Call<'a>) -> Outcome<'a> {
     Ok(atoms::ok().to_term(call.env))
 }
 
+/// `backup(Tab, Dir) -> ok`, `Dir` a binary.
+pub fn backup<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let dir = path(call.arg(1))?;
+    access::with(call.arg(0), Need::Read, |table| {
+        table.table.backup(&dir)?;
+        Ok(atoms::ok().to_term(call.env))
+    })
+}
+
 /// `sync(Tab) -> ok`.
 pub fn sync<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {

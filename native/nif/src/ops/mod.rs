@@ -78,6 +78,7 @@ nif! {
     open/4 on DIRTY_IO => open::open;
     close/1 on DIRTY_IO => administer::close;
     delete/1 on DIRTY_IO => administer::delete;
+    backup/2 on DIRTY_IO => administer::backup;
     sync/1 on DIRTY_IO => administer::sync;
     close_all/0 on DIRTY_IO => administer::close_all;
     merge_due/1 on DIRTY_CPU => merge::merge_due;
