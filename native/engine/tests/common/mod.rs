@@ -1,6 +1,8 @@
 //! What the engine's tests share.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,13 +76,21 @@ impl TestDir {
         copy
     }
 
-    /// A copy of a table's directory.
+    /// A copy of a table's directory, whose table may be open: as it was at one moment.
     pub fn copy_of(path: &Path) -> TestDir {
         let copy = TestDir::new();
         std::fs::create_dir_all(&copy.path).unwrap();
-        for entry in std::fs::read_dir(path).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), copy.path.join(entry.file_name())).unwrap();
+        // What two readings of all files find the same stood so between the two. Threads of the table write meanwhile.
+        let mut found = read_files(path);
+        loop {
+            let again = read_files(path);
+            if again.is_some() && again == found {
+                break;
+            }
+            found = again;
+        }
+        for (name, bytes) in found.unwrap() {
+            std::fs::write(copy.path.join(name), bytes).unwrap();
         }
         copy
     }
@@ -104,6 +114,17 @@ impl TestDir {
         let storage: Arc<dyn Storage> = Arc::new(Os);
         Table::open(&storage, &self.path, open, self.config.clone())
     }
+}
+
+/// The files of a directory; `None` if one goes while they are read.
+fn read_files(path: &Path) -> Option<BTreeMap<OsString, Vec<u8>>> {
+    let entries = std::fs::read_dir(path).unwrap();
+    entries
+        .map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name(), std::fs::read(entry.path()).ok()?))
+        })
+        .collect()
 }
 
 impl Drop for TestDir {
