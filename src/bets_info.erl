@@ -53,8 +53,8 @@ more(Tab, Item, _Items) when Item =:= fixed; Item =:= safe_fixed; Item =:= safe_
         {{Monotonic, _, Holders}, safe_fixed_monotonic_time} -> {ok, {Monotonic, Holders}};
         {NoFixes, _} -> {ok, NoFixes}
     end;
-more(Tab, merge, Items) ->
-    {ok, bets_merger:status(Tab, proplists:get_value(id, Items))};
+more(_Tab, merge, Items) ->
+    {ok, bets_merger:status(proplists:get_value(id, Items))};
 more(Tab, segment_stats, _Items) ->
     case bets_nif:segment_stats(Tab) of
         Stats when is_list(Stats) -> {ok, [segment(Segment) || Segment <- Stats]};

@@ -8,11 +8,12 @@
 -include_lib("kernel/include/logger.hrl").
 
 -export([start_link/0]).
--export([merge/1, command/2, status/2]).
+-export([merge/1, command/2, status/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
-%% What a step takes: some milliseconds of work.
+%% What a step takes at most: some milliseconds of work.
 -define(STEP_BYTES, (2 bsl 20)).
+-define(STEP_BYTES_MIN, (16 bsl 10)).
 %% A table whose merge failed is left alone for a while, in milliseconds.
 -define(RETRY_AFTER, 60_000).
 -define(HISTORY, 10).
@@ -25,7 +26,9 @@
     %% What merge_start/2 gave; undefined before the first step.
     rate :: pos_integer() | infinity | undefined,
     started = 0 :: integer(),
-    done = 0 :: non_neg_integer()
+    done = 0 :: non_neg_integer(),
+    %% The message that makes the next step.
+    next :: reference() | undefined
 }).
 
 -record(state, {
@@ -71,8 +74,8 @@ identifier(Tab) ->
     end.
 
 %% What info/2 tells. Waits for nobody.
--spec status(bets:table(), reference()) -> map().
-status(_Tab, Id) ->
+-spec status(reference()) -> map().
+status(Id) ->
     Status =
         case lookup({status, Id}) of
             [{_, Known}] -> Known;
@@ -105,7 +108,7 @@ poll_later() ->
 handle_call({merge, Tab, _}, From, #state{queue = Queue} = State) ->
     {noreply, go_on(State#state{queue = Queue ++ [#job{tab = Tab, callers = [From], choice = everything}]})};
 handle_call({pause, Tab, _}, _From, #state{paused = Paused} = State) ->
-    {reply, true, show(Tab, State#state{paused = Paused#{Tab => []}})};
+    {reply, true, go_on(show(Tab, put_back(Tab, State#state{paused = Paused#{Tab => []}})))};
 handle_call({resume, Tab, _}, _From, #state{paused = Paused} = State) ->
     {reply, is_map_key(Tab, Paused), go_on(show(Tab, State#state{paused = maps:remove(Tab, Paused)}))};
 handle_call({cancel, Tab, _}, _From, #state{running = #job{tab = Tab} = Job} = State) ->
@@ -113,8 +116,16 @@ handle_call({cancel, Tab, _}, _From, #state{running = #job{tab = Tab} = Job} = S
         true -> {reply, true, go_on(finish(Job, {bets, merge_cancelled}, State))};
         Other -> {reply, Other, State}
     end;
-handle_call({cancel, _Tab, _}, _From, State) ->
-    {reply, false, State};
+handle_call({cancel, Tab, _}, _From, #state{queue = Queue} = State) ->
+    case lists:partition(fun(#job{tab = T, rate = Rate}) -> T =:= Tab andalso Rate =/= undefined end, Queue) of
+        {[Job], Rest} ->
+            case bets_nif:merge_cancel(Tab) of
+                true -> {reply, true, finish(Job, {bets, merge_cancelled}, State#state{queue = Rest})};
+                Other -> {reply, Other, State}
+            end;
+        {[], _} ->
+            {reply, false, State}
+    end;
 handle_call({subscribe, Tab, Pid}, _From, #state{subscribers = Subscribers} = State) ->
     Others = lists:keydelete(Pid, 1, maps:get(Tab, Subscribers, [])),
     {reply, true, State#state{subscribers = Subscribers#{Tab => [{Pid, monitor(process, Pid)} | Others]}}};
@@ -126,7 +137,7 @@ handle_cast(_Request, State) ->
     {noreply, State}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
-handle_info(step, #state{running = #job{} = Job} = State) ->
+handle_info({step, Next}, #state{running = #job{next = Next} = Job} = State) ->
     {noreply, step(Job, State)};
 handle_info(poll, State) ->
     poll_later(),
@@ -148,13 +159,17 @@ unsubscribe(IsMeant, #state{subscribers = Subscribers} = State) ->
     State#state{subscribers = maps:filter(fun(_, Pids) -> Pids =/= [] end, Left)}.
 
 %% Forgets what is known of tables that are closed.
-sweep(#state{paused = Paused, failed = Failed, subscribers = Subscribers} = State) ->
+sweep(#state{running = Running, queue = Queue, paused = Paused, failed = Failed, subscribers = Subscribers} = State) ->
     Now = erlang:monotonic_time(millisecond),
     IsOpen = fun(Tab) -> identifier(Tab) =/= undefined end,
     Known = lists:usort([Tab || {{_, Tab}, _} <- ets:tab2list(?MODULE)]),
     Closed = [Tab || Tab <- Known, not IsOpen(Tab)],
     lists:foreach(fun(Tab) -> ets:delete(?MODULE, {status, Tab}), ets:delete(?MODULE, {history, Tab}) end, Closed),
+    {Left, Gone} = lists:partition(fun(#job{tab = Tab}) -> IsOpen(Tab) end, [Running || Running =/= undefined] ++ Queue),
+    lists:foreach(fun(Job) -> reply(Job, {badarg, id}) end, Gone),
     State#state{
+        running = case lists:member(Running, Left) of true -> Running; false -> undefined end,
+        queue = Left -- [Running],
         paused = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Paused),
         failed = maps:filter(fun(Tab, Until) -> Until > Now andalso IsOpen(Tab) end, Failed),
         subscribers = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Subscribers)
@@ -173,26 +188,30 @@ poll(#state{running = Running, queue = Queue, paused = Paused, failed = Failed} 
     ],
     State#state{queue = Queue ++ Due}.
 
-%% Begins the next merge if none is running.
+%% The merge of a table that is paused makes way for others.
+put_back(Tab, #state{running = #job{tab = Tab} = Job, queue = Queue} = State) ->
+    State#state{running = undefined, queue = [Job | Queue]};
+put_back(_Tab, State) ->
+    State.
+
+%% Begins the next merge, or carries on one that was paused, if none is running.
 go_on(#state{running = undefined, queue = Queue, paused = Paused} = State) ->
     case lists:splitwith(fun(#job{tab = Tab}) -> is_map_key(Tab, Paused) end, Queue) of
         {_, []} -> State;
         {Waiting, [Job | Rest]} -> start(Job, State#state{queue = Waiting ++ Rest})
     end;
-go_on(#state{running = #job{tab = Tab}, paused = Paused} = State) when not is_map_key(Tab, Paused) ->
-    %% A message more than is needed does no harm: each makes one step.
-    self() ! step,
-    State;
 go_on(State) ->
     State.
 
+start(#job{tab = Tab, rate = Rate} = Job, State) when Rate =/= undefined ->
+    show(Tab, step_after(0, Job, State));
 start(#job{tab = Tab, choice = Choice} = Job, State) ->
     case bets_nif:merge_start(Tab, Choice) of
         {ok, Rate} ->
-            go_on(started(Job, Rate, State));
+            started(Job, Rate, State);
         {bets, merging} ->
             %% A process of this module that died has left it.
-            go_on(started(Job, infinity, State));
+            started(Job, infinity, State);
         nothing ->
             reply(Job, report({[], [], [], {0, 0}, {0, 0, 0}}, 0)),
             go_on(State);
@@ -202,25 +221,32 @@ start(#job{tab = Tab, choice = Choice} = Job, State) ->
 
 started(#job{tab = Tab} = Job, Rate, State) ->
     tell(Tab, start, #{}, State),
-    show(Tab, State#state{running = Job#job{rate = Rate, started = erlang:monotonic_time(millisecond)}}).
+    show(Tab, step_after(0, Job#job{rate = Rate, started = erlang:monotonic_time(millisecond)}, State)).
 
-step(#job{tab = Tab} = Job, #state{paused = Paused} = State) when is_map_key(Tab, Paused) ->
-    State#state{running = Job};
+%% One message at a time is on its way, so that a merge keeps to its rate.
+step_after(Milliseconds, Job, State) ->
+    Next = make_ref(),
+    _ = erlang:send_after(Milliseconds, self(), {step, Next}),
+    State#state{running = Job#job{next = Next}}.
+
 step(#job{tab = Tab, rate = Rate, done = Before} = Job, State) ->
-    case bets_nif:merge_step(Tab, ?STEP_BYTES) of
+    case bets_nif:merge_step(Tab, step_bytes(Rate)) of
         {done, _, _, Report} ->
             Took = erlang:monotonic_time(millisecond) - Job#job.started,
             go_on(finish(Job, report(Report, Took), State));
         {Phase, Done, Total, Report} ->
             ets:insert(?MODULE, {{status, Tab}, #{state => running, phase => Phase, done => Done, total => Total}}),
             tell(Tab, progress, #{phase => Phase, done => Done, total => Total, report => report(Report, 0)}, State),
-            _ = erlang:send_after(pause(Rate, Done - Before), self(), step),
-            State#state{running = Job#job{done = Done}};
+            step_after(pause(Rate, Done - Before), Job#job{done = Done}, State);
         nothing ->
             go_on(finish(Job, {bets, merge_cancelled}, State));
         Failure ->
             go_on(finish(Job, Failure, State))
     end.
+
+%% With a rate, the pause behind a step is a tenth of a second if that is possible.
+step_bytes(infinity) -> ?STEP_BYTES;
+step_bytes(Rate) -> max(?STEP_BYTES_MIN, min(?STEP_BYTES, Rate div 10)).
 
 %% So long after that many bytes, in milliseconds.
 pause(infinity, _Bytes) -> 0;
@@ -228,18 +254,21 @@ pause(Rate, Bytes) -> max(0, Bytes) * 1000 div Rate.
 
 finish(#job{tab = Tab} = Job, #{} = Report, State) ->
     ets:delete(?MODULE, {status, Tab}),
-    History = maps:get(history, status(Tab, Tab)),
+    History = maps:get(history, status(Tab)),
     ets:insert(?MODULE, {{history, Tab}, lists:sublist([Report | History], ?HISTORY)}),
     tell(Tab, stop, #{report => Report}, State),
     reply(Job, Report),
-    show(Tab, State#state{running = undefined});
+    show(Tab, ended(Tab, State));
 finish(#job{tab = Tab} = Job, Failure, #state{failed = Failed} = State) ->
     ets:delete(?MODULE, {status, Tab}),
     tell(Tab, failure, #{reason => Failure}, State),
     log(Tab, Failure),
     reply(Job, Failure),
     Until = erlang:monotonic_time(millisecond) + ?RETRY_AFTER,
-    show(Tab, State#state{running = undefined, failed = Failed#{Tab => Until}}).
+    show(Tab, ended(Tab, State#state{failed = Failed#{Tab => Until}})).
+
+ended(Tab, #state{running = #job{tab = Tab}} = State) -> State#state{running = undefined};
+ended(_Tab, State) -> State.
 
 %% A table that was closed meanwhile is no failure worth a line.
 log(_Tab, {badarg, _}) -> ok;

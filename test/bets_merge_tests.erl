@@ -99,6 +99,35 @@ merges_are_paused_resumed_and_cancelled_test_() ->
         end)
     end}.
 
+a_merge_keeps_to_its_rate_and_makes_way_while_it_is_paused_test_() ->
+    {timeout, 30, fun() ->
+        with_table([{merge_rate, 1000} | ?MERGES], fun(T, _Dir) ->
+            fill(T, 3000),
+            fill(T, 3000),
+            bets:merge(T, subscribe),
+            Id = bets:info(T, id),
+            {_, Monitor} = spawn_monitor(fun() -> bets:merge(T) end),
+            receive {bets, merge, Id, progress, _} -> ok end,
+            %% A step of this merge is followed by a pause of minutes, whatever else the process is told.
+            [bets_merger ! poll || _ <- lists:seq(1, 20)],
+            receive {bets, merge, Id, progress, _} -> error(too_fast) after 300 -> ok end,
+            bets:merge(T, pause),
+            ?assertMatch(#{state := paused, phase := _}, bets:info(T, merge)),
+            with_table(?MERGES, fun(Other, _) ->
+                fill(Other, 10),
+                fill(Other, 10),
+                ?assertMatch(#{dropped := 10}, bets:merge(Other))
+            end),
+            bets:merge(T, resume),
+            %% It is carried on where it was.
+            receive {bets, merge, Id, progress, #{done := Done}} -> ?assert(Done > 0) end,
+            ?assertMatch(#{state := running}, bets:info(T, merge)),
+            bets:merge(T, pause),
+            ?assertEqual(true, bets:merge(T, cancel)),
+            receive {'DOWN', Monitor, process, _, {{bets, merge_cancelled}, _}} -> ok end
+        end)
+    end}.
+
 a_slow_merge_can_be_cancelled_and_outlives_its_caller_test_() ->
     {timeout, 30, fun() ->
         %% A step of this one is followed by a long pause.
@@ -131,8 +160,8 @@ a_merge_that_its_process_left_is_carried_on_test_() ->
             fill(T, 3000),
             bets:merge(T, subscribe),
             Id = bets:info(T, id),
-            {_, Monitor} = spawn_monitor(fun() -> bets:merge(T) end),
             bets:insert(T, {1, overwritten}),
+            {_, Monitor} = spawn_monitor(fun() -> bets:merge(T) end),
             receive {bets, merge, Id, progress, _} -> ok end,
             exit(whereis(bets_merger), kill),
             receive {'DOWN', Monitor, process, _, _} -> ok end,
