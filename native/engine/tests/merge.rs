@@ -354,6 +354,42 @@ fn a_merge_that_is_given_up_leaves_everything_as_it_was() {
     assert_eq!(contents(&dir.reopen()), before);
 }
 
+/// A close gave up the merge first, and with it the files that the keydir still pointed to: readers asked again and again until it was through with its syncs.
+#[test]
+fn readers_go_on_until_a_close_in_the_midst_of_a_merge_is_through() {
+    for kind in ALL_KINDS {
+        for steps in [3, 10, 40, 70, 90] {
+            let mut dir = TestDir::of(kind).max_file_size(4_000);
+            dir.config.cache = false;
+            let table = dir.open();
+            for k in 0..200u8 {
+                put(&table, &[k], &[k; 100]);
+            }
+            for k in 0..100u8 {
+                table.delete(key(&[k]), Wait::May).unwrap();
+            }
+            assert!(table.merge_start(MergeChoice::Everything).unwrap());
+            for _ in 0..steps {
+                table.merge_step(500).unwrap();
+            }
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for k in (100..200u8).cycle() {
+                        match table.get(key(&[k]), Wait::May, |found| found.value.to_vec()) {
+                            Ok(Some(value)) => assert_eq!(value, [k; 100]),
+                            Err(Error::Closed) => break,
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                });
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                table.close().unwrap();
+            });
+            assert_eq!(dir.reopen().len(), 100);
+        }
+    }
+}
+
 #[test]
 fn slots_are_not_used_again_while_anyone_may_know_them() {
     let dir = TestDir::new().max_file_size(4_000);

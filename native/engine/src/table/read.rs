@@ -57,6 +57,8 @@ impl Table {
             if read.is_some() {
                 return Ok(read);
             }
+            // The record has moved, or the table is being closed and its keydir shows places that are gone.
+            inner.check()?;
         }
     }
 
@@ -115,7 +117,10 @@ impl Table {
                 match read {
                     Some(ControlFlow::Continue(())) => {}
                     Some(ControlFlow::Break(result)) => return Ok(Some(result)),
-                    None => continue 'moved,
+                    None => {
+                        inner.check()?;
+                        continue 'moved;
+                    }
                 }
             }
             return Ok(None);

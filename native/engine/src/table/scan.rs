@@ -192,6 +192,7 @@ impl Inner {
                 None => taken,
             };
             let Some(read) = self.gather(&found[..taken], values, bytes, wait, wanted)? else {
+                self.check()?;
                 continue;
             };
             for ((key, _), Read { value, form }) in found.iter().zip(&read) {
