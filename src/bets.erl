@@ -906,6 +906,7 @@ member(Tab, Key) ->
 %% <dd>when merges may begin, in hours of the local time. Default `always'.</dd>
 %% <dt>`{merge_rate, BytesPerSecond | infinity}'</dt><dd>how much a merge may read, check and write. Default `infinity'.</dd>
 %% </dl>
+%% Every 5 seconds, or as many milliseconds as the application's environment variable `merge_interval' says, one process looks for which tables a merge is due.
 %% Waits for the disk. Takes time in proportion to the number of objects.
 %%
 %% Errors: `badarg' with a cause that the shell explains: the name is taken, an option is none, the stored table has another type or
