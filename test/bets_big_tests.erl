@@ -3,7 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
-%% The VM alone takes some 45 MiB, so that the limit cannot be much lower.
+%% The VM alone takes some 45 MiB, and its allocators keep as much again of what steps have used: with a limit of 96 MiB a table of four times that was
+%% above it by less than 1 MiB now and then.
 a_table_four_times_larger_than_the_memory_test_() ->
     {timeout, 300, fun() ->
         Ebin = filename:dirname(code:which(bets)),
@@ -11,7 +12,7 @@ a_table_four_times_larger_than_the_memory_test_() ->
         case run(Script, ["--check"]) of
             {0, _} ->
                 Dir = filename:join(filename:dirname(Ebin), "big_" ++ os:getpid()),
-                {Status, Said} = run(Script, ["--type", "set", "--limit", "96", "--cache", "8", "--keys", "6000", "--size", "64000",
+                {Status, Said} = run(Script, ["--type", "set", "--limit", "128", "--cache", "8", "--keys", "8400", "--size", "64000",
                                               "--dir", Dir, "--ebin", Ebin]),
                 ?assertEqual({0, Said}, {Status, Said});
             {_, _} ->
