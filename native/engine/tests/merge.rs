@@ -11,10 +11,10 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bets_engine::Error;
 use bets_engine::merge::{Phase, Policy, Progress};
 use bets_engine::seeded::{self, Fault};
 use bets_engine::table::{MergeChoice, Table, TableKind, Wait};
-use bets_engine::{Error, Key};
 use common::{ALL_KINDS, Random, TestDir, all, contents, get, key, merge_all, put, remove, try_merge_all};
 
 fn dir(kind: TableKind) -> TestDir {
@@ -388,21 +388,4 @@ fn readers_go_on_until_a_close_in_the_midst_of_a_merge_is_through() {
             assert_eq!(dir.reopen().len(), 100);
         }
     }
-}
-
-#[test]
-fn slots_are_not_used_again_while_anyone_may_know_them() {
-    let dir = TestDir::new().max_file_size(4_000);
-    let table = dir.open();
-    let mut seen = BTreeMap::new();
-    for n in 0..200u32 {
-        put(&table, b"k", &n.to_le_bytes());
-        merge_all(&table);
-        assert_eq!(get(&table, b"k").unwrap(), n.to_le_bytes());
-        for segment in table.segments() {
-            seen.entry(segment.id).or_insert(n);
-        }
-    }
-    assert!(seen.len() >= 200);
-    assert_eq!(Key::plain(b"k").compared(), b"k");
 }

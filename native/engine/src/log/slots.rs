@@ -13,7 +13,7 @@ use crate::segment::hint::path as hint_path;
 use crate::{Error, Result};
 
 /// From so many slots on, old ones are used again.
-const MANY: usize = 1 << 15;
+const MANY: usize = if cfg!(test) { 64 } else { 1 << 15 };
 
 /// Slots to be used again.
 #[derive(Debug, Default)]

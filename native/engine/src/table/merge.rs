@@ -146,3 +146,80 @@ impl Table {
         stats.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::MergeChoice;
+    use crate::Key;
+    use crate::io::{Storage, sim::Sim};
+    use crate::keydir::Location;
+    use crate::merge::Phase;
+    use crate::segment::Segment;
+    use crate::table::{Config, Meta, Open, Table, TableKind, Wait};
+
+    fn merge(table: &Table) {
+        if table.merge_start(MergeChoice::Everything).unwrap() {
+            while table.merge_step(1_000).unwrap().unwrap().phase != Phase::Done {}
+        }
+    }
+
+    /// In the tests of this crate, slots are used again from the 64th on.
+    #[test]
+    fn a_slot_is_not_used_again_while_anyone_may_know_it() {
+        let storage: Arc<dyn Storage> = Arc::new(Sim::new());
+        let meta = Meta {
+            kind: TableKind::Set,
+            keypos: 1,
+            equality: 0,
+            name: Vec::new(),
+        };
+        let config = Config {
+            background: false,
+            ..Config::default()
+        };
+        let table = Table::open(&storage, Path::new("/t"), &Open::OrCreate(meta), config).unwrap();
+        let cache = table.inner.cache.as_ref().unwrap();
+        let late = |slot: u16| Location::new(slot, 1 << 20, 50);
+        let mut held: Option<Arc<Segment>> = None;
+        let mut used: HashMap<u16, u32> = HashMap::new();
+        for n in 0..400u32 {
+            if n == 200 {
+                // From here on nobody holds an old one.
+                assert!(
+                    used.values().all(|&times| times == 1) && used.len() > 64,
+                    "{used:?}"
+                );
+                held = None;
+                // A reader that was late has left these.
+                for &slot in used.keys() {
+                    cache.put(late(slot), b"k", b"late");
+                }
+            }
+            table.put(Key::plain(b"k"), &n.to_le_bytes(), Wait::May).unwrap();
+            merge(&table);
+            let sealed = table.inner.log.sealed();
+            assert_eq!(sealed.len(), 1);
+            if n == 0 {
+                held = Some(Arc::clone(&sealed[0]));
+            }
+            *used.entry(sealed[0].slot).or_default() += 1;
+            let value = table.get(Key::plain(b"k"), Wait::May, |found| found.value.to_vec());
+            assert_eq!(value.unwrap().unwrap(), n.to_le_bytes());
+        }
+        assert!(held.is_none());
+        let again: Vec<u16> = used
+            .iter()
+            .filter(|(_, times)| **times > 1)
+            .map(|(&slot, _)| slot)
+            .collect();
+        assert!(!again.is_empty(), "old slots are used again");
+        for slot in again {
+            let left = cache.get(late(slot), |_, _| ());
+            assert!(left.is_none(), "the cache has what slot {slot} named before");
+        }
+    }
+}
