@@ -354,7 +354,7 @@ fn a_merge_that_is_given_up_leaves_everything_as_it_was() {
     assert_eq!(contents(&dir.reopen()), before);
 }
 
-/// A close gave up the merge first, and with it the files that the keydir still pointed to: readers asked again and again until it was through with its syncs.
+/// At whatever step of a merge a close comes, readers get the right value or are told that the table is closed.
 #[test]
 fn readers_go_on_until_a_close_in_the_midst_of_a_merge_is_through() {
     for kind in ALL_KINDS {
