@@ -1,6 +1,6 @@
-//! Measures the keydir: nanoseconds an operation and bytes of memory a key.
+//! Measures the keydir, and beside the ordered one a skip list: nanoseconds an operation and bytes of memory a key.
 //!
-//! `cargo run --release --example keydir_bench [keys ...]`, by default 1,000,000.
+//! `cargo run --release --example keydir_bench [keys ...] [set] [ordered_set]`, by default 1,000,000 keys and both types.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -11,12 +11,14 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bets_engine::Key;
 use bets_engine::keydir::{Batch, Direction, HashKeydir, Keydir, Location, Span};
 use bets_engine::table::TableKind;
+use crossbeam_epoch as epoch;
+use crossbeam_skiplist::base::SkipList;
 
 /// Counts what is allocated, and the most there ever was.
 struct Counting;
@@ -276,6 +278,48 @@ fn load(keys: u64) {
     );
 }
 
+/// What the ordered keydir is measured against: crossbeam's list, with a location in a cell that an overwrite changes.
+fn skip_list(keys: u64, threads: u64) {
+    println!(
+        "SkipList: {keys} keys of {KEY} bytes, {threads} thread(s); ns an operation of all threads together"
+    );
+    let before = ALLOCATED.load(Relaxed);
+    let list: SkipList<[u8; KEY], AtomicU64> = SkipList::new(epoch::default_collector().clone());
+    measure("insert", threads, keys, false, |i| {
+        let guard = epoch::pin();
+        list.get_or_insert(key(i), AtomicU64::new(i), &guard)
+            .release(&guard);
+    });
+    println!(
+        "  bytes a key beyond the key: {:.1} allocated",
+        ((ALLOCATED.load(Relaxed) - before) as f64 / keys as f64) - KEY as f64
+    );
+    measure("hit", threads, keys, false, |i| {
+        let guard = epoch::pin();
+        let found = list.get(&key(mix(i) % keys), &guard);
+        black_box(found.unwrap().value().load(Relaxed));
+    });
+    measure("overwrite", threads, keys, false, |i| {
+        let guard = epoch::pin();
+        let found = list.get(&key(mix(i) % keys), &guard);
+        found.unwrap().value().store(i, Relaxed);
+    });
+    let begin = Instant::now();
+    let guard = epoch::pin();
+    let mut at = list.front(&guard);
+    while let Some(entry) = at {
+        black_box(entry.value().load(Relaxed));
+        at = entry.next();
+    }
+    let ns = begin.elapsed().as_nanos() as f64 / keys as f64;
+    println!("  {:<28} {ns:8.1} ns", "scan Forward");
+    drop(guard);
+    measure("delete", threads, keys, false, |i| {
+        let guard = epoch::pin();
+        list.remove(&key(i), &guard).unwrap().release(&guard);
+    });
+}
+
 fn main() {
     let mut sizes: Vec<u64> = std::env::args()
         .skip(1)
@@ -284,10 +328,24 @@ fn main() {
     if sizes.is_empty() {
         sizes.push(1_000_000);
     }
+    let mut kinds: Vec<TableKind> = std::env::args()
+        .filter_map(|arg| match arg.as_str() {
+            "set" => Some(TableKind::Set),
+            "ordered_set" => Some(TableKind::OrderedSet),
+            _ => None,
+        })
+        .collect();
+    if kinds.is_empty() {
+        kinds = vec![TableKind::Set, TableKind::OrderedSet];
+    }
     for keys in sizes {
-        for kind in [TableKind::Set, TableKind::OrderedSet] {
+        for &kind in &kinds {
             run(kind, keys, 1);
             run(kind, keys, 2);
+            if kind == TableKind::OrderedSet {
+                skip_list(keys, 1);
+                skip_list(keys, 2);
+            }
         }
     }
 }

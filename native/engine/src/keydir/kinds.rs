@@ -18,10 +18,6 @@ pub type Removed = SmallVec<[Location; 2]>;
 ///
 /// Reads take no lock, write to no memory that threads share, and never wait: they fail with [`Busy`] after some tries.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one a table, on the heap, and a box would be one more cache miss"
-)]
 pub enum Keydir {
     /// In the order of the key's hash.
     Hash(HashKeydir),
@@ -118,7 +114,7 @@ impl Keydir {
                 let (key, entry) = object(key, location, seq);
                 keydir.load(hash, key, entry).map(|()| None)
             }
-            Keydir::Ordered(keydir) => Ok(keydir.load(hash, key, location)),
+            Keydir::Ordered(keydir) => Ok(keydir.lock(shard_of(hash)).put(hash, key, location)),
         }
     }
 
@@ -284,20 +280,6 @@ impl WriteGuard<'_> {
                 guard.add(hash, key, entry).map(|()| None)
             }
             WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
-        }
-    }
-
-    /// As [`WriteGuard::put`], for a key that is mostly not there yet.
-    pub fn load(
-        &mut self,
-        hash: u64,
-        key: Key<'_>,
-        location: Location,
-        seq: u64,
-    ) -> Result<Option<Location>, Full> {
-        match self {
-            WriteGuard::Ordered(guard) => Ok(guard.load(hash, key, location)),
-            guard => guard.put(hash, key, location, seq),
         }
     }
 

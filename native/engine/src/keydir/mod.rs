@@ -8,6 +8,7 @@ mod hash;
 mod kinds;
 mod location;
 mod ordered;
+pub(crate) mod prefetch;
 mod span;
 
 pub use batch::{Batch, Next};

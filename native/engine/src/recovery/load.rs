@@ -236,7 +236,7 @@ pub(super) fn apply_under(
     };
     match (record.kind, guard) {
         (Kind::Put, guard) => {
-            let old = guard.load(hash, key, location, seq).map_err(|_| Refused::Full)?;
+            let old = guard.put(hash, key, location, seq).map_err(|_| Refused::Full)?;
             match (location.frame_len(), named(segments, location)) {
                 (None, Some(segment)) => segment.add_live(location, u64::from(record.frame_len)),
                 _ => *live += u64::from(record.frame_len),

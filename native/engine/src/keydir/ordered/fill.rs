@@ -1,12 +1,13 @@
-//! The list as a whole: handing out all entries in order, and filling it with keys that are not there yet.
+//! The keydir as a whole: handing out all entries in order, and filling it with keys that are not there yet.
+
+use std::ops::{Bound, ControlFlow};
 
 use crossbeam_epoch::{self as epoch, Guard};
 
 use super::OrderedKeydir;
-use super::cell::Cell;
-use super::stored::StoredKey;
+use super::node::Node;
 use crate::Key;
-use crate::keydir::Location;
+use crate::keydir::{Direction, Location, Span};
 use crate::sync::Ordering;
 
 impl OrderedKeydir {
@@ -14,18 +15,23 @@ impl OrderedKeydir {
     pub fn each(&self, mut each: impl FnMut(Key<'_>, Location) -> bool) {
         let guard = epoch::pin();
         let mut whole = Vec::new();
-        let mut at = self.list.front(&guard);
-        while let Some(entry) = at {
-            let (location, suffix) = entry.value().read(entry.key(), &guard);
-            let compared = entry.key().key().compared();
+        let all = Span {
+            direction: Direction::Forward,
+            from: Bound::Unbounded,
+            until: Bound::Unbounded,
+        };
+        self.tree.walk(&all, &guard, |node| {
+            let (location, suffix) = node.cell.read(&node.key, &guard);
+            let compared = node.key.compared();
             whole.clear();
             whole.extend_from_slice(compared);
             whole.extend_from_slice(suffix);
-            if !each(Key::new(&whole, compared.len()), location) {
-                return;
+            if each(Key::new(&whole, compared.len()), location) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
             }
-            at = entry.next();
-        }
+        });
     }
 
     /// Adds keys without a lock, to a keydir in which nobody looks yet. Several threads may do so with keys of their own.
@@ -33,6 +39,7 @@ impl OrderedKeydir {
         Fill {
             keydir: self,
             guard: epoch::pin(),
+            len: 0,
             outside: 0,
         }
     }
@@ -42,6 +49,8 @@ impl OrderedKeydir {
 pub struct Fill<'a> {
     keydir: &'a OrderedKeydir,
     guard: Guard,
+    /// Number of keys that came.
+    len: usize,
     /// Bytes of memory outside the nodes that came.
     outside: usize,
 }
@@ -49,19 +58,22 @@ pub struct Fill<'a> {
 impl Fill<'_> {
     /// Adds a key. If it is there already, nothing changes. Keys that come in order find their place sooner.
     pub fn push(&mut self, key: Key<'_>, location: Location) {
-        let stored = StoredKey::new(key);
-        self.outside += stored.outside();
-        self.keydir
-            .list
-            .get_or_insert(stored, Cell::new(location), &self.guard)
-            .release(&self.guard);
+        let make = || Node::new(key, location);
+        let (node, is_new) = self.keydir.tree.get_or_insert(key.compared(), make, &self.guard);
+        if is_new {
+            self.len += 1;
+            self.outside += node.key.outside();
+        }
+        // What was replaced on the way can go.
+        self.guard.repin();
     }
 }
 
 impl Drop for Fill<'_> {
     fn drop(&mut self) {
-        let outside = &self.keydir.shards[0].outside;
-        outside.fetch_add(self.outside, Ordering::Relaxed);
+        let shard = &self.keydir.shards[0];
+        shard.len.fetch_add(self.len, Ordering::Relaxed);
+        shard.outside.fetch_add(self.outside, Ordering::Relaxed);
     }
 }
 

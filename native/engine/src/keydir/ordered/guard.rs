@@ -1,14 +1,15 @@
 //! A write lock, and what its holder may do.
 
-use crossbeam_epoch::{self as epoch, Guard};
-use crossbeam_skiplist::base::RefEntry;
+use crossbeam_epoch as epoch;
 
-use super::cell::Cell;
-use super::stored::StoredKey;
+use super::node::Node;
 use super::{OrderedKeydir, shard_of};
 use crate::Key;
 use crate::keydir::{Hit, Location};
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::MutexGuard;
+
+/// Memory that went is handed on at once if it is more than this, in bytes.
+const KEPT_MAX: usize = 4096;
 
 /// The write lock of the keys that share it, held until dropped. Readers go on meanwhile.
 ///
@@ -39,66 +40,34 @@ impl<'a> WriteGuard<'a> {
     pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
-        let Some(entry) = self.keydir.list.get(key.compared(), &guard) else {
-            self.insert(key, location, &guard).release(&guard);
+        let make = || Node::new(key, location);
+        let (node, is_new) = self.keydir.tree.get_or_insert(key.compared(), make, &guard);
+        if is_new {
+            self.account(1, node.key.outside(), 0);
             return None;
-        };
-        Some(self.overwrite(entry.key(), entry.value(), key, location, &guard))
-    }
-
-    /// As [`WriteGuard::put`], sooner for a key that is not there, later for a long one that is. No other record has this location.
-    pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
-        debug_assert_eq!(shard_of(hash), self.index);
-        let guard = epoch::pin();
-        let entry = self.insert(key, location, &guard);
-        let (found, _) = entry.value().read(entry.key(), &guard);
-        let old = if found == location {
-            None
-        } else {
-            // The node that was not put in was counted.
-            self.account(0, StoredKey::outside_of(key));
-            Some(self.overwrite(entry.key(), entry.value(), key, location, &guard))
-        };
-        entry.release(&guard);
-        old
-    }
-
-    /// The key's node, which is a new one with this location if it has none.
-    fn insert(&self, key: Key<'_>, location: Location, guard: &Guard) -> RefEntry<'a, StoredKey, Cell> {
-        let stored = StoredKey::new(key);
-        self.account(stored.outside(), 0);
-        self.keydir.list.get_or_insert(stored, Cell::new(location), guard)
-    }
-
-    fn overwrite(
-        &self,
-        stored: &StoredKey,
-        cell: &Cell,
-        key: Key<'_>,
-        location: Location,
-        guard: &Guard,
-    ) -> Location {
-        let (old, suffix) = cell.read(stored, guard);
-        if suffix == key.suffix() {
-            cell.set_location(location, guard);
-        } else {
-            let (came, went) = cell.set_form(location, key.suffix(), guard);
-            self.account(came, went);
         }
-        old
+        let (old, suffix) = node.cell.read(&node.key, &guard);
+        if suffix == key.suffix() {
+            node.cell.set_location(location, &guard);
+        } else {
+            let (came, went) = node.cell.set_form(location, key.suffix(), &guard);
+            self.account(0, came, went);
+        }
+        Some(old)
     }
 
     /// Removes a key and gives its location.
     pub fn remove(&mut self, hash: u64, key: Key<'_>) -> Option<Location> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
-        let entry = self.keydir.list.remove(key.compared(), &guard)?;
-        let (old, _) = entry.value().read(entry.key(), &guard);
-        let outside = entry.key().outside() + entry.value().outside(&guard);
-        self.account(0, outside);
-        entry.release(&guard);
-        // A writer may be idle for ever after this call: hand the memory to whoever comes by.
-        guard.flush();
+        let node = self.keydir.tree.remove(key.compared(), &guard)?;
+        let (old, _) = node.cell.read(&node.key, &guard);
+        let went = node.key.outside() + node.cell.outside(&guard);
+        self.account(-1, 0, went);
+        if went > KEPT_MAX {
+            // A writer may be idle for ever after this call: hand much memory to whoever comes by.
+            guard.flush();
+        }
         Some(old)
     }
 
@@ -106,20 +75,18 @@ impl<'a> WriteGuard<'a> {
     pub fn relocate(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
-        let Some(entry) = self.keydir.list.get(key.compared(), &guard) else {
+        let Some(node) = self.keydir.tree.get(key.compared(), &guard) else {
             return false;
         };
-        let same = entry.value().read(entry.key(), &guard).0 == old;
+        let same = node.cell.read(&node.key, &guard).0 == old;
         if same {
-            entry.value().set_location(new, &guard);
+            node.cell.set_location(new, &guard);
         }
         same
     }
 
-    /// Books memory outside the nodes that came and went.
-    fn account(&self, came: usize, went: usize) {
-        let outside = &self.keydir.shards[self.index].outside;
-        // Only the lock's holder writes it.
-        outside.store(outside.load(Ordering::Relaxed) + came - went, Ordering::Relaxed);
+    /// Books how many keys there are more, and memory outside the nodes that came and went.
+    fn account(&self, more: isize, came: usize, went: usize) {
+        self.keydir.shards[self.index].account(more, came, went);
     }
 }

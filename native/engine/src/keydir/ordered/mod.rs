@@ -1,15 +1,16 @@
-//! The keydir of tables in the order of their keys: a skip list whose nodes hold a key and a cell.
+//! The keydir of tables in the order of their keys: a tree (`tree`) of nodes that hold a key and a cell.
 //!
-//! A key's node is put into the list once; overwrites change the node's cell (`cell`). The list's own way to overwrite
-//! would take the node out and put in another, and readers would miss a key that is there. Readers take no lock and
+//! A key's node is put into the tree once; overwrites change the node's cell (`cell`). Readers take no lock and
 //! count no reference: they walk under a guard of the epoch. Writers of one key take turns by the lock of its hash, so between the
 //! look whether a node is there and the change nobody else removes or inserts it.
 
 mod cell;
 mod fill;
 mod guard;
+mod node;
 mod scan;
 mod stored;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -17,24 +18,23 @@ mod tests;
 pub use guard::WriteGuard;
 
 use crossbeam_epoch as epoch;
-use crossbeam_skiplist::base::SkipList;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use self::cell::Cell;
-use self::stored::StoredKey;
-use super::{Busy, Hit, LOCK_TRIES, Location, SHARDS, shard_of};
+use self::node::Node;
+use self::tree::{ENTRY_LEN, Tree};
+use super::{Busy, Hit, LOCK_TRIES, SHARDS, shard_of};
 use crate::Key;
 use crate::sync::{AtomicUsize, Mutex, Ordering, spin_loop};
 
-/// Bytes of a node of mean height: a level's pointer is in every node, the next one's in half of those, and so on.
-const NODE: usize = size_of::<Cell>() + size_of::<StoredKey>() + size_of::<usize>() + 2 * size_of::<usize>();
+/// Bytes of a key's node and its entry in the tree.
+const NODE: usize = size_of::<Node>() + ENTRY_LEN;
 
 /// An index from keys to locations, in the order of the keys' compared parts. See the module for how it is built.
 ///
 /// Methods that look something up take no lock, write to no memory that threads share, and never fail. They cost O(log n).
 pub struct OrderedKeydir {
     seed: u64,
-    list: SkipList<StoredKey, Cell>,
+    tree: Tree,
     shards: Box<[Shard]>,
 }
 
@@ -43,8 +43,20 @@ pub struct OrderedKeydir {
 #[repr(align(64))]
 struct Shard {
     lock: Mutex<()>,
-    /// Bytes of memory that the shard's keys hold outside their nodes.
+    /// Number of its keys.
+    len: AtomicUsize,
+    /// Bytes of memory that they hold outside their nodes.
     outside: AtomicUsize,
+}
+
+impl Shard {
+    /// Books how many keys there are more, and memory outside the nodes that came and went. For the lock's holder, who alone writes it.
+    fn account(&self, more: isize, came: usize, went: usize) {
+        let len = self.len.load(Ordering::Relaxed).wrapping_add_signed(more);
+        self.len.store(len, Ordering::Relaxed);
+        let outside = self.outside.load(Ordering::Relaxed).wrapping_add(came);
+        self.outside.store(outside.wrapping_sub(went), Ordering::Relaxed);
+    }
 }
 
 impl OrderedKeydir {
@@ -52,7 +64,7 @@ impl OrderedKeydir {
     pub fn new(seed: u64) -> Self {
         OrderedKeydir {
             seed,
-            list: SkipList::new(epoch::default_collector().clone()),
+            tree: Tree::new(),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
         }
     }
@@ -70,8 +82,8 @@ impl OrderedKeydir {
     /// Looks a key up.
     pub fn get(&self, key: Key<'_>) -> Option<Hit> {
         let guard = epoch::pin();
-        let entry = self.list.get(key.compared(), &guard)?;
-        let (location, suffix) = entry.value().read(entry.key(), &guard);
+        let node = self.tree.get(key.compared(), &guard)?;
+        let (location, suffix) = node.cell.read(&node.key, &guard);
         Some(Hit {
             location,
             same_form: suffix == key.suffix(),
@@ -94,30 +106,30 @@ impl OrderedKeydir {
         Err(Busy)
     }
 
-    /// Like [`WriteGuard::put`] for a keydir that nobody else has yet.
-    pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
-        self.lock(shard_of(hash)).put(hash, key, location)
-    }
-
     /// Number of entries. With writers at work, about that of some moment. Costs O(1).
     pub fn len(&self) -> u64 {
-        self.list.len() as u64
+        self.sum(|shard| &shard.len) as u64
     }
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.len() == 0
     }
 
-    /// Bytes of memory that it holds. A node's height is random: its size is counted with the mean, so a keydir of a few
-    /// keys may differ by some words. What was let go of and waits for readers to leave is not counted.
+    /// Bytes of memory that it holds. What was let go of and waits for readers to leave is not counted.
     pub fn memory_bytes(&self) -> u64 {
-        let shards: usize = self
+        let shards = SHARDS * size_of::<Shard>();
+        let keys = self.len() as usize * NODE + self.sum(|shard| &shard.outside);
+        (shards + keys + self.tree.overhead_bytes() + size_of::<Self>()) as u64
+    }
+
+    /// A shard's part may be below zero, where keys came by [`OrderedKeydir::fill`], which books them all in one shard.
+    fn sum(&self, part: impl Fn(&Shard) -> &AtomicUsize) -> usize {
+        let parts = self
             .shards
             .iter()
-            .map(|shard| shard.outside.load(Ordering::Relaxed) + size_of::<Shard>())
-            .sum();
-        (shards + self.list.len() * NODE + size_of::<Self>()) as u64
+            .map(|shard| part(shard).load(Ordering::Relaxed));
+        parts.fold(0, usize::wrapping_add)
     }
 }
 

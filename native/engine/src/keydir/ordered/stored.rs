@@ -1,9 +1,6 @@
 //! The key in a node: short ones in the node itself, so that a comparison on the way through the list needs no second
 //! cache miss.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
-
 use crate::Key;
 
 /// A key of more bytes is kept outside its node.
@@ -51,14 +48,6 @@ impl StoredKey {
         }
     }
 
-    /// Bytes of memory that this key's would hold outside itself.
-    pub(super) fn outside_of(key: Key<'_>) -> usize {
-        match key.bytes().len() {
-            ..=INLINE => 0,
-            long => long,
-        }
-    }
-
     /// Bytes of memory that it holds outside itself.
     pub(super) fn outside(&self) -> usize {
         match self {
@@ -67,37 +56,12 @@ impl StoredKey {
         }
     }
 
+    /// The compared part of the key.
     #[inline]
-    fn compared(&self) -> &[u8] {
+    pub(super) fn compared(&self) -> &[u8] {
         match self {
             StoredKey::Short { compared, bytes, .. } => bytes.get(..usize::from(*compared)).unwrap_or(bytes),
             StoredKey::Long { compared, bytes } => bytes.get(..*compared as usize).unwrap_or(bytes),
         }
-    }
-}
-
-impl Borrow<[u8]> for StoredKey {
-    fn borrow(&self) -> &[u8] {
-        self.compared()
-    }
-}
-
-impl PartialEq for StoredKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.compared() == other.compared()
-    }
-}
-
-impl Eq for StoredKey {}
-
-impl PartialOrd for StoredKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for StoredKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.compared().cmp(other.compared())
     }
 }

@@ -4,7 +4,7 @@ mod model;
 mod stress;
 
 use super::*;
-use crate::keydir::{Batch, Direction, Span};
+use crate::keydir::{Batch, Direction, Location, Span};
 use std::ops::Bound;
 
 /// A span from one bound to another.
@@ -77,6 +77,28 @@ fn keys_of_every_length_keep_both_parts() {
     assert_eq!((keydir.len(), keydir.outside()), (0, 0));
 }
 
+/// Keys that came by a checkpoint are all booked in one lock's books, and go by those of their own locks: once a table's whole account was then above any memory.
+#[test]
+fn what_was_filled_and_removed_is_on_no_account() {
+    let keydir = OrderedKeydir::new(0);
+    let empty = keydir.memory_bytes();
+    let keys: Vec<[u8; 40]> = (0..50).map(|i| [i; 40]).collect();
+    let mut fill = keydir.fill();
+    for key in &keys {
+        fill.push(Key::plain(key), Location::from_bits(0));
+    }
+    drop(fill);
+    assert_eq!((keydir.len(), keydir.outside()), (50, 50 * 40));
+    assert!(keydir.memory_bytes() > empty);
+    for key in &keys {
+        let key = Key::plain(key);
+        let hash = keydir.hash(key);
+        keydir.lock(shard_of(hash)).remove(hash, key);
+        assert!(keydir.memory_bytes() < 1 << 20);
+    }
+    assert_eq!(keydir.memory_bytes(), empty);
+}
+
 #[test]
 fn a_lock_in_use_is_busy_for_who_may_not_wait() {
     let keydir = OrderedKeydir::new(0);
@@ -89,9 +111,6 @@ fn a_lock_in_use_is_busy_for_who_may_not_wait() {
 
 impl OrderedKeydir {
     fn outside(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.outside.load(Ordering::Relaxed))
-            .sum()
+        self.sum(|shard| &shard.outside)
     }
 }

@@ -1,0 +1,285 @@
+//! A leaf: sorted keys at one moment. It is never changed; a change makes another one, which takes its place.
+//!
+//! ```text
+//! number of keys 4, length of the prefix 4, next page 8 | heads, 8 each | nodes, 8 each | prefix
+//! ```
+//! All in one allocation, so that a search finds what it needs in neighbouring cache lines.
+#![allow(
+    unsafe_code,
+    reason = "an allocation of a size known at run time, shared with readers that hold no count"
+)]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "the allocation is aligned as its header, and so are all its parts but bytes"
+)]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+use super::super::node::Node;
+use super::page::Page;
+use super::search;
+
+/// The front of a leaf.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Header {
+    len: u32,
+    prefix_len: u32,
+    next: *const Page,
+}
+
+/// What a leaf costs beyond what its keys do, in bytes.
+pub(super) const LEAF_LEN: usize = size_of::<Header>();
+/// What it costs for each of its keys.
+pub(super) const ENTRY_LEN: usize = size_of::<u64>() + size_of::<*const Node>();
+
+/// The length that no leaf has: the page was taken out of the tree, and has no keys.
+const GONE: u32 = u32::MAX;
+
+/// A leaf that lives for `'g` at least.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf<'g> {
+    header: NonNull<Header>,
+    alive: PhantomData<&'g Node>,
+}
+
+/// The parts that make up a new leaf, in order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'p> {
+    pub(super) heads: [&'p [u64]; 3],
+    pub(super) nodes: [&'p [*const Node]; 3],
+    pub(super) prefix: &'p [u8],
+    pub(super) next: *const Page,
+}
+
+/// A leaf without keys in front of this page. It belongs to the caller.
+pub(super) fn empty(next: *const Page) -> NonNull<Header> {
+    Parts {
+        heads: [&[]; 3],
+        nodes: [&[]; 3],
+        prefix: &[],
+        next,
+    }
+    .build()
+}
+
+/// The mark of a page that was taken out of the tree. It belongs to the caller.
+pub(super) fn gone(next: *const Page) -> NonNull<Header> {
+    let mark = empty(next);
+    // SAFETY: it was just made, and nobody else has it.
+    unsafe { (*mark.as_ptr()).len = GONE };
+    mark
+}
+
+impl Parts<'_> {
+    /// A new leaf. It belongs to the caller. There are as many heads as nodes.
+    pub(super) fn build(&self) -> NonNull<Header> {
+        let len = self.nodes.iter().map(|part| part.len()).sum();
+        debug_assert_eq!(len, self.heads.iter().map(|part| part.len()).sum());
+        let layout = layout(len, self.prefix.len());
+        // SAFETY: the layout has a header at least, so its size is not zero.
+        let raw = unsafe { alloc(layout) };
+        let Some(header) = NonNull::new(raw.cast::<Header>()) else {
+            handle_alloc_error(layout);
+        };
+        // SAFETY: the allocation has room for the header, then `len` heads, then `len` nodes, then the prefix, and nobody else has it.
+        unsafe {
+            header.write(Header {
+                len: len as u32,
+                prefix_len: self.prefix.len() as u32,
+                next: self.next,
+            });
+            let mut heads = header.add(1).cast::<u64>();
+            for part in self.heads {
+                ptr::copy_nonoverlapping(part.as_ptr(), heads.as_ptr(), part.len());
+                heads = heads.add(part.len());
+            }
+            let mut nodes = heads.cast::<*const Node>();
+            for part in self.nodes {
+                ptr::copy_nonoverlapping(part.as_ptr(), nodes.as_ptr(), part.len());
+                nodes = nodes.add(part.len());
+            }
+            ptr::copy_nonoverlapping(self.prefix.as_ptr(), nodes.cast().as_ptr(), self.prefix.len());
+        }
+        header
+    }
+}
+
+/// Frees a leaf, not its nodes.
+///
+/// # Safety
+/// `header` is from this module, is freed once, and nobody uses it any more.
+pub(super) unsafe fn free(header: NonNull<Header>) {
+    // SAFETY: by this function's contract the header is valid, and the layout is the one that it was allocated with.
+    unsafe {
+        let Header { len, prefix_len, .. } = header.read();
+        let len = if len == GONE { 0 } else { len as usize };
+        dealloc(header.as_ptr().cast(), layout(len, prefix_len as usize));
+    }
+}
+
+fn layout(len: usize, prefix_len: usize) -> Layout {
+    let size = LEAF_LEN + len * ENTRY_LEN + prefix_len;
+    // Only a size that no memory has is refused.
+    Layout::from_size_align(size, align_of::<Header>())
+        .unwrap_or_else(|_| handle_alloc_error(Layout::new::<Header>()))
+}
+
+impl<'g> Leaf<'g> {
+    /// # Safety
+    /// `header` is from this module; it and the nodes that it names live for `'g`.
+    pub(super) unsafe fn new(header: NonNull<Header>) -> Self {
+        Leaf {
+            header,
+            alive: PhantomData,
+        }
+    }
+
+    /// What tells it from others.
+    pub(super) fn as_ptr(self) -> *mut Header {
+        self.header.as_ptr()
+    }
+
+    fn header(self) -> &'g Header {
+        // SAFETY: by the contract of `new`.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// Whether this is the mark of a page that was taken out of the tree.
+    pub(super) fn is_gone(self) -> bool {
+        self.header().len == GONE
+    }
+
+    /// Number of keys.
+    pub(super) fn len(self) -> usize {
+        match self.header().len {
+            GONE => 0,
+            len => len as usize,
+        }
+    }
+
+    /// The page behind this one; null behind the last.
+    pub(super) fn next(self) -> *const Page {
+        self.header().next
+    }
+
+    /// The heads of its keys.
+    pub(super) fn heads(self) -> &'g [u64] {
+        // SAFETY: `len` heads stand behind the header, and nobody changes them.
+        unsafe { std::slice::from_raw_parts(self.header.as_ptr().add(1).cast(), self.len()) }
+    }
+
+    /// Its nodes' addresses.
+    pub(super) fn pointers(self) -> &'g [*const Node] {
+        // SAFETY: `len` nodes stand behind as many heads, and nobody changes them.
+        unsafe {
+            let heads = self.header.as_ptr().add(1).cast::<u64>();
+            std::slice::from_raw_parts(heads.add(self.len()).cast(), self.len())
+        }
+    }
+
+    /// What all its keys begin with, or some of that.
+    pub(super) fn prefix(self) -> &'g [u8] {
+        // SAFETY: the prefix stands behind the nodes, and nobody changes it.
+        unsafe {
+            let heads = self.header.as_ptr().add(1).cast::<u64>();
+            std::slice::from_raw_parts(
+                heads.add(2 * self.len()).cast(),
+                self.header().prefix_len as usize,
+            )
+        }
+    }
+
+    /// A node.
+    pub(super) fn node(self, at: usize) -> &'g Node {
+        // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
+        unsafe { &*self.pointers()[at] }
+    }
+
+    /// The compared part of a key.
+    pub(super) fn key(self, at: usize) -> &'g [u8] {
+        self.node(at).key.compared()
+    }
+
+    /// How many keys come before this one, it itself among them if `or_equal`.
+    pub(super) fn before(self, key: &[u8], or_equal: bool) -> usize {
+        search::before(key, or_equal, self.prefix(), self.heads(), |at| self.key(at))
+    }
+
+    /// This leaf with one more key. It belongs to the caller.
+    pub(super) fn with(self, at: usize, node: *const Node, key: &[u8]) -> NonNull<Header> {
+        let (heads, nodes) = (self.heads(), self.pointers());
+        let old = self.prefix();
+        let prefix = match (at, self.len()) {
+            (_, 0) => search::prefix(key, key),
+            (0, len) => search::prefix(key, self.key(len - 1)),
+            (at, len) if at == len => search::prefix(self.key(0), key),
+            _ => old,
+        };
+        let shorter = prefix.len() < old.len();
+        let again: Vec<u64> = if shorter {
+            (0..self.len())
+                .map(|at| search::head(self.key(at), prefix.len()))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let (prefix, heads) = if shorter || self.len() == 0 {
+            (prefix, again.as_slice())
+        } else {
+            (old, heads)
+        };
+        Parts {
+            heads: [&heads[..at], &[search::head(key, prefix.len())], &heads[at..]],
+            nodes: [&nodes[..at], &[node], &nodes[at..]],
+            prefix,
+            next: self.next(),
+        }
+        .build()
+    }
+
+    /// This leaf without one of its keys. It belongs to the caller.
+    pub(super) fn without(self, at: usize) -> NonNull<Header> {
+        let (heads, nodes) = (self.heads(), self.pointers());
+        Parts {
+            heads: [&heads[..at], &[], &heads[at + 1..]],
+            nodes: [&nodes[..at], &[], &nodes[at + 1..]],
+            prefix: self.prefix(),
+            next: self.next(),
+        }
+        .build()
+    }
+
+    /// Some of its keys, in front of this page. It belongs to the caller.
+    pub(super) fn part(self, range: std::ops::Range<usize>, next: *const Page) -> NonNull<Header> {
+        let prefix = if range.is_empty() {
+            &[]
+        } else {
+            search::prefix(self.key(range.start), self.key(range.end - 1))
+        };
+        let heads: Vec<u64> = range
+            .clone()
+            .map(|at| search::head(self.key(at), prefix.len()))
+            .collect();
+        Parts {
+            heads: [&heads, &[], &[]],
+            nodes: [&self.pointers()[range], &[], &[]],
+            prefix,
+            next,
+        }
+        .build()
+    }
+
+    /// The same keys in front of another page. It belongs to the caller.
+    pub(super) fn before_page(self, next: *const Page) -> NonNull<Header> {
+        Parts {
+            heads: [self.heads(), &[], &[]],
+            nodes: [self.pointers(), &[], &[]],
+            prefix: self.prefix(),
+            next,
+        }
+        .build()
+    }
+}
