@@ -6,6 +6,7 @@ use crossbeam_epoch::{self as epoch, Guard};
 
 use super::OrderedKeydir;
 use super::node::Node;
+use super::tree::{LEAF_MAX, Run};
 use crate::Key;
 use crate::keydir::{Direction, Location, Span};
 use crate::sync::Ordering;
@@ -39,6 +40,7 @@ impl OrderedKeydir {
         Fill {
             keydir: self,
             guard: epoch::pin(),
+            run: Run::new(),
             len: 0,
             outside: 0,
         }
@@ -49,6 +51,8 @@ impl OrderedKeydir {
 pub struct Fill<'a> {
     keydir: &'a OrderedKeydir,
     guard: Guard,
+    /// Keys in order that come into the tree together.
+    run: Run,
     /// Number of keys that came.
     len: usize,
     /// Bytes of memory outside the nodes that came.
@@ -58,11 +62,29 @@ pub struct Fill<'a> {
 impl Fill<'_> {
     /// Adds a key. If it is there already, nothing changes. Keys that come in order find their place sooner.
     pub fn push(&mut self, key: Key<'_>, location: Location) {
-        let make = || Node::new(key, location);
-        let (node, is_new) = self.keydir.tree.get_or_insert(key.compared(), make, &self.guard);
-        if is_new {
-            self.len += 1;
-            self.outside += node.key.outside();
+        let last = self.run.last().map(|last| last.key.compared());
+        if self.run.len() == LEAF_MAX || last.is_some_and(|last| last >= key.compared()) {
+            self.add_run();
+        }
+        self.run.push(Box::new(Node::new(key, location)));
+    }
+
+    fn add_run(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        let count = run.len();
+        let outside: usize = run.iter().map(|node| node.key.outside()).sum();
+        let left = self.keydir.tree.append(run, &self.guard);
+        if left.is_empty() {
+            self.len += count;
+            self.outside += outside;
+        }
+        for node in left {
+            let key = node.key.compared().to_vec();
+            let (node, is_new) = self.keydir.tree.get_or_insert(&key, || *node, &self.guard);
+            if is_new {
+                self.len += 1;
+                self.outside += node.key.outside();
+            }
         }
         // What was replaced on the way can go.
         self.guard.repin();
@@ -71,6 +93,7 @@ impl Fill<'_> {
 
 impl Drop for Fill<'_> {
     fn drop(&mut self) {
+        self.add_run();
         let shard = &self.keydir.shards[0];
         shard.len.fetch_add(self.len, Ordering::Relaxed);
         shard.outside.fetch_add(self.outside, Ordering::Relaxed);

@@ -99,6 +99,38 @@ fn what_was_filled_and_removed_is_on_no_account() {
     assert_eq!(keydir.memory_bytes(), empty);
 }
 
+/// Two threads fill a stretch each, the upper one first, with keys of the other kind between them; some keys are there already.
+#[test]
+fn stretches_that_are_filled_meet() {
+    let keydir = OrderedKeydir::new(0);
+    let key = |i: u32| i.to_be_bytes();
+    put(&keydir, Key::plain(&key(150)), 7);
+    let mut fills = [keydir.fill(), keydir.fill()];
+    for i in 0..100 {
+        fills[1].push(Key::plain(&key(100 + i)), Location::from_bits(1));
+        fills[0].push(Key::plain(&key(i)), Location::from_bits(1));
+        if i == 50 {
+            // Out of order, and not for the first time.
+            fills[0].push(Key::plain(&key(20)), Location::from_bits(2));
+        }
+    }
+    drop(fills);
+    assert_eq!(keydir.len(), 200);
+    for direction in [Direction::Forward, Direction::Backward] {
+        let mut batch = Batch::new();
+        assert!(!keydir.scan(&all(direction), 1000, &mut batch));
+        let mut found: Vec<_> = batch
+            .iter()
+            .map(|(key, location)| (key.bytes().to_vec(), location.to_bits()))
+            .collect();
+        if direction == Direction::Backward {
+            found.reverse();
+        }
+        let expected = (0..200).map(|i| (key(i).to_vec(), if i == 150 { 7 } else { 1 }));
+        assert!(found.into_iter().eq(expected));
+    }
+}
+
 #[test]
 fn a_lock_in_use_is_busy_for_who_may_not_wait() {
     let keydir = OrderedKeydir::new(0);

@@ -1,9 +1,11 @@
-//! A leaf: sorted keys at one moment. It is never changed; a change makes another one, which takes its place.
+//! A leaf: sorted keys, and a few free places for *added* ones. What is in it is never changed: a key that finds no free place, or a removal, makes
+//! another leaf, which takes this one's place.
 //!
 //! ```text
-//! number of keys 4, length of the prefix 4, next page 8 | heads, 8 each | nodes, 8 each | prefix
+//! number of sorted keys 4, length of the prefix 4, next page 8 | added keys, 8 each | heads, 8 each | nodes, 8 each | prefix
 //! ```
-//! All in one allocation, so that a search finds what it needs in neighbouring cache lines.
+//! All in one allocation, so that a search finds what it needs in neighbouring cache lines. An added key is a word: 16 bits of a hash of its head over the
+//! 48 bits of a pointer to its node. Who wants to replace a leaf first fills what is free with a mark, so that nothing is added to a leaf whose content was copied.
 #![allow(
     unsafe_code,
     reason = "an allocation of a size known at run time, shared with readers that hold no count"
@@ -15,11 +17,15 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
+
+use smallvec::SmallVec;
 
 use super::super::node::Node;
 use super::page::Page;
 use super::search;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The front of a leaf.
 #[derive(Debug)]
@@ -28,7 +34,16 @@ pub(super) struct Header {
     len: u32,
     prefix_len: u32,
     next: *const Page,
+    added: [AtomicU64; ADDED_MAX],
 }
+
+/// So many keys find a place before the leaf is made anew.
+const ADDED_MAX: usize = if cfg!(test) { 2 } else { 8 };
+
+/// A place where nothing can be added any more.
+const CLOSED: u64 = u64::MAX;
+
+const POINTER_BITS: u32 = 48;
 
 /// What a leaf costs beyond what its keys do, in bytes.
 pub(super) const LEAF_LEN: usize = size_of::<Header>();
@@ -65,6 +80,27 @@ pub(super) fn empty(next: *const Page) -> NonNull<Header> {
     .build()
 }
 
+/// A leaf of these nodes, which are in order and live as long as it, in front of this page. It belongs to the caller.
+pub(super) fn of(nodes: &[*const Node], next: *const Page) -> NonNull<Header> {
+    // SAFETY: by this function's contract.
+    let key = |node: &*const Node| unsafe { &**node }.key.compared();
+    let prefix = match (nodes.first(), nodes.last()) {
+        (Some(first), Some(last)) => search::prefix(key(first), key(last)),
+        _ => &[],
+    };
+    let heads: Vec<u64> = nodes
+        .iter()
+        .map(|node| search::head(key(node), prefix.len()))
+        .collect();
+    Parts {
+        heads: [&heads, &[], &[]],
+        nodes: [nodes, &[], &[]],
+        prefix,
+        next,
+    }
+    .build()
+}
+
 /// The mark of a page that was taken out of the tree. It belongs to the caller.
 pub(super) fn gone(next: *const Page) -> NonNull<Header> {
     let mark = empty(next);
@@ -90,6 +126,7 @@ impl Parts<'_> {
                 len: len as u32,
                 prefix_len: self.prefix.len() as u32,
                 next: self.next,
+                added: Default::default(),
             });
             let mut heads = header.add(1).cast::<u64>();
             for part in self.heads {
@@ -114,7 +151,7 @@ impl Parts<'_> {
 pub(super) unsafe fn free(header: NonNull<Header>) {
     // SAFETY: by this function's contract the header is valid, and the layout is the one that it was allocated with.
     unsafe {
-        let Header { len, prefix_len, .. } = header.read();
+        let Header { len, prefix_len, .. } = *header.as_ref();
         let len = if len == GONE { 0 } else { len as usize };
         dealloc(header.as_ptr().cast(), layout(len, prefix_len as usize));
     }
@@ -152,7 +189,7 @@ impl<'g> Leaf<'g> {
         self.header().len == GONE
     }
 
-    /// Number of keys.
+    /// Number of sorted keys.
     pub(super) fn len(self) -> usize {
         match self.header().len {
             GONE => 0,
@@ -165,13 +202,13 @@ impl<'g> Leaf<'g> {
         self.header().next
     }
 
-    /// The heads of its keys.
+    /// The heads of its sorted keys.
     pub(super) fn heads(self) -> &'g [u64] {
         // SAFETY: `len` heads stand behind the header, and nobody changes them.
         unsafe { std::slice::from_raw_parts(self.header.as_ptr().add(1).cast(), self.len()) }
     }
 
-    /// Its nodes' addresses.
+    /// The addresses of their nodes.
     pub(super) fn pointers(self) -> &'g [*const Node] {
         // SAFETY: `len` nodes stand behind as many heads, and nobody changes them.
         unsafe {
@@ -192,26 +229,165 @@ impl<'g> Leaf<'g> {
         }
     }
 
+    /// The key's node, if it has one.
+    pub(super) fn find(self, key: &[u8]) -> Option<&'g Node> {
+        let at = self.before(key, false);
+        if let Some(node) = self.pointers().get(at) {
+            // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
+            let node = unsafe { &**node };
+            if node.key.compared() == key {
+                return Some(node);
+            }
+        }
+        let tag = self.tag(key)?;
+        self.added()
+            .filter(|word| word >> POINTER_BITS == tag)
+            .map(node_of)
+            .find(|node| node.key.compared() == key)
+    }
+
+    /// How many of the sorted keys come before this one, it itself among them if `or_equal`.
+    pub(super) fn before(self, key: &[u8], or_equal: bool) -> usize {
+        search::before(key, or_equal, self.prefix(), self.heads(), |at| {
+            // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
+            unsafe { &*self.pointers()[at] }.key.compared()
+        })
+    }
+
+    /// Adds a key that is not there; `false` if there is no place for it.
+    pub(super) fn add(self, key: &[u8], node: *const Node) -> bool {
+        let pointer = node as u64;
+        let Some(tag) = self.tag(key).filter(|_| pointer >> POINTER_BITS == 0) else {
+            return false;
+        };
+        let word = tag << POINTER_BITS | pointer;
+        self.header().added.iter().any(|place| {
+            place.load(Ordering::Relaxed) == 0
+                && place
+                    .compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+        })
+    }
+
+    /// All its keys in order. From now on none is added.
+    pub(super) fn close(self) -> Keys<'g> {
+        for place in &self.header().added {
+            // What stands there already stays.
+            let _ = place.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        self.keys()
+    }
+
+    /// All its keys in order, as they are at this moment.
+    pub(super) fn keys(self) -> Keys<'g> {
+        let mut added: SmallVec<[&Node; ADDED_MAX]> = self.added().map(node_of).collect();
+        if added.is_empty() {
+            return Keys {
+                leaf: self,
+                merged: None,
+            };
+        }
+        added.sort_unstable_by(|a, b| a.key.compared().cmp(b.key.compared()));
+        let (heads, nodes) = (self.heads(), self.pointers());
+        let mut merged = Merged {
+            heads: Vec::with_capacity(heads.len() + added.len()),
+            nodes: Vec::with_capacity(heads.len() + added.len()),
+        };
+        let mut from = 0;
+        for node in added {
+            let key = node.key.compared();
+            let at = self.before(key, false);
+            merged.heads.extend_from_slice(&heads[from..at]);
+            merged.nodes.extend_from_slice(&nodes[from..at]);
+            merged.heads.push(search::head(key, self.prefix().len()));
+            merged.nodes.push(node);
+            from = at;
+        }
+        merged.heads.extend_from_slice(&heads[from..]);
+        merged.nodes.extend_from_slice(&nodes[from..]);
+        Keys {
+            leaf: self,
+            merged: Some(merged),
+        }
+    }
+
+    fn added(self) -> impl Iterator<Item = u64> + 'g {
+        let words = self.header().added.iter();
+        words
+            .map(|place| place.load(Ordering::Acquire))
+            .filter(|word| *word != 0 && *word != CLOSED)
+    }
+
+    /// What an added key's word begins with; `None` if the key does not begin as the sorted ones do.
+    fn tag(self, key: &[u8]) -> Option<u64> {
+        let prefix = self.prefix();
+        key.starts_with(prefix)
+            .then(|| search::head(key, prefix.len()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> POINTER_BITS)
+    }
+}
+
+/// The node of an added key.
+fn node_of<'g>(word: u64) -> &'g Node {
+    // SAFETY: words are made of the addresses of nodes, and who calls this has the leaf, with which its nodes live.
+    unsafe { &*((word & ((1 << POINTER_BITS) - 1)) as *const Node) }
+}
+
+/// All keys of a leaf in order, at one moment.
+#[derive(Debug)]
+pub(super) struct Keys<'g> {
+    leaf: Leaf<'g>,
+    /// If the leaf has more than its sorted keys.
+    merged: Option<Merged>,
+}
+
+#[derive(Debug)]
+struct Merged {
+    heads: Vec<u64>,
+    nodes: Vec<*const Node>,
+}
+
+impl<'g> Keys<'g> {
+    /// Number of keys.
+    pub(super) fn len(&self) -> usize {
+        self.pointers().len()
+    }
+
+    /// Their heads.
+    pub(super) fn heads(&self) -> &[u64] {
+        match &self.merged {
+            Some(merged) => &merged.heads,
+            None => self.leaf.heads(),
+        }
+    }
+
+    /// Their nodes' addresses.
+    pub(super) fn pointers(&self) -> &[*const Node] {
+        match &self.merged {
+            Some(merged) => &merged.nodes,
+            None => self.leaf.pointers(),
+        }
+    }
+
     /// A node.
-    pub(super) fn node(self, at: usize) -> &'g Node {
-        // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
+    pub(super) fn node(&self, at: usize) -> &'g Node {
+        // SAFETY: nodes named by a leaf live as long as it, by the contract of `Leaf::new`.
         unsafe { &*self.pointers()[at] }
     }
 
     /// The compared part of a key.
-    pub(super) fn key(self, at: usize) -> &'g [u8] {
+    pub(super) fn key(&self, at: usize) -> &'g [u8] {
         self.node(at).key.compared()
     }
 
     /// How many keys come before this one, it itself among them if `or_equal`.
-    pub(super) fn before(self, key: &[u8], or_equal: bool) -> usize {
-        search::before(key, or_equal, self.prefix(), self.heads(), |at| self.key(at))
+    pub(super) fn before(&self, key: &[u8], or_equal: bool) -> usize {
+        search::before(key, or_equal, self.leaf.prefix(), self.heads(), |at| self.key(at))
     }
 
-    /// This leaf with one more key. It belongs to the caller.
-    pub(super) fn with(self, at: usize, node: *const Node, key: &[u8]) -> NonNull<Header> {
+    /// A leaf of these keys and one more. It belongs to the caller.
+    pub(super) fn with(&self, at: usize, node: *const Node, key: &[u8]) -> NonNull<Header> {
         let (heads, nodes) = (self.heads(), self.pointers());
-        let old = self.prefix();
+        let old = self.leaf.prefix();
         let prefix = match (at, self.len()) {
             (_, 0) => search::prefix(key, key),
             (0, len) => search::prefix(key, self.key(len - 1)),
@@ -235,49 +411,34 @@ impl<'g> Leaf<'g> {
             heads: [&heads[..at], &[search::head(key, prefix.len())], &heads[at..]],
             nodes: [&nodes[..at], &[node], &nodes[at..]],
             prefix,
-            next: self.next(),
+            next: self.leaf.next(),
         }
         .build()
     }
 
-    /// This leaf without one of its keys. It belongs to the caller.
-    pub(super) fn without(self, at: usize) -> NonNull<Header> {
+    /// A leaf without one of these keys. It belongs to the caller.
+    pub(super) fn without(&self, at: usize) -> NonNull<Header> {
         let (heads, nodes) = (self.heads(), self.pointers());
         Parts {
             heads: [&heads[..at], &[], &heads[at + 1..]],
             nodes: [&nodes[..at], &[], &nodes[at + 1..]],
-            prefix: self.prefix(),
-            next: self.next(),
+            prefix: self.leaf.prefix(),
+            next: self.leaf.next(),
         }
         .build()
     }
 
-    /// Some of its keys, in front of this page. It belongs to the caller.
-    pub(super) fn part(self, range: std::ops::Range<usize>, next: *const Page) -> NonNull<Header> {
-        let prefix = if range.is_empty() {
-            &[]
-        } else {
-            search::prefix(self.key(range.start), self.key(range.end - 1))
-        };
-        let heads: Vec<u64> = range
-            .clone()
-            .map(|at| search::head(self.key(at), prefix.len()))
-            .collect();
-        Parts {
-            heads: [&heads, &[], &[]],
-            nodes: [&self.pointers()[range], &[], &[]],
-            prefix,
-            next,
-        }
-        .build()
+    /// A leaf of some of these keys, in front of this page. It belongs to the caller.
+    pub(super) fn part(&self, range: Range<usize>, next: *const Page) -> NonNull<Header> {
+        of(&self.pointers()[range], next)
     }
 
-    /// The same keys in front of another page. It belongs to the caller.
-    pub(super) fn before_page(self, next: *const Page) -> NonNull<Header> {
+    /// A leaf of the same keys in front of another page. It belongs to the caller.
+    pub(super) fn in_front_of(&self, next: *const Page) -> NonNull<Header> {
         Parts {
             heads: [self.heads(), &[], &[]],
             nodes: [self.pointers(), &[], &[]],
-            prefix: self.prefix(),
+            prefix: self.leaf.prefix(),
             next,
         }
         .build()

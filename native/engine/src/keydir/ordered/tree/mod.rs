@@ -1,7 +1,7 @@
 //! The index of an ordered keydir: a B+ tree whose leaves are linked, as in a B-link tree (Lehman and Yao, "Efficient locking for concurrent
 //! operations on B-trees", TODS 1981), and are replaced rather than changed, by one compare-and-swap.
 //!
-//! A leaf belongs to a *page*, which keeps its place. Whoever finds no place for a key in a page's leaf goes on to the next page, so a page may be split
+//! A leaf has room for a few more keys, and is made anew when that is used up (`leaf`). It belongs to a *page*, which keeps its place. Whoever finds no place for a key in a page's leaf goes on to the next page, so a page may be split
 //! before those above it know. Readers therefore never wait and never start again: each leaf that they meet is what a page held at one moment,
 //! and the leaves of a walk adjoin each other. Writers of one leaf start again when another one was quicker.
 //!
@@ -19,28 +19,30 @@ mod tests;
 mod walk;
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 
-use crossbeam_epoch::{Atomic, Guard, Owned};
+use crossbeam_epoch::Guard;
 
-use self::inner::Inner;
+use self::inner::{Change, Inner};
 use self::leaf::Leaf;
 use self::page::Page;
 use super::node::Node;
-use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 
 /// A leaf of so many keys is split before the next one is added. It stays below a kilobyte, from which on the C library tidies up all its free memory at an
 /// allocation.
-const LEAF_MAX: usize = if cfg!(test) { 4 } else { 56 };
+pub(super) const LEAF_MAX: usize = if cfg!(test) { 4 } else { 48 };
 
 /// What a key costs in its leaf, and a page beyond its keys, in bytes.
 pub(super) const ENTRY_LEN: usize = leaf::ENTRY_LEN;
 const PAGE_LEN: usize = size_of::<Page>() + leaf::LEAF_LEN + inner::CHILD_LEN;
 
+/// New nodes, in the order of their keys. They stay at their addresses when they come into the tree.
+pub(super) type Run = Vec<Box<Node>>;
+
 /// See the module. It owns its nodes.
 #[derive(Debug)]
 pub(super) struct Tree {
-    root: Atomic<Inner>,
+    root: AtomicPtr<Inner>,
     /// The page of the smallest keys, which is there as long as the tree.
     first: NonNull<Page>,
     structure: Mutex<()>,
@@ -53,31 +55,15 @@ unsafe impl Send for Tree {}
 // SAFETY: as above; every change of what others may see is one atomic operation, and what goes is freed by the epoch.
 unsafe impl Sync for Tree {}
 
-/// Where a key stands, or would stand.
-#[derive(Clone, Copy)]
-struct Place<'g> {
-    page: &'g Page,
-    leaf: Leaf<'g>,
-    /// Number of keys of the leaf that come before.
-    at: usize,
-}
-
-impl<'g> Place<'g> {
-    /// The node, if it is this key's.
-    fn found(&self, key: &[u8]) -> Option<&'g Node> {
-        (self.at < self.leaf.len() && self.leaf.key(self.at) == key).then(|| self.leaf.node(self.at))
-    }
-}
-
 impl Tree {
     /// A tree without keys.
     pub(super) fn new() -> Self {
-        let page = Page::new(Arc::default(), leaf::empty(std::ptr::null()));
+        let page = Page::new(Box::default(), leaf::empty(std::ptr::null()));
         let first = NonNull::from(Box::leak(Box::new(page)));
         // SAFETY: it was just made, and goes with the tree.
         let root = Inner::of(unsafe { first.as_ref() });
         Tree {
-            root: Atomic::new(root),
+            root: AtomicPtr::new(root),
             first,
             structure: Mutex::new(()),
             pages: AtomicUsize::new(1),
@@ -91,7 +77,7 @@ impl Tree {
 
     /// Looks a key up.
     pub(super) fn get<'g>(&'g self, key: &[u8], guard: &'g Guard) -> Option<&'g Node> {
-        self.place(key, false, guard).found(key)
+        self.leaf_of(key, guard).1.find(key)
     }
 
     /// The key's node, which is one that `make` made if it has none, and whether that is so. Calls of the same key do not overlap, nor with its removal.
@@ -101,60 +87,95 @@ impl Tree {
         make: impl FnOnce() -> Node,
         guard: &'g Guard,
     ) -> (&'g Node, bool) {
-        let mut place = self.place_to_change(key, guard);
-        if let Some(found) = place.found(key) {
+        let (mut page, mut leaf) = self.leaf_to_change(key, guard);
+        if let Some(found) = leaf.find(key) {
             return (found, false);
         }
         let node = Box::into_raw(Box::new(make()));
         loop {
-            if place.leaf.len() >= LEAF_MAX {
-                self.split(place.page, key, guard);
-                place = self.place_to_change(key, guard);
+            if leaf.add(key, node) {
+                break;
             }
-            let grown = place.leaf.with(place.at, node, key);
-            if place.page.replace(place.leaf, grown, guard) {
-                // SAFETY: a node lives as long as it is in the tree, and then as long as the guards of its time.
-                return (unsafe { &*node }, true);
+            let keys = leaf.close();
+            let split = keys.len() >= LEAF_MAX && self.split(page, key, guard);
+            if !split {
+                let grown = keys.with(keys.before(key, false), node, key);
+                if page.replace(leaf, grown, guard) {
+                    break;
+                }
             }
-            place = self.place_to_change(key, guard);
+            (page, leaf) = self.leaf_to_change(key, guard);
+        }
+        // SAFETY: a node lives as long as it is in the tree, and then as long as the guards of its time.
+        (unsafe { &*node }, true)
+    }
+
+    /// Adds new keys that come in order, as a page of their own, and gives back those for which that cannot be. Nobody else adds keys between them meanwhile. Waits for who is
+    /// changing the tree.
+    pub(super) fn append(&self, run: Run, guard: &Guard) -> Run {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return run;
+        };
+        let _structure = self.structure.lock();
+        let (page, leaf) = self.leaf_to_change(first.key.compared(), guard);
+        let keys = leaf.close();
+        let is_last = keys.before(first.key.compared(), false) == keys.len();
+        if !is_last || page_behind(leaf, guard).is_some_and(|next| next.low() <= last.key.compared()) {
+            return run;
+        }
+        let low = first.key.compared().into();
+        let nodes: Vec<*const Node> = run
+            .into_iter()
+            .map(|node| Box::into_raw(node).cast_const())
+            .collect();
+        let right = Box::into_raw(Box::new(Page::new(low, leaf::of(&nodes, leaf.next()))));
+        if page.replace(leaf, keys.in_front_of(right), guard) {
+            self.add_to_root(right, guard);
+            return Run::new();
+        }
+        // SAFETY: nobody else has seen the page, nor the nodes, which came from boxes.
+        unsafe {
+            drop(Box::from_raw(right));
+            nodes
+                .into_iter()
+                .map(|node| Box::from_raw(node.cast_mut()))
+                .collect()
         }
     }
 
     /// Takes a key out. Its node lives as long as the guard.
     pub(super) fn remove<'g>(&'g self, key: &[u8], guard: &'g Guard) -> Option<&'g Node> {
         loop {
-            let place = self.place_to_change(key, guard);
-            let node = place.found(key)?;
-            if place
-                .page
-                .replace(place.leaf, place.leaf.without(place.at), guard)
-            {
+            let (page, leaf) = self.leaf_to_change(key, guard);
+            let node = leaf.find(key)?;
+            let keys = leaf.close();
+            let at = keys.before(key, false);
+            if page.replace(leaf, keys.without(at), guard) {
                 let gone = std::ptr::from_ref(node).cast_mut();
                 // SAFETY: the exchange took it out of its leaf, and it was in no other one; it came from a box, and goes after all guards of its time.
                 unsafe { guard.defer_unchecked(move || drop(Box::from_raw(gone))) };
-                if place.leaf.len() == 1 {
-                    self.take_out(place.page, guard);
+                if keys.len() == 1 {
+                    self.take_out(page, guard);
                 }
                 return Some(node);
             }
         }
     }
 
-    /// The place of a key for who only looks.
-    fn place<'g>(&'g self, key: &[u8], behind: bool, guard: &'g Guard) -> Place<'g> {
+    /// The page and the leaf where a key belongs, for who only looks.
+    fn leaf_of<'g>(&'g self, key: &[u8], guard: &'g Guard) -> (&'g Page, Leaf<'g>) {
         let mut page = self.page_of(key, guard);
         loop {
             let leaf = page.leaf(guard);
-            let at = leaf.before(key, behind);
-            match page_behind(leaf, guard) {
-                Some(next) if at == leaf.len() && **next.low() <= *key => page = next,
-                _ => return Place { page, leaf, at },
+            match later_page(leaf, key, guard) {
+                Some(next) => page = next,
+                None => return (page, leaf),
             }
         }
     }
 
-    /// The place of a key in a page that is in the tree.
-    fn place_to_change<'g>(&'g self, key: &[u8], guard: &'g Guard) -> Place<'g> {
+    /// The page and the leaf where a key belongs, in the tree.
+    fn leaf_to_change<'g>(&'g self, key: &[u8], guard: &'g Guard) -> (&'g Page, Leaf<'g>) {
         'start: loop {
             let mut page = self.page_of(key, guard);
             let mut before: Option<(&Page, Leaf<'_>)> = None;
@@ -162,25 +183,24 @@ impl Tree {
                 let leaf = page.leaf(guard);
                 if leaf.is_gone() {
                     if let Some((before, its_leaf)) = before {
-                        before.replace(its_leaf, its_leaf.before_page(leaf.next()), guard);
+                        before.replace(its_leaf, its_leaf.close().in_front_of(leaf.next()), guard);
                     }
                     continue 'start;
                 }
-                let at = leaf.before(key, false);
-                match page_behind(leaf, guard) {
-                    Some(next) if at == leaf.len() && **next.low() <= *key => {
+                match later_page(leaf, key, guard) {
+                    Some(next) => {
                         before = Some((page, leaf));
                         page = next;
                     }
-                    _ => return Place { page, leaf, at },
+                    None => return (page, leaf),
                 }
             }
         }
     }
 
-    fn root<'g>(&self, guard: &'g Guard) -> &'g Inner {
+    fn root<'g>(&self, _guard: &'g Guard) -> &'g Inner {
         // SAFETY: there is a root from the first moment to the last, and one that was replaced lives as long as the guards of its time.
-        unsafe { self.root.load(Ordering::Acquire, guard).deref() }
+        unsafe { &*self.root.load(Ordering::Acquire) }
     }
 
     fn page_of<'g>(&'g self, key: &[u8], guard: &'g Guard) -> &'g Page {
@@ -188,45 +208,53 @@ impl Tree {
         unsafe { &*self.root(guard).page(key, false) }
     }
 
-    fn set_root(&self, root: Inner, guard: &Guard) {
-        let old = self.root.swap(Owned::new(root), Ordering::AcqRel, guard);
-        // SAFETY: the swap took it out, and only one does so.
-        unsafe { guard.defer_destroy(old) };
+    /// For who holds `structure`.
+    fn set_root(&self, change: Change, guard: &Guard) {
+        self.root.store(change.root, Ordering::Release);
+        for old in change.replaced {
+            // SAFETY: nothing below the new root names it, and a node is replaced once: only the holder of the lock does so.
+            unsafe { guard.defer_unchecked(move || Inner::free(old)) };
+        }
     }
 
-    /// Splits a page whose leaf is full, unless the tree is just being changed.
-    fn split(&self, page: &Page, key: &[u8], guard: &Guard) {
+    /// Splits a page whose leaf is full; `false` if that is not so, or the tree is just being changed.
+    fn split(&self, page: &Page, key: &[u8], guard: &Guard) -> bool {
         let Some(_structure) = self.structure.try_lock() else {
-            return;
+            return false;
         };
-        loop {
-            let leaf = page.leaf(guard);
-            if leaf.is_gone() || leaf.len() < LEAF_MAX {
-                return;
-            }
-            // Keys that come in order leave full leaves behind.
-            let behind_all = leaf.before(key, false) == leaf.len();
-            if behind_all && page_behind(leaf, guard).is_some_and(|next| **next.low() <= *key) {
-                return;
-            }
-            let (at, first) = if behind_all {
-                (leaf.len(), key)
-            } else {
-                (leaf.len() / 2, leaf.key(leaf.len() / 2))
-            };
-            let low = search::separator(leaf.key(at - 1), first);
-            let upper = leaf.part(at..leaf.len(), leaf.next());
-            let right = Box::into_raw(Box::new(Page::new(low.into(), upper)));
-            if page.replace(leaf, leaf.part(0..at, right), guard) {
-                // SAFETY: it was just put into the tree, and pages are taken out under the lock that is held.
-                let right = unsafe { &*right };
-                self.set_root(self.root(guard).with(right), guard);
-                self.pages.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
+        let leaf = page.leaf(guard);
+        let keys = leaf.close();
+        if leaf.is_gone() || keys.len() < LEAF_MAX {
+            return false;
+        }
+        // Keys that come in order leave full leaves behind.
+        let behind_all = keys.before(key, false) == keys.len();
+        if behind_all && page_behind(leaf, guard).is_some_and(|next| next.low() <= key) {
+            return false;
+        }
+        let (at, first) = if behind_all {
+            (keys.len(), key)
+        } else {
+            (keys.len() / 2, keys.key(keys.len() / 2))
+        };
+        let low = search::separator(keys.key(at - 1), first);
+        let upper = keys.part(at..keys.len(), leaf.next());
+        let right = Box::into_raw(Box::new(Page::new(low.into(), upper)));
+        if !page.replace(leaf, keys.part(0..at, right), guard) {
             // SAFETY: nobody else has seen it.
             drop(unsafe { Box::from_raw(right) });
+            return false;
         }
+        self.add_to_root(right, guard);
+        true
+    }
+
+    /// Lets a page be found that was just put behind another one. For who holds `structure`.
+    fn add_to_root(&self, page: *const Page, guard: &Guard) {
+        // SAFETY: it was just put into the tree, and pages are taken out under the lock that is held.
+        let page = unsafe { &*page };
+        self.set_root(self.root(guard).with(page), guard);
+        self.pages.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a page out if its leaf is empty, and those before it that were left empty, unless the tree is just being changed.
@@ -242,11 +270,12 @@ impl Tree {
     /// Takes a page out if its leaf is empty, and gives the one before it. For who holds `structure`.
     fn unlink<'g>(&'g self, page: &'g Page, guard: &'g Guard) -> Option<&'g Page> {
         let leaf = page.leaf(guard);
-        if std::ptr::eq(page, self.first.as_ptr()) || leaf.is_gone() || leaf.len() > 0 {
+        if std::ptr::eq(page, self.first.as_ptr()) || leaf.is_gone() || leaf.keys().len() > 0 {
             return None;
         }
         self.set_root(self.root(guard).without(page), guard);
-        if !page.replace(leaf, leaf::gone(leaf.next()), guard) {
+        let is_empty = leaf.close().len() == 0;
+        if !is_empty || !page.replace(leaf, leaf::gone(leaf.next()), guard) {
             // A key was added meanwhile.
             self.set_root(self.root(guard).with(page), guard);
             return None;
@@ -257,9 +286,9 @@ impl Tree {
             let its_leaf = before.leaf(guard);
             match page_behind(its_leaf, guard) {
                 Some(next) if std::ptr::eq(next, page) => {
-                    before.replace(its_leaf, its_leaf.before_page(leaf.next()), guard);
+                    before.replace(its_leaf, its_leaf.close().in_front_of(leaf.next()), guard);
                 }
-                Some(next) if **next.low() < **page.low() => before = next,
+                Some(next) if next.low() < page.low() => before = next,
                 // A writer has done so.
                 _ => break,
             }
@@ -270,6 +299,14 @@ impl Tree {
         unsafe { guard.defer_unchecked(move || drop(Box::from_raw(gone))) };
         Some(before)
     }
+}
+
+/// The page behind the one that had this leaf, if the key is not before that one's keys.
+fn later_page<'g>(leaf: Leaf<'g>, key: &[u8], guard: &'g Guard) -> Option<&'g Page> {
+    if leaf.before(key, false) < leaf.len() {
+        return None;
+    }
+    page_behind(leaf, guard).filter(|next| next.low() <= key)
 }
 
 /// The page behind the one that had this leaf.
@@ -288,14 +325,13 @@ impl Drop for Tree {
             unsafe {
                 let owned = Box::from_raw(page);
                 let leaf = owned.leaf(guard);
-                for node in leaf.pointers() {
+                for node in leaf.keys().pointers() {
                     drop(Box::from_raw(node.cast_mut()));
                 }
                 page = leaf.next().cast_mut();
             }
         }
-        let root = std::mem::replace(&mut self.root, Atomic::null());
-        // SAFETY: the pointer is the only one to the root.
-        drop(unsafe { root.try_into_owned() });
+        // SAFETY: the root and all that is below it belong to the tree, and none of it was freed.
+        unsafe { Inner::free_all(*self.root.get_mut()) };
     }
 }

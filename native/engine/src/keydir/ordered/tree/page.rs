@@ -2,7 +2,6 @@
 #![allow(unsafe_code, reason = "follows and frees pointers that the epoch protects")]
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 
@@ -13,12 +12,21 @@ use crate::sync::{AtomicPtr, Ordering};
 #[derive(Debug)]
 pub(super) struct Page {
     leaf: AtomicPtr<Header>,
-    low: Arc<[u8]>,
+    low: Box<[u8]>,
 }
+
+/// The address of a page, which threads may hand to each other. Who follows it answers for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PagePtr(pub(super) *const Page);
+
+// SAFETY: an address is a number.
+unsafe impl Send for PagePtr {}
+// SAFETY: as above.
+unsafe impl Sync for PagePtr {}
 
 impl Page {
     /// A page with this leaf, which becomes its own.
-    pub(super) fn new(low: Arc<[u8]>, leaf: NonNull<Header>) -> Self {
+    pub(super) fn new(low: Box<[u8]>, leaf: NonNull<Header>) -> Self {
         Page {
             leaf: AtomicPtr::new(leaf.as_ptr()),
             low,
@@ -26,7 +34,7 @@ impl Page {
     }
 
     /// What none of its keys comes before.
-    pub(super) fn low(&self) -> &Arc<[u8]> {
+    pub(super) fn low(&self) -> &[u8] {
         &self.low
     }
 

@@ -1,12 +1,14 @@
 //! Going through the keys in order.
+#![allow(unsafe_code, reason = "follows a pointer that the epoch protects")]
 
 use std::ops::{Bound, ControlFlow};
 
 use crossbeam_epoch::Guard;
 
 use super::super::node::Node;
-use super::leaf::Leaf;
-use super::{Place, Tree, page_behind};
+use super::leaf::Keys;
+use super::page::Page;
+use super::{Tree, page_behind};
 use crate::keydir::prefetch::prefetch;
 use crate::keydir::{Direction, Span};
 
@@ -34,28 +36,32 @@ impl Tree {
         guard: &'g Guard,
         mut sink: impl FnMut(&'g Node) -> ControlFlow<()>,
     ) -> bool {
-        let Place { mut leaf, mut at, .. } = match span.from {
-            Bound::Unbounded => self.place(&[], false, guard),
-            Bound::Included(key) => self.place(key, false, guard),
-            Bound::Excluded(key) => self.place(key, true, guard),
+        let (first, or_equal) = match span.from {
+            Bound::Unbounded => (&[][..], false),
+            Bound::Included(key) => (key, false),
+            Bound::Excluded(key) => (key, true),
         };
+        let mut leaf = self.leaf_of(first, guard).1;
+        let mut keys = leaf.keys();
+        let mut at = keys.before(first, or_equal);
         loop {
             let until = match span.until {
-                Bound::Unbounded => leaf.len(),
-                Bound::Included(key) => leaf.before(key, true),
-                Bound::Excluded(key) => leaf.before(key, false),
+                Bound::Unbounded => keys.len(),
+                Bound::Included(key) => keys.before(key, true),
+                Bound::Excluded(key) => keys.before(key, false),
             };
             for at in at..until {
-                if let Some(ahead) = leaf.pointers()[..until].get(at + AHEAD) {
+                if let Some(ahead) = keys.pointers()[..until].get(at + AHEAD) {
                     prefetch(*ahead);
                 }
-                if sink(leaf.node(at)).is_break() {
+                if sink(keys.node(at)).is_break() {
                     return true;
                 }
             }
             match page_behind(leaf, guard) {
-                Some(next) if until == leaf.len() => {
+                Some(next) if until == keys.len() => {
                     leaf = next.leaf(guard);
+                    keys = leaf.keys();
                     at = 0;
                 }
                 _ => return false,
@@ -71,17 +77,17 @@ impl Tree {
     ) -> bool {
         let mut from = span.from;
         loop {
-            let Place { page, leaf, at } = self.place_before(from, guard);
+            let (page, keys, at) = self.keys_up_to(from, guard);
             let until = match span.until {
                 Bound::Unbounded => 0,
-                Bound::Included(key) => leaf.before(key, false),
-                Bound::Excluded(key) => leaf.before(key, true),
+                Bound::Included(key) => keys.before(key, false),
+                Bound::Excluded(key) => keys.before(key, true),
             };
             for at in (until..at).rev() {
                 if let Some(ahead) = at.checked_sub(AHEAD) {
-                    prefetch(leaf.pointers()[ahead]);
+                    prefetch(keys.pointers()[ahead]);
                 }
-                if sink(leaf.node(at)).is_break() {
+                if sink(keys.node(at)).is_break() {
                     return true;
                 }
             }
@@ -92,14 +98,14 @@ impl Tree {
         }
     }
 
-    /// The last page that may have keys up to a bound, and how many of its keys are.
-    fn place_before<'g>(&'g self, bound: Bound<&[u8]>, guard: &'g Guard) -> Place<'g> {
-        let root = self.root(guard);
+    /// The last page that may have keys up to a bound, its keys, and how many of them are.
+    fn keys_up_to<'g>(&'g self, bound: Bound<&[u8]>, guard: &'g Guard) -> (&'g Page, Keys<'g>, usize) {
         let (key, or_equal) = match bound {
             Bound::Unbounded => (None, true),
             Bound::Included(key) => (Some(key), true),
             Bound::Excluded(key) => (Some(key), false),
         };
+        let root = self.root(guard);
         let page = match key {
             None => root.last(),
             Some(key) => root.page(key, !or_equal),
@@ -107,13 +113,14 @@ impl Tree {
         // SAFETY: as in `page_of`: a root names pages, one at least.
         let mut page = unsafe { &*page };
         loop {
-            let leaf: Leaf<'g> = page.leaf(guard);
+            let leaf = page.leaf(guard);
             let within = |low: &[u8]| key.is_none_or(|key| low < key || or_equal && low == key);
             match page_behind(leaf, guard) {
                 Some(next) if within(next.low()) => page = next,
                 _ => {
-                    let at = key.map_or(leaf.len(), |key| leaf.before(key, or_equal));
-                    return Place { page, leaf, at };
+                    let keys = leaf.keys();
+                    let at = key.map_or(keys.len(), |key| keys.before(key, or_equal));
+                    return (page, keys, at);
                 }
             }
         }
