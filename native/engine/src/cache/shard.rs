@@ -7,10 +7,9 @@
 #![allow(unsafe_code, reason = "readers follow pointers that the epoch keeps alive")]
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 use crossbeam_epoch::{self as epoch, Atomic, Guard, Owned};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::entry::{Entry, Place};

@@ -220,7 +220,14 @@ impl Log {
 
     /// A sync that fails is never tried again: the kernel may have dropped the pages and would report success.
     fn sync_segment(&self, active: &Active) -> Result<()> {
-        let synced = active.file.sync();
+        // The system syncs a file without a name as any other, and nobody could open it again.
+        let synced = active.file.sync().and_then(|()| {
+            if active.segment.is_there(&*self.storage) {
+                Ok(())
+            } else {
+                Err(rustix::io::Errno::NOENT.into())
+            }
+        });
         if seeded::has(Fault::FailedSyncIgnored) {
             return Ok(());
         }
