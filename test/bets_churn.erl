@@ -164,7 +164,9 @@ merging(Reply, Dir, How) ->
     [spawn(fun() -> overwrite(W, First + 2) end) || W <- [0, 1]],
     timer:sleep(rand:uniform(40)),
     Merging = case bets:info(t, merge) of #{state := idle} -> false; _ -> true end,
+    %% Whoever halts at once would take the reply along.
     Reply({maps:from_list([{K, First + 1} || K <- lists:seq(1, 40)]), Merging}),
+    timer:sleep(20 + rand:uniform(40)),
     case How of
         stop -> init:stop();
         halt -> erlang:halt(0);

@@ -347,12 +347,12 @@ descriptors(Dir, _Rounds) ->
             bets_diff_vm:kill_if_alive(Vm),
             {Limit, Answer}
         end
-     || Limit <- lists:seq(20, 60, 8)
+     || Limit <- lists:seq(20, 100, 16)
     ],
     Started = [{Limit, Counts} || {Limit, {ok, {_, _} = Counts}} <- Results],
     [] = [Bad || {_, {ok, {crashed, _}}} = Bad <- Results],
     true = Started =/= [],
-    {ok, "limits of 20 to 60: the VM starts with ~w of ~w; openings of 1,000 that succeeded there: ~w",
+    {ok, "limits of 20 to 100: the VM starts with ~w of ~w; openings of 1,000 that succeeded there: ~w",
      [length(Started), length(Results), [Opened || {_, {Opened, _}} <- Started]]}.
 
 %% Opens and closes two tables again and again.
