@@ -13,7 +13,7 @@ hostile_names_stay_inside_and_nobody_else_may_look_test_() -> short(names, 120).
 
 short(Part, N) ->
     {timeout, 120, fun() ->
-        Dir = filename:join("/tmp", "bets_churn_tests_" ++ os:getpid()),
+        Dir = filename:join(os:getenv("TMPDIR", "/tmp"), "bets_churn_tests_" ++ os:getpid()),
         try
             ?assertMatch({ok, _}, bets_churn:Part(Dir, N))
         after

@@ -33,7 +33,8 @@ run() {
 }
 run --no-run
 status=0
-run --no-fail-fast >"$work/log" 2>&1 || status=1
+# What is long and has no second thread is left out.
+run --no-fail-fast -- --skip a_key_with_10_000_objects >"$work/log" 2>&1 || status=1
 grep -aE '^test result|^     Running|SUMMARY: ThreadSanitizer' "$work/log" | sort | uniq -c | sort -rn | sed 's/^ *1 //'
 echo "reports of the sanitizer: $(grep -ac 'WARNING: ThreadSanitizer' "$work/log"); the whole is in $work/log"
 exit "$status"

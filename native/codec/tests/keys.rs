@@ -270,7 +270,13 @@ fn a_short_key_does_not_make_gigabytes() {
 
     let nine = Term::Tuple(vec![power(64_000_000); 9]);
     let mut out = Vec::new();
-    let encoded = key::encode(&mut Terms::default(), At(&nine, 0), form, &mut out, &mut Budget::unlimited());
+    let encoded = key::encode(
+        &mut Terms::default(),
+        At(&nine, 0),
+        form,
+        &mut out,
+        &mut Budget::unlimited(),
+    );
     assert_eq!(encoded, Err(EncodeError::TooLarge("the integers of a key")));
     // What the encoder would have written: the tag of nine elements, and nine times the same integer.
     let integer = encode_key(&power(64_000_000), form).0;

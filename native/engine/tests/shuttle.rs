@@ -69,7 +69,9 @@ fn put(keydir: &Keydir, name: &[u8], location: Location, seq: u64) {
 
 fn remove(keydir: &Keydir, name: &[u8]) {
     let hash = keydir.hash(key(name));
-    keydir.lock(Keydir::shard_of(hash)).remove(hash, key(name), u64::MAX);
+    keydir
+        .lock(Keydir::shard_of(hash))
+        .remove(hash, key(name), u64::MAX);
 }
 
 /// What a merge does once a record is copied.
@@ -109,7 +111,11 @@ fn traverse(keydir: &Keydir) -> Vec<(Vec<u8>, Location)> {
             until: Bound::Unbounded,
         };
         let more = keydir.scan(&span, None, 2, &mut batch);
-        found.extend(batch.iter().map(|(key, location)| (key.compared().to_vec(), location)));
+        found.extend(
+            batch
+                .iter()
+                .map(|(key, location)| (key.compared().to_vec(), location)),
+        );
         behind = found.last().map(|(key, _)| key.clone());
         match more {
             Ok(false) => return found,
@@ -126,7 +132,9 @@ fn filled(kind: TableKind) -> Arc<Keydir> {
     let mut keydir = Keydir::new(kind, 7);
     for (n, name) in (0u32..).zip(NAMES) {
         let hash = keydir.hash(key(name));
-        keydir.load(hash, key(name), at(OLD, n), u64::from(n) + 1).unwrap();
+        keydir
+            .load(hash, key(name), at(OLD, n), u64::from(n) + 1)
+            .unwrap();
     }
     Arc::new(keydir)
 }
@@ -182,7 +190,12 @@ fn growth(kind: TableKind) {
         let keydir = Arc::clone(&keydir);
         thread::spawn(move || {
             for n in from..from + 3 {
-                put(&keydir, &[b'g', n, 0, 0, 0, n], at(NEW, u32::from(n)), 20 + u64::from(n));
+                put(
+                    &keydir,
+                    &[b'g', n, 0, 0, 0, n],
+                    at(NEW, u32::from(n)),
+                    20 + u64::from(n),
+                );
             }
             remove(&keydir, &[b'g', from, 0, 0, 0, from]);
         })
@@ -228,7 +241,9 @@ fn cache() {
         })),
         act(Box::new(move |cache| {
             for place in places.into_iter().chain(places) {
-                cache.get(place, |key, found| assert_eq!((key, found), (&b"k"[..], &value(place)[..])));
+                cache.get(place, |key, found| {
+                    assert_eq!((key, found), (&b"k"[..], &value(place)[..]))
+                });
             }
         })),
     ];

@@ -13,7 +13,9 @@ pub fn check(data: &[u8]) {
 }
 
 fn whole(bytes: &[u8], mend: bool) {
-    let Some(first) = bytes.first_chunk::<HEADER_LEN>() else { return };
+    let Some(first) = bytes.first_chunk::<HEADER_LEN>() else {
+        return;
+    };
     let mut head = *first;
     if mend {
         head[..8].copy_from_slice(b"bets.chk");
@@ -27,7 +29,9 @@ fn whole(bytes: &[u8], mend: bool) {
 
 /// The bytes as a tail whose CRC is right.
 fn tail(bytes: &[u8]) {
-    let Some((place, bytes)) = bytes.split_first_chunk::<2>() else { return };
+    let Some((place, bytes)) = bytes.split_first_chunk::<2>() else {
+        return;
+    };
     let header = Header {
         identity: Identity {
             table: 1,

@@ -21,14 +21,26 @@ const PATCH_LEN: usize = 4;
 
 pub fn check(data: &[u8]) {
     let (mend, data) = mended(data);
-    let Some((&which, mut patches)) = data.split_first() else { return };
+    let Some((&which, mut patches)) = data.split_first() else {
+        return;
+    };
     let base = base(usize::from(which) % BASES);
     let sim = base.kill(base.ops());
-    let files: Vec<_> = sim.files().into_iter().filter(|path| !path.ends_with("LOCK")).collect();
+    let files: Vec<_> = sim
+        .files()
+        .into_iter()
+        .filter(|path| !path.ends_with("LOCK"))
+        .collect();
     while let Some((&[file, low, high, len], rest)) = patches.split_first_chunk::<PATCH_LEN>() {
         let (bytes, rest) = rest.split_at(usize::from(len).min(rest.len()));
         let file = &files[usize::from(file) % files.len()];
-        patch(&sim, file, usize::from(u16::from_le_bytes([low, high])), bytes, mend);
+        patch(
+            &sim,
+            file,
+            usize::from(u16::from_le_bytes([low, high])),
+            bytes,
+            mend,
+        );
         patches = rest;
     }
     opens(&sim.kill(sim.ops()));
@@ -61,12 +73,18 @@ fn fill(table: &Table, kind: TableKind) {
             merge_all(table);
         }
     }
-    put_many(table, &[(b"l1".to_vec(), vec![1; 9]), (b"l2".to_vec(), vec![2; 9])]).unwrap();
+    put_many(
+        table,
+        &[(b"l1".to_vec(), vec![1; 9]), (b"l2".to_vec(), vec![2; 9])],
+    )
+    .unwrap();
     if kind.is_bag() {
         add(table, b"k\x01", b"another").unwrap();
         remove(table, b"k\x01", b"another").unwrap();
     }
-    table.delete(bets_engine::Key::plain(b"k\x02"), Wait::May).unwrap();
+    table
+        .delete(bets_engine::Key::plain(b"k\x02"), Wait::May)
+        .unwrap();
     table.sync().unwrap();
     put(table, b"m0", b"behind the sync");
 }
@@ -96,7 +114,9 @@ fn patch(sim: &Sim, file: &PathBuf, at: usize, bytes: &[u8], mend: bool) {
         match &*name {
             "MANIFEST" => put_crc(&mut content, last, 0..last),
             "CHECKPOINT" if last >= 60 => put_crc(&mut content, 60, 0..60),
-            name if (name.ends_with(".seg") || name == "STAGE") && last >= 32 => mend_segment(&mut content, at),
+            name if (name.ends_with(".seg") || name == "STAGE") && last >= 32 => {
+                mend_segment(&mut content, at)
+            }
             name if name.ends_with(".hint") && last >= 60 => put_crc(&mut content, 60, 0..60),
             _ => {}
         }
@@ -109,7 +129,9 @@ fn mend_segment(content: &mut [u8], changed: usize) {
     put_crc(content, 28, 0..28);
     let mut pos = 32;
     while pos < content.len() {
-        let Ok(head) = bets_engine::format::frame::Head::parse(&content[pos..]) else { return };
+        let Ok(head) = bets_engine::format::frame::Head::parse(&content[pos..]) else {
+            return;
+        };
         if changed < pos + head.frame_len() {
             mend_frame(&mut content[pos..]);
             return;
@@ -141,7 +163,14 @@ fn repairs(sim: &Sim, kind: TableKind) {
     let progress = AtomicU64::new(0);
     let _ = verify(&storage(sim), Path::new(DIR), &progress);
     let how = Open::OrCreate(meta_of(kind));
-    match repair(&storage(sim), Path::new(DIR), &how, Mode::Force, Some(9), &progress) {
+    match repair(
+        &storage(sim),
+        Path::new(DIR),
+        &how,
+        Mode::Force,
+        Some(9),
+        &progress,
+    ) {
         Ok(_) => {
             let after = verify(&storage(sim), Path::new(DIR), &progress).unwrap();
             assert!(after.is_sound(), "{after:?}");

@@ -30,7 +30,10 @@ pub fn check(data: &[u8]) {
         && let Ok(plain) = packed::unpack(&bytes)
     {
         assert!(plain.len() <= bytes.len() * 255);
-        assert_eq!(packed::pack(&plain).map_or(Ok(plain.clone()), |p| packed::unpack(&p)), Ok(plain));
+        assert_eq!(
+            packed::pack(&plain).map_or(Ok(plain.clone()), |p| packed::unpack(&p)),
+            Ok(plain)
+        );
     }
 }
 
@@ -88,7 +91,9 @@ fn parsed(bytes: &[u8]) {
 
 /// A record made of the bytes is read as it was written, and none of its cuts is one.
 fn written(data: &[u8]) {
-    let Some((options, rest)) = data.split_first_chunk::<4>() else { return };
+    let Some((options, rest)) = data.split_first_chunk::<4>() else {
+        return;
+    };
     let (key, value) = rest.split_at(usize::from(options[0]).min(rest.len()));
     let mut record = Record::new(
         KINDS[usize::from(options[1]) % KINDS.len()],
@@ -107,11 +112,18 @@ fn written(data: &[u8]) {
     record.put(&mut out, stamp);
     let frame = Frame::parse(&out).unwrap();
     assert_eq!((frame.head.kind, frame.head.seq), (record.kind, stamp.seq));
-    assert_eq!((frame.head.expiry_ms, frame.head.member), (record.expiry_ms, record.member));
+    assert_eq!(
+        (frame.head.expiry_ms, frame.head.member),
+        (record.expiry_ms, record.member)
+    );
     assert_eq!((frame.key().bytes(), frame.value()), (key, Ok(value)));
     assert_eq!(frame.key().suffix(), record.key.suffix());
     assert_eq!(frame.bytes(), Ok(out.as_slice()));
     let cut = out.len() * usize::from(options[0]) / 256;
     let whole = Frame::parse(&out[..cut]).and_then(|frame| frame.value());
-    assert!(matches!(whole, Err(Bad::Cut | Bad::End)), "a cut at {cut} of {}", out.len());
+    assert!(
+        matches!(whole, Err(Bad::Cut | Bad::End)),
+        "a cut at {cut} of {}",
+        out.len()
+    );
 }

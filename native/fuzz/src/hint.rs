@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bets_engine::format::hint::{BLOCK_HEAD_LEN, Entry, HEADER_LEN, Identity, TRAILER_LEN, header};
 use bets_engine::Key;
+use bets_engine::format::hint::{BLOCK_HEAD_LEN, Entry, HEADER_LEN, Identity, TRAILER_LEN, header};
 use bets_engine::io::Storage;
 use bets_engine::io::sim::Sim;
 use bets_engine::segment::hint::{HintReader, HintWriter, path};
@@ -47,7 +47,9 @@ fn mend_hint(bytes: &[u8]) -> Vec<u8> {
     while let Some((seed, behind)) = rest.split_first_chunk::<BLOCK_SEED>() {
         let len = usize::from(u16::from_le_bytes([seed[0], seed[1]])).clamp(1, behind.len().max(1));
         let count = u16::from_le_bytes([seed[2], seed[3]]);
-        let Some((body, next)) = behind.split_at_checked(len) else { break };
+        let Some((body, next)) = behind.split_at_checked(len) else {
+            break;
+        };
         let mut block = Vec::with_capacity(BLOCK_HEAD_LEN + len);
         block.extend_from_slice(&[0; 4]);
         block.extend_from_slice(&(len as u32).to_le_bytes());
@@ -82,7 +84,9 @@ fn block_crc(number: u32, bytes: &[u8]) -> u32 {
 
 /// Whether the hint is read to its end. Each entry is in order and inside the segment.
 fn entries(sim: &Sim, mut each: impl FnMut(&Entry<'_>)) -> bool {
-    let Ok(reader) = HintReader::open(sim, Path::new(DIR), IDENTITY) else { return false };
+    let Ok(reader) = HintReader::open(sim, Path::new(DIR), IDENTITY) else {
+        return false;
+    };
     let (mut seq, mut end) = (0, 0);
     reader
         .for_each(|entry| {
@@ -102,7 +106,14 @@ fn write_again(sim: &Sim, bytes: &[u8]) {
     let keep = |all: &mut Vec<_>| {
         entries(sim, |entry| {
             let key = (entry.key.bytes().to_vec(), entry.key.suffix().len());
-            all.push((entry.kind, entry.seq, entry.offset, entry.frame_len, entry.expiry_ms, key));
+            all.push((
+                entry.kind,
+                entry.seq,
+                entry.offset,
+                entry.frame_len,
+                entry.expiry_ms,
+                key,
+            ));
         })
     };
     assert!(keep(&mut first));

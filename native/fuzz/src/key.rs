@@ -33,9 +33,16 @@ fn decoded(bytes: &[u8]) -> Option<Term> {
 }
 
 fn returns(term: &Term) {
-    for form in [Form::Exact(Equality::ZerosDistinct), Form::Numeric(Equality::ZerosEqual)] {
+    for form in [
+        Form::Exact(Equality::ZerosDistinct),
+        Form::Numeric(Equality::ZerosEqual),
+    ] {
         let (bytes, compared) = encode_key(term, form);
-        assert_eq!(key::compared_len(&bytes, &mut Budget::unlimited()), Ok(compared), "{term:?}");
+        assert_eq!(
+            key::compared_len(&bytes, &mut Budget::unlimited()),
+            Ok(compared),
+            "{term:?}"
+        );
         let back = decode_key(&bytes).unwrap();
         assert!(back.is(term), "{term:?} came back as {back:?}");
     }

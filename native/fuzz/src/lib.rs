@@ -20,7 +20,12 @@ mod external;
 mod frame;
 mod hint;
 #[path = "../../engine/tests/crash/history.rs"]
-#[allow(clippy::new_without_default, unreachable_pub, missing_docs, reason = "a test's own file")]
+#[allow(
+    clippy::new_without_default,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test's own file"
+)]
 mod history;
 mod key;
 mod manifest;

@@ -76,7 +76,10 @@ impl Bound {
         let result = f();
         let most = (MOST.get() - before).cast_unsigned();
         let bound = self.each.saturating_mul(len).saturating_add(self.fixed);
-        assert!(most <= bound, "{len} bytes took {most} bytes of memory, {bound} are allowed");
+        assert!(
+            most <= bound,
+            "{len} bytes took {most} bytes of memory, {bound} are allowed"
+        );
         result
     }
 }

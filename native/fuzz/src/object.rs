@@ -7,7 +7,9 @@ use crate::memory::Bound;
 use crate::terms::{Term, decode_object, encode_object};
 
 pub fn check(data: &[u8]) {
-    let Some((&keypos, bytes)) = data.split_first() else { return };
+    let Some((&keypos, bytes)) = data.split_first() else {
+        return;
+    };
     let keypos = usize::from(keypos % 4);
     let made = Bound::TERM.watch(bytes.len(), || {
         let key = |_: &mut Discard| Ok(());
@@ -15,7 +17,9 @@ pub fn check(data: &[u8]) {
     });
     any_bytes(bytes, keypos);
     let Ok(()) = made else { return };
-    let Ok(Term::Tuple(elements)) = decode_object(bytes, keypos) else { return };
+    let Ok(Term::Tuple(elements)) = decode_object(bytes, keypos) else {
+        return;
+    };
     if Term::Tuple(elements.clone()).has_distinct_keys() {
         returns(&elements, keypos);
     }
@@ -45,7 +49,10 @@ fn any_bytes(bytes: &[u8], keypos: usize) {
 fn returns(elements: &[Term], keypos: usize) {
     let bytes = encode_object(elements, keypos);
     let back = decode_object(&bytes, keypos).unwrap();
-    assert!(back.is(&Term::Tuple(elements.to_vec())), "{elements:?} came back as {back:?}");
+    assert!(
+        back.is(&Term::Tuple(elements.to_vec())),
+        "{elements:?} came back as {back:?}"
+    );
     assert_eq!(object::arity(&bytes), Ok(elements.len()));
     assert_eq!(
         object::same(&bytes, &bytes, Equality::ZerosDistinct, &mut Budget::unlimited()),

@@ -28,7 +28,12 @@ pub fn check(data: &[u8]) {
         opens(&image, history.allowed(at, false), "a power loss", at);
         // The recovery is crashed as well: what it found is durable only once it is through.
         let again = image.crash(image.ops() * usize::from(crash[1]) / 256, &plan);
-        opens(&again, history.allowed(at, false), "a power loss in the recovery", at);
+        opens(
+            &again,
+            history.allowed(at, false),
+            "a power loss in the recovery",
+            at,
+        );
     }
 }
 
@@ -42,7 +47,10 @@ fn plan(byte: u8) -> Plan {
 
 fn opens(image: &Sim, allowed: &[State], what: &str, at: usize) {
     match reopen(image) {
-        Ok(found) => assert!(allowed.contains(&found), "after {what} at {at}: {found:?}, not {allowed:?}"),
+        Ok(found) => assert!(
+            allowed.contains(&found),
+            "after {what} at {at}: {found:?}, not {allowed:?}"
+        ),
         Err(error) => panic!("after {what} at {at}: {error}"),
     }
 }

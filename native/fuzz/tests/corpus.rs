@@ -1,7 +1,11 @@
 //! Replays the corpora of the fuzzers, as they stand and with changes, in every run of the tests.
 //!
 //! `BETS_FUZZ_CHANGES` says how many changes of each file are tried (default 100).
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +16,9 @@ use bets_fuzz::{TARGETS, Target};
 const LONGEST: Duration = Duration::from_secs(10);
 
 fn files(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target.name);
     let mut files: Vec<_> = std::fs::read_dir(&dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -25,10 +31,19 @@ fn files(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
 fn run(target: &Target, data: &[u8], what: &dyn std::fmt::Debug) {
     let from = Instant::now();
     if let Err(panic) = std::panic::catch_unwind(|| target.run(data)) {
-        eprintln!("{}: found by {what:?}, {} bytes: {data:?}", target.name, data.len());
+        eprintln!(
+            "{}: found by {what:?}, {} bytes: {data:?}",
+            target.name,
+            data.len()
+        );
         std::panic::resume_unwind(panic);
     }
-    assert!(from.elapsed() < LONGEST, "{}: {what:?} took {:?}", target.name, from.elapsed());
+    assert!(
+        from.elapsed() < LONGEST,
+        "{}: {what:?} took {:?}",
+        target.name,
+        from.elapsed()
+    );
 }
 
 /// splitmix64 (Steele et al. 2014).
@@ -54,7 +69,9 @@ fn changed(data: &[u8], other: &[u8], state: &mut u64) -> Vec<u8> {
                 data.splice(at..end, part.iter().copied());
             }
             3 => data[at..end].fill([0, 0xff, 0x7f, 0x80][next(state) % 4]),
-            _ => data[at..end].iter_mut().for_each(|byte| *byte = next(state) as u8),
+            _ => data[at..end]
+                .iter_mut()
+                .for_each(|byte| *byte = next(state) as u8),
         }
     }
     data
@@ -78,6 +95,11 @@ fn what_the_fuzzers_found_and_changes_of_it_are_taken() {
                 run(target, &changed(data, other, &mut state), &(path, change));
             }
         }
-        println!("{}: {} files, {changes} changes of each, {:?}", target.name, files.len(), from.elapsed());
+        println!(
+            "{}: {} files, {changes} changes of each, {:?}",
+            target.name,
+            files.len(),
+            from.elapsed()
+        );
     }
 }

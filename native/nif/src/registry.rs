@@ -169,7 +169,9 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
                 tables.reserved.insert(raw);
             }
             tables.dirs.insert(dir.to_path_buf(), None);
-            tables.openers.insert(dir.to_path_buf(), (raw, pid_word(env.pid())));
+            tables
+                .openers
+                .insert(dir.to_path_buf(), (raw, pid_word(env.pid())));
             return Ok(Claim {
                 name: raw,
                 dir: dir.to_path_buf(),

@@ -132,8 +132,12 @@ impl Term {
             List(terms, tail) => terms.iter().all(Term::has_distinct_keys) && tail.has_distinct_keys(),
             Map(pairs) => {
                 let sorted = sorted(pairs);
-                sorted.windows(2).all(|two| two[0].0.cmp(&two[1].0, Mode::MapKey).is_lt())
-                    && pairs.iter().all(|(k, v)| k.has_distinct_keys() && v.has_distinct_keys())
+                sorted
+                    .windows(2)
+                    .all(|two| two[0].0.cmp(&two[1].0, Mode::MapKey).is_lt())
+                    && pairs
+                        .iter()
+                        .all(|(k, v)| k.has_distinct_keys() && v.has_distinct_keys())
             }
             _ => true,
         }

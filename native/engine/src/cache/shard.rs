@@ -6,8 +6,8 @@
 //! chosen by a clock hand (Corbató, "A paging experiment with the Multics system", 1968).
 #![allow(unsafe_code, reason = "readers follow pointers that the epoch keeps alive")]
 
-use std::ptr::NonNull;
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use std::ptr::NonNull;
 
 use crossbeam_epoch::{self as epoch, Atomic, Guard, Owned};
 use smallvec::SmallVec;
