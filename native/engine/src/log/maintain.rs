@@ -186,7 +186,8 @@ impl Log {
 
     /// Syncs all segments that may hold records that are not durable, the oldest first. Gives those that can be sealed.
     fn sync_segments(&self) -> Result<Vec<Active>> {
-        self.sticky.check()?;
+        // Nobody syncs any more, so whoever waits is told now, whatever the failure was.
+        self.sticky.check().inspect_err(|_| self.answer_waiters())?;
         let (left, active, last_seq, unsynced) = {
             let mut end = self.append.lock();
             end.flush()?;
@@ -320,6 +321,7 @@ impl Log {
         publish(&*self.storage, &self.dir.path(), &next, !self.config.temporary).inspect_err(|failure| {
             if failure.outcome_unknown {
                 self.sticky.set(failure.error.clone());
+                self.answer_waiters();
             }
         })?;
         maintenance.manifest = next;
