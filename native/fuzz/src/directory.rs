@@ -1,6 +1,6 @@
 //! A whole table's directory of which bytes were changed, their CRCs made right if so asked: opened, checked, repaired.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
@@ -104,20 +104,22 @@ fn open(sim: &Sim, how: &Open) -> Result<Table> {
     Table::open(&storage(sim), Path::new(DIR), how, config)
 }
 
-fn patch(sim: &Sim, file: &PathBuf, at: usize, bytes: &[u8], mend: bool) {
+fn patch(sim: &Sim, file: &Path, at: usize, bytes: &[u8], mend: bool) {
     let mut content = sim.read(file).unwrap();
     let at = at.min(content.len());
     let end = (at + bytes.len()).min(content.len());
     content[at..end].copy_from_slice(&bytes[..end - at]);
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    if mend && let Some(last) = content.len().checked_sub(4) {
-        match &*name {
-            "MANIFEST" => put_crc(&mut content, last, 0..last),
-            "CHECKPOINT" if last >= 60 => put_crc(&mut content, 60, 0..60),
-            name if (name.ends_with(".seg") || name == "STAGE") && last >= 32 => {
-                mend_segment(&mut content, at)
-            }
-            name if name.ends_with(".hint") && last >= 60 => put_crc(&mut content, 60, 0..60),
+    let extension = file.extension().and_then(|name| name.to_str());
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    if mend && content.len() >= 64 {
+        let last = content.len() - 4;
+        match (name, extension) {
+            ("MANIFEST", _) => put_crc(&mut content, last, 0..last),
+            ("CHECKPOINT", _) | (_, Some("hint")) => put_crc(&mut content, 60, 0..60),
+            ("STAGE", _) | (_, Some("seg")) => mend_segment(&mut content, at),
             _ => {}
         }
     }
