@@ -11,14 +11,13 @@ use crate::schedule::{Call, Outcome};
 /// The NIF whose next call panics.
 static NEXT: Mutex<Option<String>> = Mutex::new(None);
 
-/// Panics if it is this NIF's turn.
-#[expect(clippy::panic, reason = "it is there to panic")]
+/// Panics if it is this NIF's turn, and prints nothing.
 pub fn strike(name: &CStr) {
     let mut next = NEXT.lock();
     if next.as_deref().map(str::as_bytes) == Some(name.to_bytes()) {
         *next = None;
         drop(next);
-        panic!("asked for by a test");
+        std::panic::resume_unwind(Box::new("asked for by a test"));
     }
 }
 
