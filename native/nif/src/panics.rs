@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use rustler::Encoder;
 
 use crate::atoms;
+use crate::error::Fail;
 use crate::schedule::{Call, Outcome};
 
 /// The NIF whose next call panics.
@@ -23,6 +24,7 @@ pub fn strike(name: &CStr) {
 
 /// `test_panic_in(Name)`: the next call of the NIF with this name panics, on whichever scheduler.
 pub fn test_panic_in<'a>(call: &Call<'a>) -> Outcome<'a> {
-    *NEXT.lock() = call.arg(0).atom_to_string().ok();
+    let name = call.arg(0).atom_to_string().map_err(|_| Fail::none())?;
+    *NEXT.lock() = Some(name);
     Ok(atoms::ok().encode(call.env))
 }
