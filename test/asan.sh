@@ -49,6 +49,7 @@ fi
 for module in "${modules[@]}"; do
   from=$SECONDS
   if LD_PRELOAD=$libasan timeout 1200 erl -noinput -pa "$ebin" "$work/ebin" -eval "
+      {ok, _} = application:ensure_all_started(bets),
       case eunit:test($module, []) of ok -> halt(0); _ -> halt(1) end." \
       >"$work/$module.log" 2>&1; then
     printf '%-24s %4d s  passed\n' "$module" $((SECONDS - from))
