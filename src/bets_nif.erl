@@ -68,6 +68,7 @@
     sync/1,
     take/2,
     test_panic/1,
+    test_panic_in/1,
     test_watch/0,
     unfix/1,
     update_counter/3,
@@ -352,6 +353,9 @@ object_decode(_, _, _) -> erlang:nif_error(not_loaded).
 
 -spec test_panic(bets:table()) -> bets_errors:failure().
 test_panic(_) -> erlang:nif_error(not_loaded).
+
+-spec test_panic_in(atom()) -> ok.
+test_panic_in(_) -> erlang:nif_error(not_loaded).
 
 -spec test_watch() -> tuple().
 test_watch() -> erlang:nif_error(not_loaded).

@@ -5,7 +5,7 @@
 %% parent is gone.
 -module(bets_diff_vm).
 
--export([start/0, start/1, start_under/2, run/4, recv/2, kill/1, stop/1, call/4]).
+-export([start/0, start/1, start_with/2, start_under/2, run/4, recv/2, kill/1, kill_if_alive/1, stop/1, call/4, os_pid/1]).
 -export([child_main/0]).
 
 -record(vm, {port :: port(), os_pid :: integer()}).
@@ -18,7 +18,12 @@ start() -> start([]).
 
 -spec start([string()]) -> vm().
 start(Args) ->
-    start_under([], lists:append([["-pa", filename:absname(Dir)] || Dir <- code:get_path(), not is_otp(Dir)]) ++ Args).
+    start_with([], Args).
+
+%% The same, by a command as in start_under/2.
+-spec start_with([string()], [string()]) -> vm().
+start_with(Command, Args) ->
+    start_under(Command, lists:append([["-pa", filename:absname(Dir)] || Dir <- code:get_path(), not is_otp(Dir)]) ++ Args).
 
 %% Starts a VM by a command that becomes it: a program, with its arguments, that executes what follows them. The code path is among `Args'.
 -spec start_under([string()], [string()]) -> vm().
@@ -37,7 +42,8 @@ is_otp(Dir) -> Dir =:= "." orelse lists:prefix(code:lib_dir(), Dir).
 %% `Reply(Term)' sends a term here.
 -spec run(vm(), module(), atom(), [term()]) -> ok.
 run(#vm{port = Port}, Module, Function, Args) ->
-    true = port_command(Port, term_to_binary({run, Module, Function, Args})),
+    %% A VM that has ended tells so at the next recv/2.
+    catch port_command(Port, term_to_binary({run, Module, Function, Args})),
     ok.
 
 %% The next term from the child; `{exit, Status}' when it ended by itself.
@@ -57,6 +63,18 @@ kill(#vm{port = Port, os_pid = OsPid} = Vm) ->
     true = port_command(killer(), io_lib:format("kill -9 ~b~n", [OsPid])),
     receive {Port, {exit_status, _}} -> ok end,
     drop(Vm).
+
+%% The same for a VM that may have ended already.
+-spec kill_if_alive(vm()) -> ok.
+kill_if_alive(#vm{port = Port} = Vm) ->
+    case erlang:port_info(Port, os_pid) of
+        undefined -> drop(Vm);
+        _ -> kill(Vm)
+    end.
+
+%% The process of the operating system.
+-spec os_pid(vm()) -> integer().
+os_pid(#vm{os_pid = OsPid}) -> OsPid.
 
 %% Lets the VM halt, waits for it.
 -spec stop(vm()) -> ok.

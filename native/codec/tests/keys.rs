@@ -6,7 +6,7 @@ mod common;
 
 use std::cmp::Ordering;
 
-use bets_codec::{Budget, EncodeError, Equality, Form, key};
+use bets_codec::{Budget, DecodeError, EncodeError, Equality, Form, key};
 use common::{At, Made, Mode, Term, Terms, decode_key, encode_key, number_term, term};
 use proptest::prelude::*;
 
@@ -252,4 +252,34 @@ fn a_long_binary_is_not_copied_against_the_budget() {
     );
     assert_eq!(stopped, Err(EncodeError::Budget));
     assert!(out.is_empty());
+}
+
+/// Found by the fuzzer of keys. An integer's trailing zero bits take no room in a key, so 6 bytes are one of 8 MiB, which is as the format wants it. But a tuple
+/// of a thousand such integers has 6 KB and was made as 8 GiB, which ends the VM.
+#[test]
+fn a_short_key_does_not_make_gigabytes() {
+    let power = |bits: usize| {
+        let mut magnitude = vec![0; bits / 8 + 1];
+        magnitude[bits / 8] = 1;
+        Term::Big(false, magnitude)
+    };
+    let form = Form::Exact(Equality::ZerosEqual);
+    let seven = Term::Tuple(vec![power(64_000_000); 7]);
+    let (bytes, _) = encode_key(&seven, form);
+    assert!(bytes.len() < 50 && decode_key(&bytes).unwrap().is(&seven));
+
+    let nine = Term::Tuple(vec![power(64_000_000); 9]);
+    let mut out = Vec::new();
+    let encoded = key::encode(
+        &mut Terms::default(),
+        At(&nine, 0),
+        form,
+        &mut out,
+        &mut Budget::unlimited(),
+    );
+    assert_eq!(encoded, Err(EncodeError::TooLarge("the integers of a key")));
+    // What the encoder would have written: the tag of nine elements, and nine times the same integer.
+    let integer = encode_key(&power(64_000_000), form).0;
+    let hostile = [&[0xAC, 9][..], &integer.repeat(9)].concat();
+    assert!(matches!(decode_key(&hostile), Err(DecodeError::Damaged { .. })));
 }

@@ -27,6 +27,8 @@ pub enum Fault {
     StaleHint,
     /// A checkpoint is used whatever manifest it names.
     StaleCheckpoint,
+    /// A merge points a key at the copy of its record whatever the key points at by now.
+    RelocationNotCompared,
 }
 
 /// Whether the fault was put in on this thread.

@@ -1,6 +1,120 @@
 //! The one place where the engine's concurrent code gets its atomics and locks from, so that a model checker can be put
-//! underneath all of it at once.
+//! underneath all of it at once: with the feature `shuttle` every step of them is one at which another thread may go on.
 
+#[cfg(not(feature = "shuttle"))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
+#[cfg(not(feature = "shuttle"))]
 pub(crate) use std::hint::spin_loop;
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(not(feature = "shuttle"))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+pub(crate) use std::sync::atomic::Ordering;
+
+#[cfg(feature = "shuttle")]
+pub(crate) use modelled::*;
+
+/// Test equipment: the same names, each call of which lets shuttle decide who goes on.
+///
+/// They are the standard library's atomics, so that memory of zeros is one and a pointer to a word may be taken for one, as the keydir does. What
+/// shuttle tries are orders of steps; it takes every access to be sequentially consistent.
+#[cfg(feature = "shuttle")]
+mod modelled {
+    use std::sync::atomic::{self, Ordering};
+
+    pub(crate) use parking_lot::MutexGuard;
+
+    /// Lets another thread go on. Behind the end of a model's run, where what it let go of is freed, there is none.
+    fn step() {
+        if shuttle::current::try_get_current_task().is_some() {
+            shuttle::sync::atomic::AtomicBool::new(false).load(Ordering::SeqCst);
+        }
+    }
+
+    /// Waits for another thread.
+    pub(crate) fn spin_loop() {
+        shuttle::thread::yield_now();
+    }
+
+    /// A lock that is waited for in steps.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            loop {
+                if let Some(guard) = self.try_lock() {
+                    return guard;
+                }
+                spin_loop();
+            }
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            step();
+            self.0.try_lock()
+        }
+
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut()
+        }
+    }
+
+    macro_rules! atomic {
+        ($name:ident, $value:ty $(, $generic:ident)?) => {
+            #[derive(Debug, Default)]
+            #[repr(transparent)]
+            pub(crate) struct $name $(<$generic>)? (atomic::$name $(<$generic>)?);
+
+            #[allow(dead_code, reason = "each type has the calls of all")]
+            impl $(<$generic>)? $name $(<$generic>)? {
+                pub(crate) const fn new(value: $value) -> Self {
+                    Self(atomic::$name::new(value))
+                }
+
+                pub(crate) fn load(&self, order: Ordering) -> $value {
+                    step();
+                    self.0.load(order)
+                }
+
+                pub(crate) fn store(&self, value: $value, order: Ordering) {
+                    step();
+                    self.0.store(value, order);
+                }
+
+                pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                    step();
+                    self.0.swap(value, order)
+                }
+
+                pub(crate) fn get_mut(&mut self) -> &mut $value {
+                    self.0.get_mut()
+                }
+            }
+        };
+    }
+
+    macro_rules! counter {
+        ($name:ident, $value:ty) => {
+            atomic!($name, $value);
+
+            #[allow(dead_code, reason = "each type has the calls of all")]
+            impl $name {
+                pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                    step();
+                    self.0.fetch_add(value, order)
+                }
+
+                pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                    step();
+                    self.0.fetch_sub(value, order)
+                }
+            }
+        };
+    }
+
+    atomic!(AtomicBool, bool);
+    atomic!(AtomicPtr, *mut T, T);
+    counter!(AtomicU32, u32);
+    counter!(AtomicU64, u64);
+    counter!(AtomicUsize, usize);
+}

@@ -247,6 +247,28 @@ fn those_who_wait_for_a_sync_are_told_that_it_failed() {
     assert_eq!(*answers.lock(), [true, true, false, false]);
 }
 
+/// Found by failing system calls on a real kernel: the directory's sync failed while a manifest was published, the table became read-only, and whoever
+/// had written under `{sync, always}` before waited for ever, since nobody synced any more.
+#[test]
+fn those_who_wait_are_told_whatever_made_the_table_read_only() {
+    for in_a_manifest in [true, false] {
+        let (_sim, failing, table) = open_failing();
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&answers);
+        let commit = table.put(key(b"a"), b"v", Wait::May).unwrap();
+        table.on_durable(commit, Box::new(move |answer| told.lock().push(answer.is_ok())));
+        if in_a_manifest {
+            // A segment that is needed at once is published by the writer.
+            failing.arm(Fault::nth(2, &[Call::SyncDir]));
+            while table.put(key(b"b"), &[1; 1000], Wait::May).is_ok() {}
+        } else {
+            table.fail();
+            assert!(table.care().is_err());
+        }
+        assert_eq!(*answers.lock(), [false], "in a manifest: {in_a_manifest}");
+    }
+}
+
 #[test]
 fn those_who_wait_are_answered_when_the_table_closes() {
     let (_sim, _failing, table) = open_failing();

@@ -334,3 +334,26 @@ fn an_ordered_table_is_traversed_both_ways_between_bounds() {
     put(&table, &[7], &[7]);
     assert_eq!(walk(&table, Cursor::backward()), [[7]]);
 }
+
+#[test]
+fn a_sync_tells_that_the_files_were_removed() {
+    for with_directory in [false, true] {
+        let mut dir = TestDir::new();
+        dir.config.background = false;
+        let table = dir.open();
+        put(&table, b"a", b"1");
+        table.sync().unwrap();
+        if with_directory {
+            std::fs::remove_dir_all(dir.path()).unwrap();
+        } else {
+            for file in std::fs::read_dir(dir.path()).unwrap() {
+                std::fs::remove_file(file.unwrap().path()).unwrap();
+            }
+        }
+        put(&table, b"b", b"2");
+        assert!(matches!(table.sync(), Err(Error::Io { op: "sync", .. })));
+        // No write is acknowledged any more that nobody could find again; what is there can still be read and saved.
+        assert!(table.put(key(b"c"), b"3", Wait::May).is_err());
+        assert_eq!(get(&table, b"b").as_deref(), Some(&b"2"[..]));
+    }
+}

@@ -27,6 +27,8 @@ mod terms;
 #[cfg(feature = "testing")]
 mod codec_nif;
 #[cfg(feature = "testing")]
+mod panics;
+#[cfg(feature = "testing")]
 mod watch;
 
 rustler::init!("bets_nif");

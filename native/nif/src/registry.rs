@@ -19,7 +19,7 @@ use rustler::{Atom, Env, ResourceArc};
 use crate::atoms;
 use crate::error::Fail;
 use crate::owner;
-use crate::raw::{atom_word, is_alive};
+use crate::raw::{atom_word, is_alive, pid_word};
 use crate::schedule::Call;
 use crate::table::{State, TableResource};
 
@@ -33,7 +33,7 @@ static NAMES: LazyLock<[ArcSwap<Names>; NAME_SHARDS]> =
 
 static TABLES: LazyLock<Mutex<Tables>> = LazyLock::new(Mutex::default);
 
-/// Signalled when a table was closed.
+/// Signalled when a table was closed, and when an opening has ended.
 static CLOSED: Condvar = Condvar::new();
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -45,6 +45,18 @@ struct Tables {
     dirs: HashMap<PathBuf, Option<u64>>,
     /// Names that a table being opened will have.
     reserved: HashSet<usize>,
+    /// Who opens the tables that are being opened, by their directories: the name that the table will have, and the process.
+    openers: HashMap<PathBuf, (Option<usize>, usize)>,
+}
+
+impl Tables {
+    /// Whether one who opens a table under this name or in this directory was killed meanwhile: its call goes on to the end, and then gives both back.
+    fn is_opened_by_dead(&self, env: Env<'_>, name: Option<usize>, dir: &Path) -> bool {
+        self.openers
+            .iter()
+            .filter(|(at, (named, _))| at.as_path() == dir || (name.is_some() && *named == name))
+            .any(|(_, (_, opener))| !is_alive(Some(env), *opener))
+    }
 }
 
 struct Entry {
@@ -125,6 +137,10 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
     let raw = name.map(atom_word);
     loop {
         let mut tables = TABLES.lock();
+        if tables.is_opened_by_dead(env, raw, dir) {
+            CLOSED.wait_for(&mut tables, Duration::from_millis(100));
+            continue;
+        }
         let rival = match (raw, name.and_then(by_name)) {
             (_, Some(table)) => Some((table, Fail::Badarg(atoms::already_exists()))),
             (Some(raw), None) if tables.reserved.contains(&raw) => {
@@ -153,6 +169,9 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
                 tables.reserved.insert(raw);
             }
             tables.dirs.insert(dir.to_path_buf(), None);
+            tables
+                .openers
+                .insert(dir.to_path_buf(), (raw, pid_word(env.pid())));
             return Ok(Claim {
                 name: raw,
                 dir: dir.to_path_buf(),
@@ -177,6 +196,7 @@ impl Claim {
         let mut tables = TABLES.lock();
         self.published = true;
         let dir = std::mem::take(&mut self.dir);
+        tables.openers.remove(&dir);
         tables.dirs.insert(dir.clone(), Some(self.id));
         tables.by_id.insert(
             self.id,
@@ -189,6 +209,7 @@ impl Claim {
             tables.reserved.remove(&name);
             put_name(&tables, name, table);
         }
+        CLOSED.notify_all();
     }
 }
 
@@ -197,9 +218,11 @@ impl Drop for Claim {
         if !self.published {
             let mut tables = TABLES.lock();
             tables.dirs.remove(&self.dir);
+            tables.openers.remove(&self.dir);
             if let Some(name) = self.name {
                 tables.reserved.remove(&name);
             }
+            CLOSED.notify_all();
         }
     }
 }

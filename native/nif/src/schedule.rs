@@ -109,7 +109,12 @@ pub unsafe extern "C" fn entry<N: Nif, const ON: u8>(
     // SAFETY: the VM hands over `count` terms that live as long as the call.
     let args = unsafe { std::slice::from_raw_parts(first, usize::try_from(count).unwrap_or(0)) };
     let call = Call { env, args, on: ON };
-    let fail = match catch_unwind(AssertUnwindSafe(|| N::run(&call))) {
+    let body = || {
+        #[cfg(feature = "testing")]
+        crate::panics::strike(N::NAME);
+        N::run(&call)
+    };
+    let fail = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(term)) => return term.as_c_arg(),
         Ok(Err(fail)) => fail,
         Err(_panic) => {

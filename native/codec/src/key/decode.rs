@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::number::{self, Number};
 use super::suffix::{Kind, Suffix};
-use super::{bits, creator, size, tag, text};
+use super::{MAX_BIGS_LEN, bits, creator, size, tag, text};
 use crate::budget::Budget;
 use crate::builder::{Builder, Discard};
 use crate::error::DecodeError;
@@ -99,6 +99,8 @@ struct Decoder<'b, 's, 'k, B> {
     builder: &'b mut B,
     reading: Reading<'b, 's>,
     in_map_key: bool,
+    /// Bytes of the integers beyond 64 bits.
+    bigs_len: usize,
     frames: SmallVec<[Frame<'k>; 6]>,
 }
 
@@ -114,6 +116,7 @@ fn compared<B: Builder>(
         builder,
         reading,
         in_map_key: false,
+        bigs_len: 0,
         frames: SmallVec::new(),
     };
     loop {
@@ -309,7 +312,13 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
         }
         match number::number(reader, first, as_float)? {
             Number::Int(value) if float != Some(true) => self.builder.int(value),
-            Number::Big(negative, magnitude) if float != Some(true) => self.builder.big(negative, &magnitude),
+            Number::Big(negative, magnitude) if float != Some(true) => {
+                self.bigs_len += magnitude.len();
+                if self.bigs_len > MAX_BIGS_LEN {
+                    return Err(reader.damaged("integers that a key can hold"));
+                }
+                self.builder.big(negative, &magnitude)
+            }
             // The suffix names the floats that have the value of an integer, and only these.
             Number::Float(value) if kind.is_some() && !number::is_integral(value) => {
                 Err(reader.damaged("a suffix that fits its key"))

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::suffix::{Exception, Kind, put_suffix};
-use super::{Equality, Form, bits, creator, number, put_size, put_tuple, tag, text};
+use super::{Equality, Form, MAX_BIGS_LEN, bits, creator, number, put_size, put_tuple, tag, text};
 use crate::budget::Budget;
 use crate::error::EncodeError;
 use crate::source::{Creator, FunHead, Source, View};
@@ -70,6 +70,8 @@ struct Encoder<'o, T> {
     form: Form,
     in_map_key: bool,
     points: u64,
+    /// Bytes of the integers beyond 64 bits.
+    bigs_len: usize,
     exceptions: Vec<Exception>,
     todo: SmallVec<[Step<T>; 12]>,
     maps: Vec<Map<T>>,
@@ -83,6 +85,7 @@ impl<'o, T: Copy> Encoder<'o, T> {
             form,
             in_map_key: false,
             points: 0,
+            bigs_len: 0,
             exceptions: Vec::new(),
             todo: SmallVec::new(),
             maps: Vec::new(),
@@ -146,6 +149,10 @@ impl<'o, T: Copy> Encoder<'o, T> {
             View::Float(value) => self.float(value),
             View::Big { negative, magnitude } => {
                 budget.charge(magnitude.len())?;
+                self.bigs_len = self.bigs_len.saturating_add(magnitude.len());
+                if self.bigs_len > MAX_BIGS_LEN {
+                    return Err(EncodeError::TooLarge("the integers of a key"));
+                }
                 self.integer_follows();
                 number::put_big(self.out, negative, magnitude);
             }

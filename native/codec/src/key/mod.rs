@@ -19,6 +19,10 @@ pub use decode::{compared_len, decode};
 pub use encode::encode;
 pub(crate) use encode::encode_map_key;
 
+/// What the integers beyond 64 bits in one key may take together once they are made, in bytes: the zero bits at an integer's end take none in a
+/// key, so a short key can be one of gigabytes.
+pub const MAX_BIGS_LEN: usize = 64 << 20;
+
 /// Which floats of value zero are one key: a property of the OTP release that a table was created on, and of the table
 /// since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

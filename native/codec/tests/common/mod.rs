@@ -125,6 +125,24 @@ impl Term {
         }
     }
 
+    /// Whether no map in it has a key twice.
+    pub fn has_distinct_keys(&self) -> bool {
+        match self {
+            Tuple(terms) | Fun(.., terms) => terms.iter().all(Term::has_distinct_keys),
+            List(terms, tail) => terms.iter().all(Term::has_distinct_keys) && tail.has_distinct_keys(),
+            Map(pairs) => {
+                let sorted = sorted(pairs);
+                sorted
+                    .windows(2)
+                    .all(|two| two[0].0.cmp(&two[1].0, Mode::MapKey).is_lt())
+                    && pairs
+                        .iter()
+                        .all(|(k, v)| k.has_distinct_keys() && v.has_distinct_keys())
+            }
+            _ => true,
+        }
+    }
+
     /// Whether they are the same down to the bits of their floats.
     pub fn is(&self, other: &Term) -> bool {
         match (self, other) {

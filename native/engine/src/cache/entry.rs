@@ -5,10 +5,10 @@
 )]
 #![allow(clippy::cast_ptr_alignment, reason = "the allocation is aligned as an entry")]
 
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::keydir::Location;
 

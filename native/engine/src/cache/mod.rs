@@ -6,7 +6,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use crossbeam_epoch::Guard;

@@ -6,11 +6,10 @@
 //! chosen by a clock hand (Corbató, "A paging experiment with the Multics system", 1968).
 #![allow(unsafe_code, reason = "readers follow pointers that the epoch keeps alive")]
 
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_epoch::{self as epoch, Atomic, Guard, Owned};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::entry::{Entry, Place};

@@ -139,6 +139,9 @@ impl Manifest {
         if version > VERSION {
             return Err(BadManifest::Newer(version));
         }
+        if version == 0 {
+            return Err(BadManifest::Wrong("the manifest is malformed"));
+        }
         Self::decode_fields(&mut fields).ok_or(BadManifest::Wrong("the manifest is malformed"))
     }
 
@@ -262,6 +265,17 @@ mod tests {
         let crc = crc32(&newer[..end]);
         newer[end..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(Manifest::decode(&newer), Err(BadManifest::Newer(VERSION + 1)));
+    }
+
+    /// Found by the fuzzer of manifests: version 0, which there never was, was read as the current one.
+    #[test]
+    fn no_version_is_zero() {
+        let mut bytes = sample().encode();
+        bytes[8..10].fill(0);
+        let end = bytes.len() - 4;
+        let crc = crc32(&bytes[..end]);
+        bytes[end..].copy_from_slice(&crc.to_le_bytes());
+        assert!(matches!(Manifest::decode(&bytes), Err(BadManifest::Wrong(_))));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
 use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
 use crate::Key;
+use crate::seeded::{self, Fault};
 use crate::table::TableKind;
 
 /// The locations of removed objects: mostly one.
@@ -307,7 +308,7 @@ impl WriteGuard<'_> {
             WriteGuard::Hash(guard) => guard.get(hash, key)?.location,
             WriteGuard::Ordered(guard) => guard.get(hash, key)?.location,
         };
-        let moved = is_old(old)
+        let moved = (is_old(old) || seeded::has(Fault::RelocationNotCompared))
             && match self {
                 WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
                 WriteGuard::Bag(guard) => guard.relocate(hash, key, seq, new),

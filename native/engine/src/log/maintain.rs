@@ -186,7 +186,8 @@ impl Log {
 
     /// Syncs all segments that may hold records that are not durable, the oldest first. Gives those that can be sealed.
     fn sync_segments(&self) -> Result<Vec<Active>> {
-        self.sticky.check()?;
+        // Nobody syncs any more, so whoever waits is told now, whatever the failure was.
+        self.sticky.check().inspect_err(|_| self.answer_waiters())?;
         let (left, active, last_seq, unsynced) = {
             let mut end = self.append.lock();
             end.flush()?;
@@ -220,7 +221,14 @@ impl Log {
 
     /// A sync that fails is never tried again: the kernel may have dropped the pages and would report success.
     fn sync_segment(&self, active: &Active) -> Result<()> {
-        let synced = active.file.sync();
+        // The system syncs a file without a name as any other, and nobody could open it again.
+        let synced = active.file.sync().and_then(|()| {
+            if active.segment.is_there(&*self.storage) {
+                Ok(())
+            } else {
+                Err(rustix::io::Errno::NOENT.into())
+            }
+        });
         if seeded::has(Fault::FailedSyncIgnored) {
             return Ok(());
         }
@@ -313,6 +321,7 @@ impl Log {
         publish(&*self.storage, &self.dir.path(), &next, !self.config.temporary).inspect_err(|failure| {
             if failure.outcome_unknown {
                 self.sticky.set(failure.error.clone());
+                self.answer_waiters();
             }
         })?;
         maintenance.manifest = next;

@@ -173,6 +173,12 @@ impl Segment {
         self.dir.with(|dir| dir.join(&self.name))
     }
 
+    /// Whether something stands where its file does; `true` too if that cannot be told.
+    pub fn is_there(&self, storage: &dyn Storage) -> bool {
+        let found = self.dir.with(|dir| storage.stat(&dir.join(&self.name)));
+        !matches!(found, Ok(None))
+    }
+
     /// Opens its file for reading.
     pub fn open(&self, storage: &dyn Storage) -> io::Result<Arc<dyn File>> {
         self.dir.with(|dir| storage.open(&dir.join(&self.name), false))

@@ -228,17 +228,34 @@ fn is_bag(table: &Table) -> bool {
     table.meta().kind.is_bag()
 }
 
-/// Random numbers that are the same for the same seed (splitmix64, Steele et al. 2014).
-pub struct Random(u64);
+/// Random numbers that are the same for the same seed (splitmix64, Steele et al. 2014), or choices that someone else made.
+pub struct Random {
+    state: u64,
+    choices: Option<Vec<u8>>,
+}
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
+        Random {
+            state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d),
+            choices: None,
+        }
+    }
+
+    /// Takes a byte for each number. Where there are no more, all numbers are 0.
+    pub fn chosen(bytes: &[u8]) -> Self {
+        Random {
+            state: 0,
+            choices: Some(bytes.iter().rev().copied().collect()),
+        }
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        if let Some(choices) = &mut self.choices {
+            return choices.pop().map_or(0, u64::from);
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }

@@ -99,6 +99,7 @@ nif! {
 #[cfg(feature = "testing")]
 nif! {
     test_panic/1 on NORMAL => administer::test_panic;
+    test_panic_in/1 on NORMAL => crate::panics::test_panic_in;
     test_watch/0 on NORMAL => crate::watch::test_watch;
 }
 
