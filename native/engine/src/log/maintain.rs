@@ -151,6 +151,7 @@ impl Log {
         match self.seal(maintenance, &left) {
             Ok(()) => {
                 self.remove_stage();
+                self.remove_time();
                 self.close_hints();
             }
             // So that the next opening takes no damage below here for a cut.
@@ -189,6 +190,7 @@ impl Log {
         self.sticky.check()?;
         let (left, active, last_seq, unsynced) = {
             let mut end = self.append.lock();
+            self.tell_time(&mut end);
             end.flush()?;
             let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
             (
@@ -310,6 +312,7 @@ impl Log {
         mut next: Manifest,
     ) -> std::result::Result<(), PublishFailure> {
         next.generation += 1;
+        next.clock_ms = next.clock_ms.max(self.time.highest());
         publish(&*self.storage, &self.dir.path(), &next, !self.config.temporary).inspect_err(|failure| {
             if failure.outcome_unknown {
                 self.sticky.set(failure.error.clone());

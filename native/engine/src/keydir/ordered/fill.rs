@@ -5,23 +5,23 @@ use crossbeam_epoch::{self as epoch, Guard};
 use super::OrderedKeydir;
 use super::cell::Cell;
 use super::stored::StoredKey;
-use crate::Key;
 use crate::keydir::Location;
 use crate::sync::Ordering;
+use crate::{Deadline, Key};
 
 impl OrderedKeydir {
-    /// Hands all stored keys and their locations to `each`, in the order of the keys, as long as it says so.
-    pub fn each(&self, mut each: impl FnMut(Key<'_>, Location) -> bool) {
+    /// Hands all stored keys, their locations and deadlines to `each`, in the order of the keys, as long as it says so.
+    pub fn each(&self, mut each: impl FnMut(Key<'_>, Location, Deadline) -> bool) {
         let guard = epoch::pin();
         let mut whole = Vec::new();
         let mut at = self.list.front(&guard);
         while let Some(entry) = at {
-            let (location, suffix) = entry.value().read(entry.key(), &guard);
+            let content = entry.value().read(entry.key(), &guard);
             let compared = entry.key().key().compared();
             whole.clear();
             whole.extend_from_slice(compared);
-            whole.extend_from_slice(suffix);
-            if !each(Key::new(&whole, compared.len()), location) {
+            whole.extend_from_slice(content.suffix);
+            if !each(Key::new(&whole, compared.len()), content.location, content.deadline) {
                 return;
             }
             at = entry.next();
@@ -48,12 +48,13 @@ pub struct Fill<'a> {
 
 impl Fill<'_> {
     /// Adds a key. If it is there already, nothing changes. Keys that come in order find their place sooner.
-    pub fn push(&mut self, key: Key<'_>, location: Location) {
+    pub fn push(&mut self, key: Key<'_>, location: Location, deadline: Deadline) {
         let stored = StoredKey::new(key);
-        self.outside += stored.outside();
+        let (cell, outside) = Cell::new(location, key.suffix(), deadline);
+        self.outside += stored.outside() + outside;
         self.keydir
             .list
-            .get_or_insert(stored, Cell::new(location), &self.guard)
+            .get_or_insert(stored, cell, &self.guard)
             .release(&self.guard);
     }
 }

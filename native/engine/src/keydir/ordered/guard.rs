@@ -6,9 +6,9 @@ use crossbeam_skiplist::base::RefEntry;
 use super::cell::Cell;
 use super::stored::StoredKey;
 use super::{OrderedKeydir, shard_of};
-use crate::Key;
 use crate::keydir::{Hit, Location};
 use crate::sync::{MutexGuard, Ordering};
+use crate::{Deadline, Key};
 
 /// The write lock of the keys that share it, held until dropped. Readers go on meanwhile.
 ///
@@ -35,39 +35,66 @@ impl<'a> WriteGuard<'a> {
         self.keydir.get(key)
     }
 
-    /// Stores a key's location and gives the one it had. The stored bytes become those of `key` if its suffix differs.
+    /// Stores a key's location, for an object that does not expire, and gives the one it had. The stored bytes become those of `key` if its suffix differs.
     pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
+        let old = self.put_until(hash, key, location, Deadline::NEVER);
+        old.map(|hit| hit.location)
+    }
+
+    /// As [`WriteGuard::put`], for an object that expires. Gives what the key had, expired or not.
+    pub fn put_until(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        deadline: Deadline,
+    ) -> Option<Hit> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
         let Some(entry) = self.keydir.list.get(key.compared(), &guard) else {
-            self.insert(key, location, &guard).release(&guard);
+            self.insert(key, location, deadline, &guard).release(&guard);
             return None;
         };
-        Some(self.overwrite(entry.key(), entry.value(), key, location, &guard))
+        Some(self.overwrite(entry.key(), entry.value(), key, (location, deadline), &guard))
     }
 
-    /// As [`WriteGuard::put`], sooner for a key that is not there, later for a long one that is. No other record has this location.
-    pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
+    /// As [`WriteGuard::put_until`], sooner for a key that is not there, later for a long one that is. No other record has this location.
+    pub fn load(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        deadline: Deadline,
+    ) -> Option<Location> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
-        let entry = self.insert(key, location, &guard);
-        let (found, _) = entry.value().read(entry.key(), &guard);
+        let entry = self.insert(key, location, deadline, &guard);
+        let found = entry.value().read(entry.key(), &guard).location;
         let old = if found == location {
             None
         } else {
             // The node that was not put in was counted.
-            self.account(0, StoredKey::outside_of(key));
-            Some(self.overwrite(entry.key(), entry.value(), key, location, &guard))
+            let (_, outside) = Cell::new(location, key.suffix(), deadline);
+            self.account(0, StoredKey::outside_of(key) + outside);
+            let hit = self.overwrite(entry.key(), entry.value(), key, (location, deadline), &guard);
+            Some(hit.location)
         };
         entry.release(&guard);
         old
     }
 
     /// The key's node, which is a new one with this location if it has none.
-    fn insert(&self, key: Key<'_>, location: Location, guard: &Guard) -> RefEntry<'a, StoredKey, Cell> {
+    fn insert(
+        &self,
+        key: Key<'_>,
+        location: Location,
+        deadline: Deadline,
+        guard: &Guard,
+    ) -> RefEntry<'a, StoredKey, Cell> {
         let stored = StoredKey::new(key);
-        self.account(stored.outside(), 0);
-        self.keydir.list.get_or_insert(stored, Cell::new(location), guard)
+        let (cell, outside) = Cell::new(location, key.suffix(), deadline);
+        self.account(stored.outside() + outside, 0);
+        self.keydir.list.get_or_insert(stored, cell, guard)
     }
 
     fn overwrite(
@@ -75,17 +102,22 @@ impl<'a> WriteGuard<'a> {
         stored: &StoredKey,
         cell: &Cell,
         key: Key<'_>,
-        location: Location,
+        (location, deadline): (Location, Deadline),
         guard: &Guard,
-    ) -> Location {
-        let (old, suffix) = cell.read(stored, guard);
-        if suffix == key.suffix() {
+    ) -> Hit {
+        let old = cell.read(stored, guard);
+        let hit = Hit {
+            location: old.location,
+            same_form: old.suffix == key.suffix(),
+            deadline: old.deadline,
+        };
+        if hit.same_form && hit.deadline == deadline {
             cell.set_location(location, guard);
         } else {
-            let (came, went) = cell.set_form(location, key.suffix(), guard);
+            let (came, went) = cell.set_form(location, key.suffix(), deadline, guard);
             self.account(came, went);
         }
-        old
+        hit
     }
 
     /// Removes a key and gives its location.
@@ -93,7 +125,7 @@ impl<'a> WriteGuard<'a> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
         let entry = self.keydir.list.remove(key.compared(), &guard)?;
-        let (old, _) = entry.value().read(entry.key(), &guard);
+        let old = entry.value().read(entry.key(), &guard).location;
         let outside = entry.key().outside() + entry.value().outside(&guard);
         self.account(0, outside);
         entry.release(&guard);
@@ -109,7 +141,7 @@ impl<'a> WriteGuard<'a> {
         let Some(entry) = self.keydir.list.get(key.compared(), &guard) else {
             return false;
         };
-        let same = entry.value().read(entry.key(), &guard).0 == old;
+        let same = entry.value().read(entry.key(), &guard).location == old;
         if same {
             entry.value().set_location(new, &guard);
         }
@@ -120,6 +152,7 @@ impl<'a> WriteGuard<'a> {
     fn account(&self, came: usize, went: usize) {
         let outside = &self.keydir.shards[self.index].outside;
         // Only the lock's holder writes it.
-        outside.store(outside.load(Ordering::Relaxed) + came - went, Ordering::Relaxed);
+        let bytes = outside.load(Ordering::Relaxed).wrapping_add(came);
+        outside.store(bytes.wrapping_sub(went), Ordering::Relaxed);
     }
 }

@@ -43,7 +43,8 @@ pub struct OrderedKeydir {
 #[repr(align(64))]
 struct Shard {
     lock: Mutex<()>,
-    /// Bytes of memory that the shard's keys hold outside their nodes.
+    /// Bytes of memory that the shard's keys hold outside their nodes. What a [`Fill`](fill::Fill) added is booked for the first shard, so only the sum of
+    /// all means anything, and it wraps around.
     outside: AtomicUsize,
 }
 
@@ -67,14 +68,15 @@ impl OrderedKeydir {
         xxh3_64_with_seed(key.compared(), self.seed)
     }
 
-    /// Looks a key up.
+    /// Looks a key up, expired or not.
     pub fn get(&self, key: Key<'_>) -> Option<Hit> {
         let guard = epoch::pin();
         let entry = self.list.get(key.compared(), &guard)?;
-        let (location, suffix) = entry.value().read(entry.key(), &guard);
+        let content = entry.value().read(entry.key(), &guard);
         Some(Hit {
-            location,
-            same_form: suffix == key.suffix(),
+            location: content.location,
+            same_form: content.suffix == key.suffix(),
+            deadline: content.deadline,
         })
     }
 
@@ -112,12 +114,9 @@ impl OrderedKeydir {
     /// Bytes of memory that it holds. A node's height is random: its size is counted with the mean, so a keydir of a few
     /// keys may differ by some words. What was let go of and waits for readers to leave is not counted.
     pub fn memory_bytes(&self) -> u64 {
-        let shards: usize = self
-            .shards
-            .iter()
-            .map(|shard| shard.outside.load(Ordering::Relaxed) + size_of::<Shard>())
-            .sum();
-        (shards + self.list.len() * NODE + size_of::<Self>()) as u64
+        let outside = self.shards.iter().map(|shard| shard.outside.load(Ordering::Relaxed));
+        let outside = outside.fold(0, usize::wrapping_add);
+        (outside + size_of_val(&*self.shards) + self.list.len() * NODE + size_of::<Self>()) as u64
     }
 }
 

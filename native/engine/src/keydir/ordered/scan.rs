@@ -15,25 +15,26 @@ use crate::keydir::{BATCH_BYTES, Batch, Direction, Next, Span};
 type Entry<'a, 'g> = crossbeam_skiplist::base::Entry<'a, 'g, StoredKey, Cell>;
 
 impl OrderedKeydir {
-    /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Costs O(log n).
+    /// The first entry of the span, expired or not; its stored key, suffix included, replaces what is in `key`. Costs O(log n).
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Option<Next> {
         let mut found = None;
         let guard = epoch::pin();
         self.walk(span, &guard, |compared, entry| {
-            let (location, suffix) = entry.value().read(entry.key(), &guard);
+            let content = entry.value().read(entry.key(), &guard);
             key.clear();
             key.extend_from_slice(compared);
-            key.extend_from_slice(suffix);
+            key.extend_from_slice(content.suffix);
             found = Some(Next {
                 compared: compared.len(),
-                location,
+                location: content.location,
+                deadline: content.deadline,
             });
             ControlFlow::Break(())
         });
         found
     }
 
-    /// Appends the first entries of the span to `out`, at most `limit` and fewer when the keys are long. `true` if there may
+    /// Appends the first entries of the span, expired ones too, to `out`, at most `limit` and fewer when the keys are long. `true` if there may
     /// be more. An entry that is there all the time is not missed. Costs O(log n + limit) forward, O(limit * log n) backward.
     pub fn scan(&self, span: &Span<'_>, limit: usize, out: &mut Batch) -> bool {
         if limit == 0 {
@@ -43,8 +44,8 @@ impl OrderedKeydir {
         let bytes_max = out.key_bytes() + BATCH_BYTES;
         let guard = epoch::pin();
         self.walk(span, &guard, |compared, entry| {
-            let (location, suffix) = entry.value().read(entry.key(), &guard);
-            out.push_parts(0, compared, suffix, location);
+            let content = entry.value().read(entry.key(), &guard);
+            out.push_parts(0, compared, content.suffix, content.location, content.deadline);
             if out.len() < full && out.key_bytes() < bytes_max {
                 ControlFlow::Continue(())
             } else {
