@@ -188,9 +188,9 @@ impl Log {
     /// Syncs all segments that may hold records that are not durable, the oldest first. Gives those that can be sealed.
     fn sync_segments(&self) -> Result<Vec<Active>> {
         self.sticky.check()?;
-        let (left, active, last_seq, unsynced) = {
+        let (left, active, last_seq, unsynced, told) = {
             let mut end = self.append.lock();
-            self.tell_time(&mut end);
+            let told = self.tell_time(&mut end);
             end.flush()?;
             let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
             (
@@ -198,6 +198,7 @@ impl Log {
                 end.active.clone(),
                 end.next_seq - 1,
                 unsynced,
+                told,
             )
         };
         if !self.config.temporary {
@@ -206,7 +207,7 @@ impl Log {
                 let _ = segment.file.truncate(u64::from(segment.tail));
                 self.sync_segment(segment)?;
             }
-            if self.durable_seq() < last_seq && !active.is_empty() {
+            if told || self.durable_seq() < last_seq && !active.is_empty() {
                 self.sync_segment(&active)?;
             }
         }

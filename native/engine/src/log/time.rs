@@ -150,11 +150,11 @@ impl Log {
         }
     }
 
-    /// Tells the highest time in the log, for the sync that is about to be done.
-    pub(super) fn tell_time(&self, end: &mut End) {
+    /// Tells the highest time in the log, for the sync that is about to be done, which must not be left out then. `false` if that is not needed.
+    pub(super) fn tell_time(&self, end: &mut End) -> bool {
         let ms = self.time.highest();
         if !self.time.expires() || self.time.told.load(Ordering::Relaxed) == ms || end.active.left_behind {
-            return;
+            return false;
         }
         let mut mark = Record::new(Kind::Mark, Key::plain(&[]), &[]);
         mark.expiry_ms = Some(ms);
@@ -165,8 +165,10 @@ impl Log {
         };
         let staged = end.buf.len();
         mark.put(&mut end.buf, stamp);
-        if self.write(end, staged, 0).is_ok() {
+        let told = self.write(end, staged, 0).is_ok();
+        if told {
             self.time.told.store(ms, Ordering::Relaxed);
         }
+        told
     }
 }
