@@ -155,6 +155,8 @@ explain({keypos_mismatch, Stored, Asked}) ->
     text("the table in the directory has keypos ~w, not ~w: open it with the stored one", [Stored, Asked]);
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
+explain({bad_option, {ttl, Ttl}}) ->
+    text("invalid option {ttl,~tp}: a time to live is a number of milliseconds above 0, or infinity", [Ttl]);
 explain({bad_option, Option}) ->
     text("invalid option ~tp", [Option]);
 explain({bad_options, no_name}) ->

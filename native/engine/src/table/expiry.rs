@@ -180,6 +180,11 @@ impl Table {
         Ok(found)
     }
 
+    /// Whether anything in the table may expire.
+    pub fn expires(&self) -> bool {
+        self.inner.log.time.expires()
+    }
+
     /// The time of the table: that of its clock, or the highest that it ever used.
     pub fn now(&self) -> Now {
         self.inner.log.time.read()

@@ -50,6 +50,12 @@ impl Cursor {
         self.within
     }
 
+    /// The same, if it stands inside this key: a step that met only expired objects may have gone on to another one.
+    pub fn within_key(&self, key: Key<'_>) -> Option<u64> {
+        let inside = matches!(&self.from, Bound::Excluded(at) if at == key.compared());
+        self.within.filter(|_| inside)
+    }
+
     /// All keys, from the last one to the first. In a table in hash order, from the first to the last.
     pub fn backward() -> Self {
         Cursor::range(Direction::Backward, Bound::Unbounded, Bound::Unbounded)

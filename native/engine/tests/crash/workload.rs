@@ -88,6 +88,8 @@ struct Run<'a> {
     always: bool,
     /// Whether much is deleted, and segments are merged a few at a time.
     merges: bool,
+    /// Whether objects expire.
+    expires: bool,
     table: Table,
     clock: Arc<Hand>,
     /// When what a key has expires, by the key's first byte, where a key has one object.
@@ -119,6 +121,7 @@ pub fn workload(sim: &Sim, random: &mut Random) -> (History, Ended) {
         sim,
         always: random.below(3) == 0,
         merges: random.below(3) == 0,
+        expires: random.below(3) == 0,
         random,
         kind,
         compressed,
@@ -193,10 +196,10 @@ impl Run<'_> {
     /// One step; whether all so far is durable after it.
     fn step(&mut self, step: usize) -> Result<bool> {
         let bag = self.kind.is_bag();
-        if self.random.below(6) == 0 {
+        if self.expires && self.random.below(5) == 0 {
             return self.put_expiring(step);
         }
-        if self.random.below(8) == 0 {
+        if self.expires && self.random.below(8) == 0 {
             self.clock.0.fetch_add(self.random.next() % 2_000, Ordering::Relaxed);
             return self.table.sweep().map(|()| false);
         }

@@ -101,7 +101,7 @@ fn was_there(call: &Call<'_>, table: &TableResource, key: Term<'_>) -> Result<bo
     buffers::with(|buffers| {
         Ok(table
             .fixes
-            .has_deleted(super::key(call, table, key, &mut buffers.key)?))
+            .has_deleted(super::key(call, table, key, &mut buffers.key)?, table.table.expires()))
     })
 }
 
