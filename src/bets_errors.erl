@@ -99,6 +99,10 @@ words_of_ets(update_element, [Tab, Key, Spec, Default] = Args, Info) ->
         false when is_tuple(Default) -> ask_ets(update_element, [Tab, Key, Spec], Info);
         false -> maps:remove(3, (ask_ets(update_element, [Tab, Key, Spec], Info))#{4 => <<"not a tuple">>})
     end;
+words_of_ets(Function, [Tab, Objects, _Options], Info) when Function =:= insert; Function =:= insert_new ->
+    ask_ets(Function, [Tab, Objects], Info);
+words_of_ets(ttl, [Tab, Key], Info) ->
+    ask_ets(lookup, [Tab, Key], Info);
 words_of_ets(batch, [Tab, Changes], Info) ->
     or_else(ask_ets(delete_all_objects, [Tab], Info), #{2 => changes(Changes)});
 words_of_ets(replace_object, [Tab, Old, New], Info) ->

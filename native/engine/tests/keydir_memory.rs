@@ -4,9 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use bets_engine::{Deadline, Key};
 use bets_engine::keydir::{Keydir, Location};
 use bets_engine::table::TableKind;
+use bets_engine::{Deadline, Key};
 
 struct Counting;
 
@@ -153,7 +153,12 @@ fn holds(asked: &Asked) {
         let hash = keydir.hash(Key::plain(&bytes));
         let mut guard = keydir.lock(Keydir::shard_of(hash));
         guard
-            .put(hash, Key::plain(&bytes), (Location::from_bits(i), Deadline::NEVER), i)
+            .put(
+                hash,
+                Key::plain(&bytes),
+                (Location::from_bits(i), Deadline::NEVER),
+                i,
+            )
             .unwrap();
     }
     for _ in 0..1_000 {

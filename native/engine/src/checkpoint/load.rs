@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::path;
-use crate::format::checkpoint::{HEADER_LEN, Header, Identity, Section, SectionPart, SegmentPart, Tail};
 use crate::Deadline;
+use crate::format::checkpoint::{HEADER_LEN, Header, Identity, Section, SectionPart, SegmentPart, Tail};
 use crate::io::{File, Storage};
 use crate::keydir::{Exclusive, Full, Keydir, Location, OrderedKeydir, SHARDS, WriteGuard};
 use crate::seeded::{self, Fault};

@@ -388,23 +388,26 @@ mod tests {
         #[test]
         fn sections_come_back(keys: Vec<(Vec<u8>, usize, u64)>) {
             let (mut one, mut many) = (Vec::new(), Vec::new());
+            let deadline = |n: u64| if n % 3 == 0 { Deadline::at(n) } else { Deadline::NEVER };
             let objects = |n: u64| (0..=n % 5).map(move |i| Entry {
                 location: Location::from_bits(n ^ i),
                 seq: i * 3 + n % 100,
                 fingerprint: n as u32,
+                deadline: deadline(n.wrapping_add(i)),
             });
+            let expires = |n: u64| objects(n).any(|object| object.deadline != Deadline::NEVER);
             for (bytes, suffix, n) in &keys {
                 let key = Key::new(bytes, bytes.len() - suffix % (bytes.len() + 1));
-                put_one(&mut one, key, Location::from_bits(*n));
-                put_objects(&mut many, key, objects(*n).collect::<Vec<_>>().into_iter());
+                put_one(&mut one, key, Location::from_bits(*n), deadline(*n));
+                put_objects(&mut many, key, objects(*n).collect::<Vec<_>>().into_iter(), expires(*n));
             }
             let (mut one, mut many, mut found) = (Section::new(&one), Section::new(&many), Vec::new());
             for (bytes, suffix, n) in &keys {
-                let (key, location) = one.one().unwrap();
+                let (key, location, at) = one.one().unwrap();
                 let again = many.objects(&mut found).unwrap();
                 prop_assert_eq!((key.bytes(), again.bytes()), (bytes.as_slice(), bytes.as_slice()));
                 prop_assert_eq!(key.suffix().len(), suffix % (bytes.len() + 1));
-                prop_assert_eq!(location.to_bits(), *n);
+                prop_assert_eq!((location.to_bits(), at), (*n, deadline(*n)));
                 prop_assert!(found.iter().copied().eq(objects(*n)));
             }
             prop_assert!(one.is_done() && many.is_done());

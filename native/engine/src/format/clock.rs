@@ -93,7 +93,10 @@ mod tests {
         for bit in 0..LEN * 8 {
             let mut rotten = file;
             rotten[bit / 8] ^= 1 << (bit % 8);
-            assert!([None, Some(1_000), Some(2_000)].contains(&read(7, &rotten)), "bit {bit}");
+            assert!(
+                [None, Some(1_000), Some(2_000)].contains(&read(7, &rotten)),
+                "bit {bit}"
+            );
         }
     }
 }

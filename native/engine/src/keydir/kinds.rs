@@ -146,13 +146,7 @@ impl Keydir {
     }
 
     /// The stored keys, but for expired ones, of one of `SHARDS << bits` parts of a keydir in hash order. `None` if there is no such part.
-    pub fn slot(
-        &self,
-        slot: usize,
-        bits: u32,
-        now: Now,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Result<Option<()>, Busy> {
+    pub fn slot(&self, slot: usize, bits: u32, now: Now, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.slot(slot, bits, now, out),
             Keydir::Bag(keydir) => keydir.slot(slot, bits, now, out),
@@ -258,7 +252,13 @@ impl WriteGuard<'_> {
     }
 
     /// Removes what a key has that has expired, and gives the locations. The deadline that comes next of what stays is put into `next`.
-    pub fn remove_expired(&mut self, hash: u64, key: Key<'_>, now: Now, next: &mut Option<Deadline>) -> Removed {
+    pub fn remove_expired(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        now: Now,
+        next: &mut Option<Deadline>,
+    ) -> Removed {
         if let WriteGuard::Bag(guard) = self {
             return guard.remove_expired(hash, key, now, next).into();
         }

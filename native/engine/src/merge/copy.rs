@@ -67,9 +67,7 @@ impl Merge {
                     let key = Key::new(&some, frame.key().compared().len());
                     Record::new(Kind::DeleteObject, key, &[])
                 }
-                Verdict::HidesExpired => {
-                    Record::new(Kind::Delete, Key::plain(frame.key().compared()), &[])
-                }
+                Verdict::HidesExpired => Record::new(Kind::Delete, Key::plain(frame.key().compared()), &[]),
                 Verdict::Live | Verdict::Hides => record,
             };
             // An output goes on only within a run of neighbours.
@@ -224,7 +222,9 @@ fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<
 }
 
 fn is_present(inner: &Inner, key: Key<'_>) -> Result<bool> {
-    look(inner, |keydir| Some(keydir.get(key, Now::BEFORE_ALL).ok()?.is_some()))
+    look(inner, |keydir| {
+        Some(keydir.get(key, Now::BEFORE_ALL).ok()?.is_some())
+    })
 }
 
 /// Asks the keydir until no writer is in the way.

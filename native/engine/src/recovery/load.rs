@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Expiry, Opening};
 use super::rounds::{Load, Loaded, Source, Stopped, threads};
+use super::{Expiry, Opening};
 use crate::checkpoint::Loading;
 use crate::format::checkpoint;
 use crate::format::frame::{Frame, Kind, removed_seqs};
@@ -255,7 +255,9 @@ pub(super) fn apply_under(
             if deadline != Deadline::NEVER {
                 expiry.met.store(true, Ordering::Relaxed);
             }
-            let old = guard.load(hash, key, (location, deadline), seq).map_err(|_| Refused::Full)?;
+            let old = guard
+                .load(hash, key, (location, deadline), seq)
+                .map_err(|_| Refused::Full)?;
             match (location.frame_len(), named(segments, location)) {
                 (None, Some(segment)) => segment.add_live(location, u64::from(record.frame_len)),
                 _ => *live += u64::from(record.frame_len),

@@ -199,8 +199,14 @@ impl Load<'_> {
             all.sort_by(|a, b| a.0.compared().cmp(b.0.compared()));
             for (key, at, item) in all {
                 let guard = &mut keydir.lock(Keydir::shard_of(item.hash));
-                apply_under(guard, self.segments, &item.record(key), self.expiry, &mut live[at])
-                    .map_err(|r| refused(&units[at], item, r))?;
+                apply_under(
+                    guard,
+                    self.segments,
+                    &item.record(key),
+                    self.expiry,
+                    &mut live[at],
+                )
+                .map_err(|r| refused(&units[at], item, r))?;
             }
         } else {
             for shard in shards {

@@ -358,8 +358,14 @@ impl Copier {
                 record.put(&mut self.buf, stamp);
                 entry.len += record.frame_len() as u64;
                 entry.last_seq = unit.last_seq;
-                apply(&mut opening.keydir, &opening.segments, &frame, at, &opening.expiry)
-                    .map_err(|refused| refused.into_error(&piece.segment, pos))?;
+                apply(
+                    &mut opening.keydir,
+                    &opening.segments,
+                    &frame,
+                    at,
+                    &opening.expiry,
+                )
+                .map_err(|refused| refused.into_error(&piece.segment, pos))?;
             }
             pos += frame.head.frame_len() as u64;
         }

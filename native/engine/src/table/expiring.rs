@@ -62,9 +62,7 @@ impl Expiring<'_> {
                     return inner.write_locked(&put, &renewed, deadline, std::slice::from_mut(shard), wait);
                 }
             }
-            inner
-                .store(shard, hash, key, (value, deadline), wait)
-                .map(Some)
+            inner.store(shard, hash, key, (value, deadline), wait).map(Some)
         })
     }
 

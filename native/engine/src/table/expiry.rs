@@ -136,7 +136,9 @@ impl Bucket {
 /// When a bucket is due that has what expires at `deadline`: not before that if it is near, else when it has come near enough for a narrower one.
 fn bucket_of(deadline: u64, now: u64) -> u64 {
     let mut width = PERIOD_MS;
-    while deadline.saturating_sub(now) / (width * PARTS) >= PARTS && width < u64::MAX / (PARTS * PARTS * PARTS) {
+    while deadline.saturating_sub(now) / (width * PARTS) >= PARTS
+        && width < u64::MAX / (PARTS * PARTS * PARTS)
+    {
         width *= PARTS;
     }
     if width == PERIOD_MS {
@@ -250,7 +252,9 @@ impl Inner {
     fn sweep_and_plan(&self) -> Option<Duration> {
         match self.sweep() {
             Ok(true) => Some(Duration::ZERO),
-            Ok(false) if self.timers.count.load(Ordering::Acquire) > 0 => Some(Duration::from_millis(PERIOD_MS)),
+            Ok(false) if self.timers.count.load(Ordering::Acquire) > 0 => {
+                Some(Duration::from_millis(PERIOD_MS))
+            }
             Ok(false) => {
                 self.timers.planned.store(false, Ordering::Release);
                 // A writer may have added one and seen the plan just before.
@@ -267,7 +271,9 @@ impl Inner {
     fn sweep(&self) -> Result<bool> {
         self.check()?;
         let mut work = self.timers.work.lock();
-        if self.timers.count.load(Ordering::Relaxed) > self.keydir.load().len() * 2 + SPARE && work.gathering.is_none() {
+        if self.timers.count.load(Ordering::Relaxed) > self.keydir.load().len() * 2 + SPARE
+            && work.gathering.is_none()
+        {
             self.timers.clear();
             work.gathering = Some(Cursor::default());
         }
@@ -360,7 +366,17 @@ mod tests {
     #[test]
     fn a_near_deadline_is_not_looked_at_too_soon_and_a_far_one_not_too_late() {
         for now in [0, 1_700_000_000_123] {
-            for left in [1, 499, 500, 10_000, 100_000, 3_600_000, 86_400_000, 1 << 40, 1 << 62] {
+            for left in [
+                1,
+                499,
+                500,
+                10_000,
+                100_000,
+                3_600_000,
+                86_400_000,
+                1 << 40,
+                1 << 62,
+            ] {
                 let deadline = now + left;
                 let (mut at, mut looks) = (now, 0);
                 while at < deadline {

@@ -7,8 +7,8 @@
 mod bag;
 mod batch;
 mod check;
-mod expiry;
 mod expiring;
+mod expiry;
 mod merge;
 mod packed;
 mod read;
@@ -196,7 +196,10 @@ impl Table {
         let keydir = keydir.load();
         Stats {
             objects: keydir.len(),
-            memory_bytes: keydir.memory_bytes() + log.buffer_bytes() + self.inner.timers.memory_bytes() + size_of::<Inner>() as u64,
+            memory_bytes: keydir.memory_bytes()
+                + log.buffer_bytes()
+                + self.inner.timers.memory_bytes()
+                + size_of::<Inner>() as u64,
             cache_bytes: cache.as_ref().map_or(0, TableCache::held_bytes),
             disk_bytes: log.disk_bytes(),
             segments: log.segment_count(),

@@ -84,7 +84,6 @@ fn every_seeded_fault_is_found_within_a_thousand_workloads() {
         Fault::OutputNotSynced,
         Fault::DirNotSynced,
         Fault::TombstoneDropped,
-        Fault::ExpiredDropped,
         Fault::RotationNotSynced,
         Fault::FailedSyncIgnored,
         Fault::SuccessorNotSynced,

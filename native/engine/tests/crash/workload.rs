@@ -55,7 +55,12 @@ fn config(compressed: bool, clock: Arc<Hand>) -> Config {
 
 fn open_at(sim: &Sim, open: &Open, compressed: bool, clock: &Arc<Hand>) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
-    Table::open(&storage, Path::new(DIR), open, config(compressed, Arc::clone(clock)))
+    Table::open(
+        &storage,
+        Path::new(DIR),
+        open,
+        config(compressed, Arc::clone(clock)),
+    )
 }
 
 /// What an opening finds when all that expires has expired, after which its process dies. So a history tells only of what does not expire: an object that
@@ -79,6 +84,7 @@ fn key(bytes: &[u8]) -> Key<'_> {
 }
 
 /// A workload under way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a temper of the workload")]
 struct Run<'a> {
     sim: &'a Sim,
     random: &'a mut Random,
@@ -200,7 +206,9 @@ impl Run<'_> {
             return self.put_expiring(step);
         }
         if self.expires && self.random.below(8) == 0 {
-            self.clock.0.fetch_add(self.random.next() % 2_000, Ordering::Relaxed);
+            self.clock
+                .0
+                .fetch_add(self.random.next() % 5_000, Ordering::Relaxed);
             return self.table.sweep().map(|()| false);
         }
         match self.random.below(if self.merges { 28 } else { 21 }) {

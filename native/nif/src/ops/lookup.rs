@@ -166,7 +166,11 @@ pub fn member<'a>(call: &Call<'a>) -> Outcome<'a> {
 /// `ttl(Tab, Key) -> [Now, Deadline, ...]`: the table's time, and when each of the key's objects expires, in milliseconds since 1970 or `infinity`.
 pub fn ttl<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
-        let now = if table.table.expires() { table.table.now().ms() } else { 0 };
+        let now = if table.table.expires() {
+            table.table.now().ms()
+        } else {
+            0
+        };
         let deadlines = buffers::with(|buffers| {
             let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
             Ok::<_, Fail>(table.table.deadlines(key, call.wait())?)

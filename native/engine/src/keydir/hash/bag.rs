@@ -136,13 +136,7 @@ impl BagKeydir {
     }
 
     /// As [`HashKeydir::slot`].
-    pub fn slot(
-        &self,
-        slot: usize,
-        bits: u32,
-        now: Now,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Result<Option<()>, Busy> {
+    pub fn slot(&self, slot: usize, bits: u32, now: Now, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
         self.keys.slot_with(slot, bits, out, |word, _| {
             // SAFETY: the word was vouched for by the walk, which holds an epoch.
             let entries = unsafe { List::from_bits(word.to_bits()).entries() };

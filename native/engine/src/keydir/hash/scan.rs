@@ -110,11 +110,15 @@ impl HashKeydir {
                 // What one try gathers before it fails stays: the next goes on behind it.
                 let more = shard.read(|view| {
                     let start = out.len();
-                    let result =
-                        view.walk(cursor.h32, cursor.after.as_deref(), left, |h32, stored, location| {
+                    let result = view.walk(
+                        cursor.h32,
+                        cursor.after.as_deref(),
+                        left,
+                        |h32, stored, location| {
                             left -= 1;
                             sink(out, h32, stored, location) && out.key_bytes() < bytes_max
-                        });
+                        },
+                    );
                     if out.len() > start {
                         let last = out.len() - 1;
                         cursor.set(cursor.shard, out.h32(last), out.key(last).compared());

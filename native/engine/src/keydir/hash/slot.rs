@@ -8,13 +8,7 @@ use crate::{Deadline, Now};
 impl HashKeydir {
     /// Replaces what is in `out` by the stored keys, suffixes included, of one of `SHARDS << bits` slots. `bits` is at most 24. `None` if there is
     /// no such slot. Takes no lock. Costs O(keys of the slot) if there are about as many slots as keys.
-    pub fn slot(
-        &self,
-        slot: usize,
-        bits: u32,
-        now: Now,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Result<Option<()>, Busy> {
+    pub fn slot(&self, slot: usize, bits: u32, now: Now, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
         self.slot_with(slot, bits, out, |_, deadline| !deadline.is_over(now))
     }
 

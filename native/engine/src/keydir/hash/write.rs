@@ -71,7 +71,10 @@ impl<'a> Writer<'a> {
 
     pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
         let at = self.find(h32_of(hash), key.compared()).ok()?;
-        Some((self.stored_at(at).key, Location::from_bits(self.slots()[at].location())))
+        Some((
+            self.stored_at(at).key,
+            Location::from_bits(self.slots()[at].location()),
+        ))
     }
 
     pub(super) fn put(

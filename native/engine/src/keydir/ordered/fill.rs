@@ -21,7 +21,11 @@ impl OrderedKeydir {
             whole.clear();
             whole.extend_from_slice(compared);
             whole.extend_from_slice(content.suffix);
-            if !each(Key::new(&whole, compared.len()), content.location, content.deadline) {
+            if !each(
+                Key::new(&whole, compared.len()),
+                content.location,
+                content.deadline,
+            ) {
                 return;
             }
             at = entry.next();

@@ -114,7 +114,10 @@ impl OrderedKeydir {
     /// Bytes of memory that it holds. A node's height is random: its size is counted with the mean, so a keydir of a few
     /// keys may differ by some words. What was let go of and waits for readers to leave is not counted.
     pub fn memory_bytes(&self) -> u64 {
-        let outside = self.shards.iter().map(|shard| shard.outside.load(Ordering::Relaxed));
+        let outside = self
+            .shards
+            .iter()
+            .map(|shard| shard.outside.load(Ordering::Relaxed));
         let outside = outside.fold(0, usize::wrapping_add);
         (outside + size_of_val(&*self.shards) + self.list.len() * NODE + size_of::<Self>()) as u64
     }

@@ -63,7 +63,7 @@ type Place = (usize, u32, Vec<u8>);
 struct Model {
     hashing: Hashing,
     keydir: HashKeydir,
-    map: BTreeMap<Place, (Vec<u8>, u64)>,
+    map: BTreeMap<Place, (Vec<u8>, u64, Deadline)>,
     cursor: Cursor,
     /// Keys that were there since the scan began.
     lasting: BTreeSet<Place>,
@@ -138,14 +138,24 @@ impl Model {
     }
 
     fn put(&mut self, id: u32, suffix: &[u8], location: u64) {
+        let deadline = if location % 3 == 0 {
+            Deadline::at(location % 7)
+        } else {
+            Deadline::NEVER
+        };
         let old = self.with(id, suffix, |keydir, hash, key| {
             let mut guard = keydir.lock(shard_of(hash));
             assert!(guard.has_room(key));
-            guard.put(hash, key, Location::from_bits(location)).unwrap()
+            guard
+                .put_until(hash, key, Location::from_bits(location), deadline)
+                .unwrap()
         });
         let (_, place) = self.place(id);
-        let expected = self.map.insert(place, (suffix.to_vec(), location));
-        assert_eq!(old.map(Location::to_bits), expected.map(|found| found.1));
+        let expected = self.map.insert(place, (suffix.to_vec(), location, deadline));
+        assert_eq!(
+            old.map(|old| (old.location.to_bits(), old.deadline)),
+            expected.map(|found| (found.1, found.2))
+        );
     }
 
     fn remove(&mut self, id: u32) {
@@ -163,9 +173,10 @@ impl Model {
     fn get(&self, id: u32, suffix: &[u8]) {
         let (_, place) = self.place(id);
         let found = self.map.get(&place);
-        let hit = found.map(|(stored, location)| Hit {
+        let hit = found.map(|(stored, location, deadline)| Hit {
             location: Location::from_bits(*location),
             same_form: stored == suffix,
+            deadline: *deadline,
         });
         self.with(id, suffix, |keydir, hash, key| {
             assert_eq!(keydir.get(hash, key), Ok(hit));
@@ -175,7 +186,7 @@ impl Model {
             assert_eq!(keydir.get_stored(hash, key, &mut free), Ok(location));
             let mut guard = keydir.lock(shard_of(hash));
             assert_eq!(guard.stored_key(hash, key, &mut locked), location);
-            if let Some((stored, _)) = found {
+            if let Some((stored, _, _)) = found {
                 let whole = [place.2.as_slice(), stored].concat();
                 assert_eq!((&free, &locked), (&whole, &whole));
             }
