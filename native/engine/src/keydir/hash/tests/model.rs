@@ -205,11 +205,11 @@ impl Model {
             .next();
         match (next, expected) {
             (None, None) => {}
-            (Some(next), Some(((_, _, compared), (suffix, location)))) => {
+            (Some(next), Some(((_, _, compared), (suffix, location, deadline)))) => {
                 assert_eq!(bytes, [compared.as_slice(), suffix].concat());
                 assert_eq!(
-                    (next.compared, next.location.to_bits()),
-                    (compared.len(), *location)
+                    (next.compared, next.location.to_bits(), next.deadline),
+                    (compared.len(), *location, *deadline)
                 );
             }
             different => panic!("{different:?}"),
@@ -224,13 +224,13 @@ impl Model {
         let mut batch = Batch::new();
         let more = self.keydir.scan(&mut self.cursor, limit, &mut batch).unwrap();
         assert!(batch.len() <= limit);
-        for (key, location) in batch.iter() {
+        for (at, (key, location)) in batch.iter().enumerate() {
             let id = u32::from_be_bytes(key.bytes()[..4].try_into().unwrap());
             let (_, place) = self.place(id);
             assert_eq!(place.2, key.compared());
             assert_eq!(
                 self.map.get(&place),
-                Some(&(key.suffix().to_vec(), location.to_bits()))
+                Some(&(key.suffix().to_vec(), location.to_bits(), batch.deadline(at)))
             );
             assert!(
                 self.seen.last().is_none_or(|last| *last < place),
