@@ -169,6 +169,7 @@ defmodule Bets do
       default with 1000; `:none`, when the operating system likes
     * `:compressed` - whether values are stored compressed; default `false`
     * `:cache` - whether the value cache of the VM serves the table; default `true`
+    * `:ttl` - how many milliseconds an entry is there that is stored without a time of its own (see `put/4`); `:infinity` by default
     * `:max_file_size` - in bytes; a new file is begun before one grows larger
     * `:merge_window`, `:merge_rate`, `:frag_merge_trigger` and the like - when the files are merged, see `:bets.new/2`
 
