@@ -438,7 +438,7 @@ fn a_table_with_expiry_is_as_the_model_has_it() {
     let seeds = std::env::var("BETS_EXPIRY_SEEDS")
         .ok()
         .and_then(|n| n.parse().ok());
-    soak(0..seeds.unwrap_or(40), 150).unwrap();
+    soak(0..seeds.unwrap_or(20), 150).unwrap();
 }
 
 #[test]
