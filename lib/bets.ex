@@ -85,6 +85,7 @@ defmodule Bets do
           | {:cache, boolean}
           | {:max_file_size, pos_integer}
           | {:repair, boolean | :force}
+          | {:ttl, :bets.ttl()}
           | {:heir, :none}
           | :bets.option()
 
@@ -168,6 +169,7 @@ defmodule Bets do
       default with 1000; `:none`, when the operating system likes
     * `:compressed` - whether values are stored compressed; default `false`
     * `:cache` - whether the value cache of the VM serves the table; default `true`
+    * `:ttl` - how many milliseconds an entry is there that is stored without a time of its own (see `put/4`); `:infinity` by default
     * `:max_file_size` - in bytes; a new file is begun before one grows larger
     * `:merge_window`, `:merge_rate`, `:frag_merge_trigger` and the like - when the files are merged, see `:bets.new/2`
 
@@ -374,27 +376,52 @@ defmodule Bets do
   @doc """
   Stores a value under a key, in place of the one that is there. Appends to the log; constant time.
 
+  With `ttl: milliseconds` the entry is there only for so long, with `ttl: :infinity` until it is deleted, whatever the table's option `:ttl` says.
+  From then on it is absent for every function. `update/4` leaves the time of an entry that is there as it is.
+
       iex> table = Bets.new()
       iex> Bets.put(table, :colour, "red")
       :ok
+      iex> Bets.put(table, :session, "abc", ttl: 20)
+      iex> Process.sleep(30)
+      iex> {Bets.get(table, :colour), Bets.get(table, :session)}
+      {"red", nil}
   """
-  @spec put(table, key, value) :: :ok
-  def put(table, key, value) do
+  @spec put(table, key, value, ttl: :bets.ttl()) :: :ok
+  def put(table, key, value, options \\ [])
+
+  def put(table, key, value, []) do
     true = Call.reraising(do: :bets.insert(id(table), {key, value}))
     :ok
   end
 
+  def put(table, key, value, options) do
+    true = Call.reraising(do: :bets.insert(id(table), {key, value}, options))
+    :ok
+  end
+
+  @doc """
+  Tells how long an entry is still there: milliseconds, or `:infinity`; `nil` if the key is not there. Reads memory; constant time.
+
+      iex> table = Enum.into([a: 1], Bets.new())
+      iex> Bets.put(table, :b, 2, ttl: 60_000)
+      iex> {Bets.ttl(table, :a), Bets.ttl(table, :b) in 1..60_000, Bets.ttl(table, :c)}
+      {:infinity, true, nil}
+  """
+  @spec ttl(table, key) :: :bets.ttl() | nil
+  def ttl(table, key), do: List.first(Call.reraising(do: :bets.ttl(id(table), key)))
+
   @doc """
   Stores a value under a key that is not there yet; gives `false` and changes nothing if it is. Of several processes that try at once,
-  one gets `true`. Appends to the log; constant time.
+  one gets `true`. Appends to the log; constant time. The option is that of `put/4`.
 
       iex> table = Bets.new()
       iex> {Bets.put_new(table, :colour, "red"), Bets.put_new(table, :colour, "blue"), Bets.get(table, :colour)}
       {true, false, "red"}
   """
-  @spec put_new(table, key, value) :: boolean
-  def put_new(table, key, value) do
-    Call.reraising(do: :bets.insert_new(id(table), {key, value}))
+  @spec put_new(table, key, value, ttl: :bets.ttl()) :: boolean
+  def put_new(table, key, value, options \\ []) do
+    Call.reraising(do: :bets.insert_new(id(table), {key, value}, options))
   end
 
   @doc """

@@ -67,7 +67,9 @@
     info/2,
     init_table/2,
     insert/2,
+    insert/3,
     insert_new/2,
+    insert_new/3,
     is_compiled_ms/1,
     last/1,
     last_lookup/1,
@@ -120,6 +122,7 @@
     take/2,
     test_ms/2,
     to_dets/2,
+    ttl/2,
     update_counter/3,
     update_counter/4,
     update_element/3,
@@ -133,6 +136,7 @@
     table/0,
     key/0,
     type/0,
+    ttl/0,
     option/0,
     open_option/0,
     server_option/0,
@@ -154,6 +158,15 @@
 %% Keys are the same if they are `=:='; in an `ordered_set', if they are `=='.
 
 -type type() :: set | ordered_set | bag | duplicate_bag.
+
+-type ttl() :: (Milliseconds :: pos_integer()) | infinity.
+%% How long an object is there. From its deadline on it is absent for every function. An insertion gives it the time that is said there, or that of the table's
+%% option `ttl'; `update_counter', `update_element' and `select_replace' leave the deadline of an object that is there as it is. Only
+%% `info(Tab, size)' may count it up to a second longer, or longer when millions expire at once.
+%%
+%% The wall clock is used for this and for nothing else. Its highest value is kept, so that what was absent stays absent when the clock is set back, also after a
+%% crash of the VM, and after a loss of power for what was so before the last sync. Until the clock has caught up, time stands still for the table. A clock that jumps
+%% far ahead makes objects expire.
 
 -type sync_mode() :: always | {interval, Milliseconds :: pos_integer()} | none.
 %% When a write is made durable, see {@link new/2}.
@@ -177,6 +190,7 @@
     | {sync, sync_mode()}
     | {max_file_size, pos_integer()}
     | {cache, boolean()}
+    | {ttl, ttl()}
     | {repair, boolean() | force}
     | merge_option().
 
@@ -652,6 +666,27 @@ init_table(Tab, InitFun) ->
 insert(Tab, Objects) ->
     ?RESULT(settled(bets_nif:insert(Tab, Objects)), [Tab, Objects]).
 
+%% @doc Like {@link insert/2}, but the objects are there only for some time, or for ever, whatever the table's option `ttl' says.
+%%
+%% From its deadline on an object is absent for every function; see {@link ttl()}. In a `bag', an object that is there with another deadline gets
+%% the new one, and stands behind the other objects of its key then.
+%%
+%% Constant time an object; appends to the log. The first object that expires makes a file and may wait for the disk.
+%%
+%% Errors: as {@link insert/2}; badarg if an option is no `{ttl, Milliseconds}' or `{ttl, infinity}'.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}, [{ttl, 50}]), timer:sleep(60), bets:lookup(T, a).
+%% []
+%% '''
+-spec insert(table(), tuple() | [tuple()], [{ttl, ttl()}]) -> true.
+insert(Tab, Objects, Options) ->
+    Args = [Tab, Objects, Options],
+    case bets_options:ttl(Options) of
+        {ok, default} -> ?RESULT(settled(bets_nif:insert(Tab, Objects)), Args);
+        {ok, Ttl} -> ?RESULT(settled(bets_nif:insert(Tab, Objects, Ttl)), Args);
+        Failure -> ?RESULT(Failure, Args)
+    end.
+
 %% @doc Like {@link insert/2}, but stores nothing and gives `false' if one of the keys is there.
 %%
 %% Constant time an object; appends to the log.
@@ -664,6 +699,24 @@ insert(Tab, Objects) ->
 -spec insert_new(table(), tuple() | [tuple()]) -> boolean().
 insert_new(Tab, Objects) ->
     ?RESULT(settled(bets_nif:insert_new(Tab, Objects)), [Tab, Objects]).
+
+%% @doc Like {@link insert_new/2}, with the options of {@link insert/3}. An object that has expired is not there.
+%%
+%% Constant time an object; appends to the log.
+%%
+%% Errors: as {@link insert/3}.
+%% ```
+%% 1> T = bets:new(t, []), [bets:insert_new(T, {lock, 1}, [{ttl, 60000}]), bets:insert_new(T, {lock, 2}, [{ttl, 60000}])].
+%% [true,false]
+%% '''
+-spec insert_new(table(), tuple() | [tuple()], [{ttl, ttl()}]) -> boolean().
+insert_new(Tab, Objects, Options) ->
+    Args = [Tab, Objects, Options],
+    case bets_options:ttl(Options) of
+        {ok, default} -> ?RESULT(settled(bets_nif:insert_new(Tab, Objects)), Args);
+        {ok, Ttl} -> ?RESULT(settled(bets_nif:insert_new(Tab, Objects, Ttl)), Args);
+        Failure -> ?RESULT(Failure, Args)
+    end.
 
 %% @doc Tells whether a term is a match specification that {@link match_spec_compile/1} compiled in this VM run.
 %%
@@ -890,6 +943,9 @@ member(Tab, Key) ->
 %% <dt>`{repair, true}', `{repair, force}'</dt>
 %% <dd>a table that cannot be opened because it is damaged is repaired first, as by {@link repair/2}, and what was lost is logged. Default `false': it
 %% stays as it is.</dd>
+%% <dt>`{ttl, Milliseconds}'</dt>
+%% <dd>how long objects are there that are inserted without a time of their own, see {@link ttl()} and {@link insert/3}. Default: `infinity'. It is
+%% not stored: objects keep the deadlines that they have, and whoever opens the table again says it again.</dd>
 %% <dt>`compressed'</dt>
 %% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
 %% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>
@@ -1423,6 +1479,25 @@ take(Tab, Key) ->
 -spec test_ms(tuple(), match_spec()) -> {ok, term()} | {error, [{warning | error, string()}]}.
 test_ms(Tuple, MatchSpec) ->
     ets:test_ms(Tuple, MatchSpec).
+
+%% @doc Tells how long the objects of a key are still there, in milliseconds or `infinity', in the order of {@link lookup/2}.
+%%
+%% Reads memory. Takes time in proportion to the objects of the key.
+%%
+%% Errors: `badarg' if there is no such table or the caller may not read it.
+%% ```
+%% 1> T = bets:new(t, []), bets:insert(T, {a, 1}), bets:insert(T, {b, 1}, [{ttl, 60000}]), [_] = bets:ttl(T, b), [bets:ttl(T, K) || K <- [a, c]].
+%% [[infinity],[]]
+%% '''
+-spec ttl(table(), key()) -> [ttl()].
+ttl(Tab, Key) ->
+    case bets_nif:ttl(Tab, Key) of
+        [Now | Deadlines] -> [left(Deadline, Now) || Deadline <- Deadlines];
+        Failure -> ?FAIL(Failure, [Tab, Key])
+    end.
+
+left(infinity, _Now) -> infinity;
+left(Deadline, Now) -> max(1, Deadline - Now).
 
 %% @doc Puts all objects into an open dets table, in the place of what is in it, and gives its name. Takes linear time; writes the dets file.
 %%

@@ -192,11 +192,18 @@ shown(File, Device, Bar) ->
     end.
 
 load_into(Tab, Device, Line, Fun) ->
-    Insert = fun(Objects) -> true = bets:insert(Tab, Objects), ok end,
+    Insert = fun(Objects, Deadline) -> insert(Tab, Objects, Deadline) end,
     case bets_dump:read(Device, Line, Insert, Fun) of
         {ok, N} -> {ok, io_lib:format("~b objects~n", [N]), #{objects => N}};
         {error, Reason} -> not_loaded(Reason, bets:info(Tab, size))
     end.
+
+insert(Tab, Objects, infinity) ->
+    true = bets:insert(Tab, Objects, [{ttl, infinity}]),
+    ok;
+insert(Tab, Objects, Deadline) ->
+    true = bets_nif:insert(Tab, Objects, [Deadline]),
+    ok.
 
 not_loaded(Reason, Size) ->
     Words = load_error(Reason),

@@ -99,6 +99,10 @@ words_of_ets(update_element, [Tab, Key, Spec, Default] = Args, Info) ->
         false when is_tuple(Default) -> ask_ets(update_element, [Tab, Key, Spec], Info);
         false -> maps:remove(3, (ask_ets(update_element, [Tab, Key, Spec], Info))#{4 => <<"not a tuple">>})
     end;
+words_of_ets(Function, [Tab, Objects, _Options], Info) when Function =:= insert; Function =:= insert_new ->
+    ask_ets(Function, [Tab, Objects], Info);
+words_of_ets(ttl, [Tab, Key], Info) ->
+    ask_ets(lookup, [Tab, Key], Info);
 words_of_ets(batch, [Tab, Changes], Info) ->
     or_else(ask_ets(delete_all_objects, [Tab], Info), #{2 => changes(Changes)});
 words_of_ets(replace_object, [Tab, Old, New], Info) ->
@@ -155,6 +159,8 @@ explain({keypos_mismatch, Stored, Asked}) ->
     text("the table in the directory has keypos ~w, not ~w: open it with the stored one", [Stored, Asked]);
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
+explain({bad_option, {ttl, Ttl}}) ->
+    text("invalid option {ttl,~tp}: a time to live is a number of milliseconds above 0, or infinity", [Ttl]);
 explain({bad_option, Option}) ->
     text("invalid option ~tp", [Option]);
 explain({bad_options, no_name}) ->

@@ -25,7 +25,9 @@
     give_away/3,
     info/1,
     insert/2,
+    insert/3,
     insert_new/2,
+    insert_new/3,
     inspect/1,
     key_decode/1,
     key_encode/2,
@@ -70,6 +72,7 @@
     test_panic/1,
     test_panic_in/1,
     test_watch/0,
+    ttl/2,
     unfix/1,
     update_counter/3,
     update_counter/4,
@@ -175,8 +178,19 @@ info(_) -> erlang:nif_error(not_loaded).
 -spec insert(bets:table(), tuple() | [tuple()]) -> true | durable(true) | bets_errors:failure().
 insert(_, _) -> erlang:nif_error(not_loaded).
 
+-spec insert(bets:table(), tuple() | [tuple()], pos_integer() | infinity | [non_neg_integer()]) ->
+    true | durable(true) | bets_errors:failure().
+insert(_, _, _) -> erlang:nif_error(not_loaded).
+
 -spec insert_new(bets:table(), tuple() | [tuple()]) -> boolean() | durable(boolean()) | bets_errors:failure().
 insert_new(_, _) -> erlang:nif_error(not_loaded).
+
+-spec insert_new(bets:table(), tuple() | [tuple()], pos_integer() | infinity | [non_neg_integer()]) ->
+    boolean() | durable(boolean()) | bets_errors:failure().
+insert_new(_, _, _) -> erlang:nif_error(not_loaded).
+
+-spec ttl(bets:table(), term()) -> nonempty_list(non_neg_integer() | infinity) | bets_errors:failure().
+ttl(_, _) -> erlang:nif_error(not_loaded).
 
 -spec lookup(bets:table(), bets:key()) -> [tuple()] | bets_errors:failure().
 lookup(_, _) -> erlang:nif_error(not_loaded).

@@ -2,7 +2,7 @@
 %% The options of new/2 and open/2: checked here, and put in the fixed order that the NIF library reads.
 -module(bets_options).
 
--export([parse/2, for_nif/1]).
+-export([parse/2, for_nif/1, ttl/1]).
 
 -export_type([options/0]).
 
@@ -23,6 +23,7 @@
     write_concurrency := boolean() | auto,
     decentralized_counters := boolean() | undefined,
     compressed := boolean(),
+    ttl := pos_integer() | infinity,
     repair := boolean() | force,
     merge := merge()
 }.
@@ -46,6 +47,10 @@
 -define(FILE_SIZE_MAX, (2 bsl 30)).
 -define(BYTES_MAX, 16#FFFFFFFFFFFFFFFF).
 -define(INTERVAL_MAX, 16#FFFFFFFF).
+%% Some thousand years, in milliseconds.
+-define(TTL_MAX, 16#FFFFFFFFFFFF).
+
+-define(IS_TTL(Ttl), (Ttl =:= infinity orelse is_integer(Ttl) andalso Ttl > 0 andalso Ttl =< ?TTL_MAX)).
 
 %% `Cause' is `none' for what ets refuses too.
 -spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
@@ -83,6 +88,7 @@ defaults(Call) ->
         write_concurrency => false,
         decentralized_counters => undefined,
         compressed => false,
+        ttl => infinity,
         repair => false,
         merge => #{
             merge_window => always,
@@ -94,6 +100,15 @@ defaults(Call) ->
             merge_rate => infinity
         }
     }.
+
+%% The options of insert/3 and insert_new/3, as the NIF takes them.
+-spec ttl(term()) -> {ok, default | pos_integer() | infinity | [non_neg_integer()]} | {badarg, Cause :: term()}.
+ttl(Options) -> ttl(Options, default).
+
+ttl([{ttl, Ttl} | Options], _Before) when ?IS_TTL(Ttl) -> ttl(Options, Ttl);
+ttl([Option | _], _Before) -> {badarg, {bad_option, Option}};
+ttl([], Ttl) -> {ok, Ttl};
+ttl(NoList, _Before) -> {badarg, {bad_option, NoList}}.
 
 %% In ets, `set' and `protected' change nothing: [bag, set] is a bag.
 option(new, set, Acc) -> Acc;
@@ -123,6 +138,7 @@ option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTER
 option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SIZE_MIN, Bytes =< ?FILE_SIZE_MAX ->
     Acc#{max_file_size := Bytes};
 option(_, {repair, Mode}, Acc) when is_boolean(Mode); Mode =:= force -> Acc#{repair := Mode};
+option(_, {ttl, Ttl}, Acc) when ?IS_TTL(Ttl) -> Acc#{ttl := Ttl};
 option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
 option(_, {Name, Value} = Option, #{merge := Merge} = Acc) when is_map_key(Name, Merge) ->
     case is_merge(Name, Value) of
@@ -147,7 +163,7 @@ is_merge(_Bytes, Value) ->
 is_hour(Hour) -> is_integer(Hour) andalso Hour >= 0 andalso Hour < 24.
 
 is_own(Option) when is_tuple(Option), tuple_size(Option) > 0 ->
-    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, repair, access]);
+    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, repair, access, ttl]);
 is_own(_Option) ->
     false.
 
@@ -166,6 +182,7 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
         read_concurrency := ReadConcurrency,
         decentralized_counters := DecentralizedCounters,
         compressed := Compressed,
+        ttl := Ttl,
         merge := Merge
     } = Options,
     #{
@@ -182,4 +199,9 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
             private -> false;
             _ -> WriteConcurrency
         end,
-        DecentralizedCounters, Compressed, {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate}}.
+        DecentralizedCounters, Compressed,
+        case Ttl of
+            infinity -> undefined;
+            _ -> Ttl
+        end,
+        {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate}}.

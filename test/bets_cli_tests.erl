@@ -217,7 +217,7 @@ a_file_that_was_cut_or_is_none_is_found_out_test_() ->
             {binary:part(Text, 0, 3000), ["line", "cut behind"]},
             {"x.\n", "no file of bin/bets dump"},
             {"", "no file of bin/bets dump"},
-            {"{bets_dump,2,[]}.\n", "newer"},
+            {"{bets_dump,3,[]}.\n", "newer"},
             {"{bets_dump,1,[{type,set}]}.\n{a,1}.\nb.\n{bets_dump_end,2}.\n", "b"},
             {"{bets_dump,1,[{type,set}]}.\n{a,1}.\n{bets_dump_end,2}.\n", "2"}
         ],

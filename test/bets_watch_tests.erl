@@ -14,7 +14,8 @@ schedulers_test_() ->
             {"large and deep objects", tried(fun() -> large(Table) end)},
             {"a key of 10,000 objects", tried(fun many_objects/0)},
             {"clearing a table", tried(fun() -> clear(Table) end)},
-            {"warm reads without the value cache", tried(fun warm/0)}
+            {"warm reads without the value cache", tried(fun warm/0)},
+            {"objects that expire", tried(fun expiring/0)}
         ]
     end}.
 
@@ -141,6 +142,34 @@ warm() ->
     bets:delete(Table),
     none_is_long(Long, LongestNs),
     ?assert(Io < 50).
+
+%% Reads and writes while 100,000 objects expire at once, and traversals of what is left.
+expiring() ->
+    [in_process(fun() -> expiring(Type) end) || Type <- [set, ordered_set, bag]].
+
+expiring(Type) ->
+    T = bets:new(t, [Type, public, {ttl, 3600000}]),
+    bets:insert(T, [{{live, N}, N} || N <- lists:seq(1, 100)]),
+    Until = erlang:system_time(millisecond) + 3000,
+    [bets_nif:insert(T, [{N, x} || N <- lists:seq(From, From + 999)], [Until]) || From <- lists:seq(1, 100000, 1000)],
+    timer:sleep(max(0, Until - erlang:system_time(millisecond)) + 1),
+    no_long_call(fun() ->
+        {live, _} = bets:first(T),
+        100 = length(bets:tab2list(T)),
+        100 = bets:select_count(T, [{'_', [], [true]}]),
+        [
+            begin
+                Key = {live, rand:uniform(100)},
+                bets:insert(T, {Key, N}),
+                [_ | _] = bets:lookup(T, Key),
+                [] = bets:lookup(T, N),
+                false = bets:member(T, N),
+                bets:insert(T, {N, y}, [{ttl, 1 + N rem 50}])
+            end
+         || N <- lists:seq(1, 20000)
+        ]
+    end),
+    bets:delete(T).
 
 in_process(Fun) ->
     {Pid, Ref} = spawn_monitor(fun() ->

@@ -14,9 +14,9 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bets_engine::Key;
 use bets_engine::keydir::{Batch, Direction, HashKeydir, Keydir, Location, Span};
 use bets_engine::table::TableKind;
+use bets_engine::{Deadline, Key, Now};
 use crossbeam_epoch as epoch;
 use crossbeam_skiplist::base::SkipList;
 
@@ -76,14 +76,19 @@ fn put(keydir: &Keydir, i: u64, location: u64) {
     let hash = keydir.hash(Key::plain(&bytes));
     let mut guard = keydir.lock(Keydir::shard_of(hash));
     guard
-        .put(hash, Key::plain(&bytes), Location::from_bits(location), 0)
+        .put(
+            hash,
+            Key::plain(&bytes),
+            (Location::from_bits(location), Deadline::NEVER),
+            0,
+        )
         .unwrap();
 }
 
 fn get(keydir: &Keydir, i: u64) -> bool {
     let bytes = key(i);
     loop {
-        if let Ok(hit) = keydir.get(Key::plain(&bytes)) {
+        if let Ok(hit) = keydir.get(Key::plain(&bytes), Now::BEFORE_ALL) {
             return hit.is_some();
         }
     }
@@ -159,7 +164,12 @@ fn run(kind: TableKind, keys: u64, threads: u64) {
     let random = |i| mix(i ^ 0x5555) % keys;
     measure("hit by candidate", threads, keys, false, |i| {
         let bytes = key(random(i));
-        assert!(keydir.candidate(Key::plain(&bytes)).unwrap().is_some());
+        assert!(
+            keydir
+                .candidate(Key::plain(&bytes), Now::BEFORE_ALL)
+                .unwrap()
+                .is_some()
+        );
     });
     measure("hit", threads, keys, false, |i| assert!(get(&keydir, random(i))));
     measure("miss", threads, keys, false, |i| assert!(!get(&keydir, keys + i)));

@@ -6,6 +6,8 @@
 pub mod background;
 pub mod cache;
 mod checkpoint;
+pub mod clock;
+mod deadline;
 mod dir;
 pub mod error;
 pub mod format;
@@ -23,5 +25,6 @@ mod sticky;
 mod sync;
 pub mod table;
 
+pub use deadline::{Deadline, Now};
 pub use error::{Error, Result};
 pub use key::Key;

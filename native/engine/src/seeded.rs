@@ -17,6 +17,10 @@ pub enum Fault {
     SuccessorNotSynced,
     /// A segment that left a merge for its damage no longer counts as one that may hold something older.
     DamagedForgotten,
+    /// A record that has expired is dropped by a merge that leaves older segments out.
+    ExpiredDropped,
+    /// A restart forgets the highest time used.
+    ClockForgotten,
     /// No fault: a writer takes its time between appending a record and showing it.
     ShownLate,
     /// What was appended but is not shown yet is taken for dead.

@@ -40,6 +40,10 @@ mod modelled {
     pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
 
     impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex(parking_lot::Mutex::new(value))
+        }
+
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             loop {
                 if let Some(guard) = self.try_lock() {
@@ -84,6 +88,17 @@ mod modelled {
                 pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                     step();
                     self.0.swap(value, order)
+                }
+
+                pub(crate) fn compare_exchange(
+                    &self,
+                    old: $value,
+                    new: $value,
+                    done: Ordering,
+                    failed: Ordering,
+                ) -> Result<$value, $value> {
+                    step();
+                    self.0.compare_exchange(old, new, done, failed)
                 }
 
                 pub(crate) fn get_mut(&mut self) -> &mut $value {

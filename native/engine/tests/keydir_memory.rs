@@ -4,9 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use bets_engine::Key;
 use bets_engine::keydir::{Keydir, Location};
 use bets_engine::table::TableKind;
+use bets_engine::{Deadline, Key};
 
 struct Counting;
 
@@ -39,9 +39,13 @@ fn key(i: u64, len: usize) -> Vec<u8> {
 fn load(keydir: &mut Keydir, i: u64, len: usize) {
     let bytes = key(i, len);
     let hash = keydir.hash(Key::plain(&bytes));
-    keydir
-        .load(hash, Key::plain(&bytes), Location::from_bits(i), i)
-        .unwrap();
+    load_at(keydir, hash, Key::plain(&bytes), i);
+}
+
+fn load_at(keydir: &mut Keydir, hash: u64, key: Key<'_>, seq: u64) {
+    let mut guard = keydir.exclusive().lock(Keydir::shard_of(hash));
+    let record = (Location::from_bits(seq), Deadline::NEVER);
+    guard.put(hash, key, record, seq).unwrap();
 }
 
 /// What is asked of a kind of keydir.
@@ -85,7 +89,7 @@ fn holds_objects(per_key: u64, most: f64) {
         bytes.extend_from_slice(&(seq as u32).to_le_bytes());
         let key = Key::new(&bytes, 16);
         let hash = keydir.hash(key);
-        keydir.load(hash, key, Location::from_bits(seq), seq).unwrap();
+        load_at(&mut keydir, hash, key, seq);
     }
     assert_eq!(keydir.len(), keys * per_key);
     let counted = keydir.memory_bytes() as usize;
@@ -149,7 +153,12 @@ fn holds(asked: &Asked) {
         let hash = keydir.hash(Key::plain(&bytes));
         let mut guard = keydir.lock(Keydir::shard_of(hash));
         guard
-            .put(hash, Key::plain(&bytes), Location::from_bits(i), i)
+            .put(
+                hash,
+                Key::plain(&bytes),
+                (Location::from_bits(i), Deadline::NEVER),
+                i,
+            )
             .unwrap();
     }
     for _ in 0..1_000 {

@@ -15,7 +15,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bets_engine::Key;
+use bets_engine::{Deadline, Key, Now};
 use bets_engine::cache::TableCache;
 use bets_engine::keydir::{Batch, Direction, Keydir, Location, Span};
 use bets_engine::seeded::{self, Fault};
@@ -64,7 +64,9 @@ fn at(segment: u16, n: u32) -> Location {
 fn put(keydir: &Keydir, name: &[u8], location: Location, seq: u64) {
     let hash = keydir.hash(key(name));
     let mut guard = keydir.lock(Keydir::shard_of(hash));
-    guard.put(hash, key(name), location, seq).unwrap();
+    guard
+        .put(hash, key(name), (location, Deadline::NEVER), seq)
+        .unwrap();
 }
 
 fn remove(keydir: &Keydir, name: &[u8]) {
@@ -91,7 +93,7 @@ fn plain<'n>(keydir: &Keydir, name: &'n [u8]) -> Key<'n> {
 
 fn get(keydir: &Keydir, name: &[u8]) -> Option<Location> {
     loop {
-        if let Ok(hit) = keydir.get(key(name)) {
+        if let Ok(hit) = keydir.get(key(name), Now::BEFORE_ALL) {
             return hit.map(|hit| hit.location);
         }
         thread::yield_now();
@@ -133,7 +135,9 @@ fn filled(kind: TableKind) -> Arc<Keydir> {
     for (n, name) in (0u32..).zip(NAMES) {
         let hash = keydir.hash(key(name));
         keydir
-            .load(hash, key(name), at(OLD, n), u64::from(n) + 1)
+            .exclusive()
+            .lock(Keydir::shard_of(hash))
+            .put(hash, key(name), (at(OLD, n), Deadline::NEVER), u64::from(n) + 1)
             .unwrap();
     }
     Arc::new(keydir)

@@ -120,14 +120,14 @@ impl Fixes {
         self.state.lock().as_ref().map(|state| state.slot_bits)
     }
 
-    /// Whether a key that is not in the table was deleted since it is fixed.
-    pub fn has_deleted(&self, key: Key<'_>) -> bool {
+    /// Whether a key that is not in the table was deleted since it is fixed. Where objects expire nobody notes that, and any key may have been there.
+    pub fn has_deleted(&self, key: Key<'_>, expires: bool) -> bool {
         self.fixed.load(Ordering::Acquire)
             && self
                 .state
                 .lock()
                 .as_ref()
-                .is_some_and(|state| state.all_deleted || state.deleted.contains(key.compared()))
+                .is_some_and(|state| expires || state.all_deleted || state.deleted.contains(key.compared()))
     }
 
     /// All keys are about to be deleted: any may have been there.

@@ -35,7 +35,7 @@ pub struct Options {
 
 impl Options {
     /// Reads `{Type, KeyPos, Protection, Named, DefaultDir, Temporary, Sync, MaxFileSize, Cache, ReadConcurrency,
-    /// WriteConcurrency, DecentralizedCounters, Compressed, Merge}`.
+    /// WriteConcurrency, DecentralizedCounters, Compressed, Ttl, Merge}`.
     pub fn decode(term: Term<'_>) -> Result<Options, Fail> {
         let fields = get_tuple(term).map_err(|_| Fail::none())?;
         let &[
@@ -52,6 +52,7 @@ impl Options {
             write_concurrency,
             decentralized_counters,
             compressed,
+            ttl,
             merge,
         ] = fields.as_slice()
         else {
@@ -69,6 +70,7 @@ impl Options {
                 cache: get(cache)?,
                 compressed: get(compressed)?,
                 temporary: get(temporary)?,
+                ttl_ms: optional(ttl).map(get).transpose()?,
                 ..Config::default()
             },
             read_concurrency: get(read_concurrency)?,

@@ -89,7 +89,18 @@ defmodule Conformance.Differences do
   # The items that only bets has.
   def lens(:own_items, result), do: own_items(result)
 
-  @own_items [:dir, :temporary, :sync, :max_file_size, :cache, :disk_bytes, :segments, :seq, :durable_seq]
+  @own_items [
+    :dir,
+    :temporary,
+    :sync,
+    :ttl,
+    :max_file_size,
+    :cache,
+    :disk_bytes,
+    :segments,
+    :seq,
+    :durable_seq
+  ]
   defp own_items(list) when is_list(list) do
     if List.improper?(list), do: list, else: for(x <- list, not own_item?(x), do: own_items(x))
   end

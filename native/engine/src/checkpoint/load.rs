@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::path;
+use crate::Deadline;
 use crate::format::checkpoint::{HEADER_LEN, Header, Identity, Section, SectionPart, SegmentPart, Tail};
 use crate::io::{File, Storage};
 use crate::keydir::{Exclusive, Full, Keydir, Location, OrderedKeydir, SHARDS, WriteGuard};
@@ -91,9 +92,10 @@ impl Loading {
         self.header.tail
     }
 
-    /// Fills an empty keydir, and tells the segments what is live of them.
-    pub(crate) fn run(&self, keydir: &mut Keydir, threads: usize) -> Result<()> {
-        self.fill(keydir.exclusive(), threads)?;
+    /// Fills an empty keydir, and tells the segments what is live of them. Whether there is an object that expires.
+    pub(crate) fn run(&self, keydir: &mut Keydir, threads: usize) -> Result<bool> {
+        let expires = AtomicBool::new(false);
+        self.fill(keydir.exclusive(), threads, &expires)?;
         if keydir.len() != self.header.objects {
             return Err(Unusable);
         }
@@ -106,10 +108,10 @@ impl Loading {
             }
             segment.add_live_bytes(short);
         }
-        Ok(())
+        Ok(expires.into_inner())
     }
 
-    fn fill(&self, keydir: Exclusive<'_>, threads: usize) -> Result<()> {
+    fn fill(&self, keydir: Exclusive<'_>, threads: usize, expires: &AtomicBool) -> Result<()> {
         let count = self.sections.len();
         if !matches!(keydir, Exclusive::Ordered(_)) && count != SHARDS {
             return Err(Unusable);
@@ -120,7 +122,7 @@ impl Loading {
             if let Exclusive::Ordered(keydir) = keydir {
                 // Neighbours go to one thread: their way in the list is the same.
                 for section in count * first / threads..count * (first + 1) / threads {
-                    self.ordered(section, keydir, &mut bytes)?;
+                    self.ordered(section, keydir, &mut bytes, expires)?;
                 }
                 return Ok(());
             }
@@ -129,7 +131,7 @@ impl Loading {
                 if section >= count {
                     return Ok(());
                 }
-                self.shard(section, keydir, &mut bytes)?;
+                self.shard(section, keydir, &mut bytes, expires)?;
             }
         };
         if threads <= 1 {
@@ -169,18 +171,26 @@ impl Loading {
         }
     }
 
-    fn shard(&self, shard: usize, keydir: Exclusive<'_>, bytes: &mut Vec<u8>) -> Result<()> {
+    fn shard(
+        &self,
+        shard: usize,
+        keydir: Exclusive<'_>,
+        bytes: &mut Vec<u8>,
+        expires: &AtomicBool,
+    ) -> Result<()> {
         let (part, mut section) = self.section(shard, bytes)?;
         if part.keys == 0 {
             return if section.is_done() { Ok(()) } else { Err(Unusable) };
         }
+        let mut any = false;
         let good = match keydir.lock(shard) {
             WriteGuard::Hash(mut guard) => {
                 let mut fill = guard.fill(part.keys);
                 let mut good = true;
                 while good && !section.is_done() {
-                    let (key, location) = section.one().ok_or(Unusable)?;
-                    good = fill.push(keydir.hash(key), key, self.place(location)?)?;
+                    let (key, location, deadline) = section.one().ok_or(Unusable)?;
+                    good = fill.push(keydir.hash(key), key, self.place(location)?, deadline)?;
+                    any |= deadline != Deadline::NEVER;
                 }
                 good
             }
@@ -191,6 +201,7 @@ impl Loading {
                     let key = section.objects(&mut objects).ok_or(Unusable)?;
                     for object in &mut objects {
                         object.location = self.place(object.location)?;
+                        any |= object.deadline != Deadline::NEVER;
                     }
                     good = fill.push(keydir.hash(key), key, &objects)?;
                 }
@@ -198,16 +209,26 @@ impl Loading {
             }
             WriteGuard::Ordered(_) => false,
         };
+        expires.fetch_or(any, Ordering::Relaxed);
         if good { Ok(()) } else { Err(Unusable) }
     }
 
-    fn ordered(&self, section: usize, keydir: &OrderedKeydir, bytes: &mut Vec<u8>) -> Result<()> {
+    fn ordered(
+        &self,
+        section: usize,
+        keydir: &OrderedKeydir,
+        bytes: &mut Vec<u8>,
+        expires: &AtomicBool,
+    ) -> Result<()> {
         let (_, mut section) = self.section(section, bytes)?;
         let mut fill = keydir.fill();
+        let mut any = false;
         while !section.is_done() {
-            let (key, location) = section.one().ok_or(Unusable)?;
-            fill.push(key, self.place(location)?);
+            let (key, location, deadline) = section.one().ok_or(Unusable)?;
+            fill.push(key, self.place(location)?, deadline);
+            any |= deadline != Deadline::NEVER;
         }
+        expires.fetch_or(any, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -91,9 +91,9 @@ impl Sections {
     fn all(&mut self, keydir: &Keydir, guards: &mut [WriteGuard<'_>]) -> Result<()> {
         if let Keydir::Ordered(keydir) = keydir {
             let mut written = Ok(());
-            keydir.each(|key, location| {
+            keydir.each(|key, location, deadline| {
                 self.keys += 1;
-                put_one(&mut self.section, key, self.places.of(location));
+                put_one(&mut self.section, key, self.places.of(location), deadline);
                 if self.section.len() >= SECTION_LEN {
                     written = self.end_section();
                 }
@@ -103,9 +103,9 @@ impl Sections {
         }
         for guard in guards {
             match guard {
-                WriteGuard::Hash(guard) => guard.each(|key, location| {
+                WriteGuard::Hash(guard) => guard.each(|key, location, deadline| {
                     self.keys += 1;
-                    put_one(&mut self.section, key, self.places.of(location));
+                    put_one(&mut self.section, key, self.places.of(location), deadline);
                 }),
                 WriteGuard::Bag(guard) => guard.each(|key, entries| {
                     self.keys += 1;
@@ -114,7 +114,7 @@ impl Sections {
                         location: places.of(entry.location),
                         ..entry
                     });
-                    put_objects(&mut self.section, key, objects);
+                    put_objects(&mut self.section, key, objects, entries.can_expire());
                 }),
                 WriteGuard::Ordered(_) => {}
             }

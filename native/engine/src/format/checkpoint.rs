@@ -16,8 +16,8 @@
 //!     60    4  CRC-32 of bytes 0 .. 60
 //!     64       sections, then the tail
 //!
-//! section: for each key: varint (key length << 1 | has suffix), [suffix length varint], key, objects
-//! objects: location 8; in a bag: count varint, then for each location 8, seq 8, fingerprint 4
+//! section: for each key: varint (key length << 1 | more), if more: varint (suffix length << 1 | expires), key, objects
+//! objects: location 8, [deadline 8, if it expires]; in a bag: count varint, then for each location 8, seq 8, fingerprint 4, [deadline 8]
 //!
 //! tail:    number of segments 4, for each: id 4, number of long frames 4, live bytes 8, then for each long frame: offset 4, length 4
 //!          number of sections 4, for each: length 4, number of keys 4, CRC-32 4
@@ -26,14 +26,17 @@
 //! A location is as in the keydir, with the segment's place in the tail as its slot. Of a table in hash order there are 256 sections, one for each value of
 //! the hash's first eight bits, the keys of each in the order of hash and key; of an ordered one, sections of some length in the order of the keys.
 
-use super::{Fields, VERSION, crc32, get_varint, put_varint};
-use crate::Key;
+use super::{Fields, crc32, get_varint, put_varint};
 use crate::keydir::{Entry, Location};
+use crate::{Deadline, Key};
 
 /// The checkpoint's file.
 pub const FILE: &str = "CHECKPOINT";
 
 const MAGIC: &[u8; 8] = b"bets.chk";
+
+/// The version of this file alone: one of another version is done without. The first one had no deadlines.
+const VERSION: u16 = 2;
 
 /// Bytes before the first section.
 pub const HEADER_LEN: usize = 64;
@@ -212,28 +215,41 @@ impl Tail {
     }
 }
 
-/// Appends a key and its location to a section.
-pub fn put_one(out: &mut Vec<u8>, key: Key<'_>, location: Location) {
-    put_key(out, key);
+/// Appends a key, its location and its deadline to a section.
+pub fn put_one(out: &mut Vec<u8>, key: Key<'_>, location: Location, deadline: Deadline) {
+    put_key(out, key, deadline != Deadline::NEVER);
     out.extend_from_slice(&location.to_bits().to_le_bytes());
+    if let Some(ms) = deadline.ms() {
+        out.extend_from_slice(&ms.to_le_bytes());
+    }
 }
 
-/// Appends a key and its objects to a section of a bag.
-pub fn put_objects(out: &mut Vec<u8>, key: Key<'_>, objects: impl ExactSizeIterator<Item = Entry>) {
-    put_key(out, key);
+/// Appends a key and its objects to a section of a bag. `expires` says whether one of them may expire.
+pub fn put_objects(
+    out: &mut Vec<u8>,
+    key: Key<'_>,
+    objects: impl ExactSizeIterator<Item = Entry>,
+    expires: bool,
+) {
+    put_key(out, key, expires);
     put_varint(out, objects.len() as u32);
     for object in objects {
         out.extend_from_slice(&object.location.to_bits().to_le_bytes());
         out.extend_from_slice(&object.seq.to_le_bytes());
         out.extend_from_slice(&object.fingerprint.to_le_bytes());
+        if expires {
+            let ms = object.deadline.ms().unwrap_or(u64::MAX);
+            out.extend_from_slice(&ms.to_le_bytes());
+        }
     }
 }
 
-fn put_key(out: &mut Vec<u8>, key: Key<'_>) {
+fn put_key(out: &mut Vec<u8>, key: Key<'_>, expires: bool) {
     let suffix = key.suffix().len();
-    put_varint(out, (key.bytes().len() as u32) << 1 | u32::from(suffix > 0));
-    if suffix > 0 {
-        put_varint(out, suffix as u32);
+    let more = suffix > 0 || expires;
+    put_varint(out, (key.bytes().len() as u32) << 1 | u32::from(more));
+    if more {
+        put_varint(out, (suffix as u32) << 1 | u32::from(expires));
     }
     out.extend_from_slice(key.bytes());
 }
@@ -253,22 +269,30 @@ impl<'a> Section<'a> {
         self.0.0.is_empty()
     }
 
-    /// The next key and its location.
+    /// The next key, its location and its deadline.
     #[inline]
-    pub fn one(&mut self) -> Option<(Key<'a>, Location)> {
-        let key = self.key()?;
-        Some((key, Location::from_bits(self.0.u64()?)))
+    pub fn one(&mut self) -> Option<(Key<'a>, Location, Deadline)> {
+        let (key, expires) = self.key()?;
+        let location = Location::from_bits(self.0.u64()?);
+        Some((key, location, self.deadline(expires)?))
+    }
+
+    #[inline]
+    fn deadline(&mut self, expires: bool) -> Option<Deadline> {
+        let ms = if expires { self.0.u64()? } else { u64::MAX };
+        Some(Deadline::at(ms))
     }
 
     /// The next key of a bag; its objects take the place of those in `objects`.
     pub fn objects(&mut self, objects: &mut Vec<Entry>) -> Option<Key<'a>> {
-        let key = self.key()?;
+        let (key, expires) = self.key()?;
         objects.clear();
         for _ in 0..self.varint()? {
             objects.push(Entry {
                 location: Location::from_bits(self.0.u64()?),
                 seq: self.0.u64()?,
                 fingerprint: self.0.u32()?,
+                deadline: self.deadline(expires)?,
             });
         }
         let rises = objects.is_sorted_by(|a, b| a.seq < b.seq);
@@ -276,11 +300,12 @@ impl<'a> Section<'a> {
     }
 
     #[inline]
-    fn key(&mut self) -> Option<Key<'a>> {
+    fn key(&mut self) -> Option<(Key<'a>, bool)> {
         let word = self.varint()?;
-        let suffix = if word & 1 == 0 { 0 } else { self.varint()? as usize };
+        let more = if word & 1 == 0 { 0 } else { self.varint()? };
         let bytes = self.0.bytes((word >> 1) as usize)?;
-        Some(Key::new(bytes, bytes.len().checked_sub(suffix)?))
+        let compared = bytes.len().checked_sub((more >> 1) as usize)?;
+        Some((Key::new(bytes, compared), more & 1 != 0))
     }
 
     #[inline]
@@ -363,23 +388,26 @@ mod tests {
         #[test]
         fn sections_come_back(keys: Vec<(Vec<u8>, usize, u64)>) {
             let (mut one, mut many) = (Vec::new(), Vec::new());
+            let deadline = |n: u64| if n % 3 == 0 { Deadline::at(n) } else { Deadline::NEVER };
             let objects = |n: u64| (0..=n % 5).map(move |i| Entry {
                 location: Location::from_bits(n ^ i),
                 seq: i * 3 + n % 100,
                 fingerprint: n as u32,
+                deadline: deadline(n.wrapping_add(i)),
             });
+            let expires = |n: u64| objects(n).any(|object| object.deadline != Deadline::NEVER);
             for (bytes, suffix, n) in &keys {
                 let key = Key::new(bytes, bytes.len() - suffix % (bytes.len() + 1));
-                put_one(&mut one, key, Location::from_bits(*n));
-                put_objects(&mut many, key, objects(*n).collect::<Vec<_>>().into_iter());
+                put_one(&mut one, key, Location::from_bits(*n), deadline(*n));
+                put_objects(&mut many, key, objects(*n).collect::<Vec<_>>().into_iter(), expires(*n));
             }
             let (mut one, mut many, mut found) = (Section::new(&one), Section::new(&many), Vec::new());
             for (bytes, suffix, n) in &keys {
-                let (key, location) = one.one().unwrap();
+                let (key, location, at) = one.one().unwrap();
                 let again = many.objects(&mut found).unwrap();
                 prop_assert_eq!((key.bytes(), again.bytes()), (bytes.as_slice(), bytes.as_slice()));
                 prop_assert_eq!(key.suffix().len(), suffix % (bytes.len() + 1));
-                prop_assert_eq!(location.to_bits(), *n);
+                prop_assert_eq!((location.to_bits(), at), (*n, deadline(*n)));
                 prop_assert!(found.iter().copied().eq(objects(*n)));
             }
             prop_assert!(one.is_done() && many.is_done());

@@ -20,7 +20,7 @@
 //! to value or value CRC concerns one key alone.
 
 use super::{crc32, get_varint, put_varint};
-use crate::Key;
+use crate::{Deadline, Key};
 
 /// What a record does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum Kind {
     Batch = 5,
     /// Closes a batch: its members exist only if this is valid. Its seq is the last member's; the key holds the batch's first seq.
     Commit = 6,
-    /// Tells only that a sync was done. Its seq is that of the record before it.
+    /// Tells only that a sync was done, or, in its expiry, the time. Its seq is that of the record before it.
     Mark = 7,
 }
 
@@ -136,6 +136,15 @@ impl<'a> Record<'a> {
     pub fn as_member(&self) -> Self {
         Record {
             member: true,
+            ..*self
+        }
+    }
+
+    /// The same record, which expires then.
+    #[must_use]
+    pub fn until(&self, deadline: Deadline) -> Self {
+        Record {
+            expiry_ms: deadline.ms(),
             ..*self
         }
     }
@@ -246,7 +255,7 @@ pub struct Head {
     pub seq: u64,
     /// The highest seq known to be durable when it was written.
     pub durable_seq: Option<u64>,
-    /// When it expires, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970; of a mark, the highest time that the table had used.
     pub expiry_ms: Option<u64>,
     /// Whether the value is compressed.
     pub compressed: bool,

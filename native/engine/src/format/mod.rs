@@ -3,6 +3,7 @@
 //! All numbers are little-endian. Every file starts with eight bytes of magic and a version.
 
 pub mod checkpoint;
+pub mod clock;
 pub mod frame;
 pub mod hint;
 pub mod manifest;

@@ -1,7 +1,7 @@
 //! What a step of a traversal gathers.
 
 use super::Location;
-use crate::Key;
+use crate::{Deadline, Key, Now};
 
 /// One scan call stops soon after it has gathered so many bytes of keys.
 pub(super) const BATCH_BYTES: usize = 1 << 20;
@@ -20,6 +20,7 @@ struct Entry {
     suffix: usize,
     h32: u32,
     location: Location,
+    deadline: Deadline,
     /// Its seq, if more objects of its key follow it.
     within: Option<u64>,
 }
@@ -51,6 +52,16 @@ impl Batch {
         (0..self.entries.len()).map(|at| (self.key(at), self.entries[at].location))
     }
 
+    /// Whether the entry at `at` has expired.
+    pub fn is_over(&self, at: usize, now: Now) -> bool {
+        self.entries[at].deadline.is_over(now)
+    }
+
+    /// When the entry at `at` expires.
+    pub fn deadline(&self, at: usize) -> Deadline {
+        self.entries[at].deadline
+    }
+
     /// The stored key of the entry at `at`.
     pub(super) fn key(&self, at: usize) -> Key<'_> {
         let Entry {
@@ -75,16 +86,31 @@ impl Batch {
     }
 
     /// Adds an entry. `h32` is of use to keydirs in hash order alone.
-    pub(super) fn push(&mut self, h32: u32, key: Key<'_>, location: Location) {
-        self.push_parts(h32, key.compared(), key.suffix(), location);
+    pub(super) fn push(&mut self, h32: u32, key: Key<'_>, location: Location, deadline: Deadline) {
+        self.push_parts(h32, key.compared(), key.suffix(), location, deadline);
     }
 
     /// Adds an entry whose key comes in its two parts.
-    pub(super) fn push_parts(&mut self, h32: u32, compared: &[u8], suffix: &[u8], location: Location) {
+    pub(super) fn push_parts(
+        &mut self,
+        h32: u32,
+        compared: &[u8],
+        suffix: &[u8],
+        location: Location,
+        deadline: Deadline,
+    ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(compared);
         self.bytes.extend_from_slice(suffix);
-        self.push_entry(start, suffix.len(), h32, location, None);
+        self.entries.push(Entry {
+            start,
+            end: self.bytes.len(),
+            suffix: suffix.len(),
+            h32,
+            location,
+            deadline,
+            within: None,
+        });
     }
 
     /// Adds an object of a bag. `within` is its seq if more objects of its key follow it in the table, `again` whether the entry before it
@@ -93,7 +119,7 @@ impl Batch {
         &mut self,
         h32: u32,
         key: Key<'_>,
-        location: Location,
+        (location, deadline): (Location, Deadline),
         within: Option<u64>,
         again: bool,
     ) {
@@ -104,16 +130,13 @@ impl Batch {
         if !again {
             self.bytes.extend_from_slice(key.bytes());
         }
-        self.push_entry(start, key.suffix().len(), h32, location, within);
-    }
-
-    fn push_entry(&mut self, start: usize, suffix: usize, h32: u32, location: Location, within: Option<u64>) {
         self.entries.push(Entry {
             start,
             end: self.bytes.len(),
-            suffix,
+            suffix: key.suffix().len(),
             h32,
             location,
+            deadline,
             within,
         });
     }
@@ -126,4 +149,6 @@ pub struct Next {
     pub compared: usize,
     /// Where the key's record stands.
     pub location: Location,
+    /// When the key expires; of many objects, when the last of them does.
+    pub deadline: Deadline,
 }

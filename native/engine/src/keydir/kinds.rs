@@ -8,9 +8,9 @@ use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
 use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
-use crate::Key;
 use crate::seeded::{self, Fault};
 use crate::table::TableKind;
+use crate::{Deadline, Key, Now};
 
 /// The locations of removed objects: mostly one.
 pub type Removed = SmallVec<[Location; 2]>;
@@ -62,24 +62,24 @@ impl Keydir {
         shard_of(hash)
     }
 
-    /// Looks a key up; of many objects, the first one.
+    /// Looks a key up; of many objects, the first one. What has expired is not there.
     #[inline]
-    pub fn get(&self, key: Key<'_>) -> Result<Option<Hit>, Busy> {
-        match self {
-            Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key),
-            Keydir::Bag(keydir) => keydir.get(keydir.hash(key), key),
-            Keydir::Ordered(keydir) => Ok(keydir.get(key)),
-        }
+    pub fn get(&self, key: Key<'_>, now: Now) -> Result<Option<Hit>, Busy> {
+        let found = match self {
+            Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key)?,
+            Keydir::Bag(keydir) => keydir.get(keydir.hash(key), key, now)?,
+            Keydir::Ordered(keydir) => keydir.get(key),
+        };
+        Ok(found.and_then(|hit| hit.unless_over(now)))
     }
 
     /// The location of a record that may be the key's; `None` means that the key is surely not there. Costs less than
-    /// [`Keydir::get`], which is to be asked if the record is another key's.
+    /// [`Keydir::get`], which is to be asked if the record is another key's. Where nothing expires, that is: else it is the same.
     #[inline]
-    pub fn candidate(&self, key: Key<'_>) -> Result<Option<Location>, Busy> {
+    pub fn candidate(&self, key: Key<'_>, now: Now) -> Result<Option<Location>, Busy> {
         match self {
-            Keydir::Hash(keydir) => keydir.candidate(keydir.hash(key)),
-            Keydir::Bag(keydir) => Ok(keydir.get(keydir.hash(key), key)?.map(|hit| hit.location)),
-            Keydir::Ordered(keydir) => Ok(keydir.get(key).map(|hit| hit.location)),
+            Keydir::Hash(keydir) if now == Now::BEFORE_ALL => keydir.candidate(keydir.hash(key)),
+            keydir => Ok(keydir.get(key, now)?.map(|hit| hit.location)),
         }
     }
 
@@ -101,24 +101,6 @@ impl Keydir {
         }
     }
 
-    /// Like [`WriteGuard::put`] for a keydir that nobody else has yet.
-    pub fn load(
-        &mut self,
-        hash: u64,
-        key: Key<'_>,
-        location: Location,
-        seq: u64,
-    ) -> Result<Option<Location>, Full> {
-        match self {
-            Keydir::Hash(keydir) => keydir.load(hash, key, location),
-            Keydir::Bag(keydir) => {
-                let (key, entry) = object(key, location, seq);
-                keydir.load(hash, key, entry).map(|()| None)
-            }
-            Keydir::Ordered(keydir) => Ok(keydir.lock(shard_of(hash)).put(hash, key, location)),
-        }
-    }
-
     /// A keydir that nobody else has yet, for several threads to load.
     pub fn exclusive(&mut self) -> Exclusive<'_> {
         match self {
@@ -128,7 +110,7 @@ impl Keydir {
         }
     }
 
-    /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Takes no lock.
+    /// The first entry of the span, expired or not; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.next(&hash_cursor(|key| keydir.hash(key), span), key),
@@ -137,7 +119,7 @@ impl Keydir {
         }
     }
 
-    /// Appends the first entries of the span to `out`, at most `limit` and fewer when the keys are long. `true` if there may be
+    /// Appends the first entries of the span, expired ones too, to `out`, at most `limit` and fewer when the keys are long. `true` if there may be
     /// more. An entry that is there all the time is seen exactly once by who goes on behind the last one, whatever is inserted or deleted
     /// meanwhile. Takes no lock. Costs O(limit).
     ///
@@ -160,11 +142,11 @@ impl Keydir {
         }
     }
 
-    /// The stored keys of one of `SHARDS << bits` parts of a keydir in hash order. `None` if there is no such part.
-    pub fn slot(&self, slot: usize, bits: u32, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
+    /// The stored keys, but for expired ones, of one of `SHARDS << bits` parts of a keydir in hash order. `None` if there is no such part.
+    pub fn slot(&self, slot: usize, bits: u32, now: Now, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
         match self {
-            Keydir::Hash(keydir) => keydir.slot(slot, bits, out),
-            Keydir::Bag(keydir) => keydir.slot(slot, bits, out),
+            Keydir::Hash(keydir) => keydir.slot(slot, bits, now, out),
+            Keydir::Bag(keydir) => keydir.slot(slot, bits, now, out),
             Keydir::Ordered(_) => Ok(None),
         }
     }
@@ -178,7 +160,7 @@ impl Keydir {
         }
     }
 
-    /// Number of objects. With writers at work, about that of some moment.
+    /// Number of objects, expired ones too. With writers at work, about that of some moment.
     pub fn len(&self) -> u64 {
         match self {
             Keydir::Hash(keydir) => keydir.len(),
@@ -247,12 +229,42 @@ pub enum WriteGuard<'a> {
 }
 
 impl WriteGuard<'_> {
-    /// Looks a key up; of many objects, the first one.
-    pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
+    /// Looks a key up; of many objects, the first one. What has expired is not there.
+    pub fn get(&mut self, hash: u64, key: Key<'_>, now: Now) -> Option<Hit> {
+        let found = match self {
+            WriteGuard::Hash(guard) => guard.get(hash, key)?,
+            WriteGuard::Bag(guard) => guard.get(hash, key, now)?,
+            WriteGuard::Ordered(guard) => guard.get(hash, key)?,
+        };
+        found.unless_over(now)
+    }
+
+    /// When the last of a key's objects expires, if the key is there; it may have expired.
+    pub fn deadline(&mut self, hash: u64, key: Key<'_>) -> Option<Deadline> {
         match self {
-            WriteGuard::Hash(guard) => guard.get(hash, key),
-            WriteGuard::Bag(guard) => guard.get(hash, key),
-            WriteGuard::Ordered(guard) => guard.get(hash, key),
+            WriteGuard::Hash(guard) => guard.get(hash, key).map(|hit| hit.deadline),
+            WriteGuard::Bag(guard) => guard.entries(hash, key).map(hash::Entries::last_deadline),
+            WriteGuard::Ordered(guard) => guard.get(hash, key).map(|hit| hit.deadline),
+        }
+    }
+
+    /// Removes what a key has that has expired, and gives the locations. The deadline that comes next of what stays is put into `next`.
+    pub fn remove_expired(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        now: Now,
+        next: &mut Option<Deadline>,
+    ) -> Removed {
+        if let WriteGuard::Bag(guard) = self {
+            return guard.remove_expired(hash, key, now, next).into();
+        }
+        match self.deadline(hash, key) {
+            Some(deadline) if deadline.is_over(now) => self.remove(hash, key, u64::MAX),
+            deadline => {
+                *next = deadline.filter(|&deadline| deadline != Deadline::NEVER);
+                Removed::new()
+            }
         }
     }
 
@@ -265,22 +277,28 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Stores the location of a key's record and gives the one it replaces; where a key has many objects it is one more. The stored bytes become those of `key` if its suffix differs.
+    /// Stores the location and the deadline of a key's record and gives what it replaces, expired or not; where a key has many objects it is one more. The stored bytes become those of `key` if its suffix differs.
     /// Fails only when [`WriteGuard::has_room`] would say so.
     pub fn put(
         &mut self,
         hash: u64,
         key: Key<'_>,
-        location: Location,
+        (location, deadline): (Location, Deadline),
         seq: u64,
-    ) -> Result<Option<Location>, Full> {
+    ) -> Result<Option<Hit>, Full> {
         match self {
-            WriteGuard::Hash(guard) => guard.put(hash, key, location),
+            WriteGuard::Hash(guard) => guard.put_until(hash, key, location, deadline),
             WriteGuard::Bag(guard) => {
-                let (key, entry) = object(key, location, seq);
+                let (key, fingerprint) = key.split_fingerprint();
+                let entry = Entry {
+                    location,
+                    seq,
+                    fingerprint,
+                    deadline,
+                };
                 guard.add(hash, key, entry).map(|()| None)
             }
-            WriteGuard::Ordered(guard) => Ok(guard.put(hash, key, location)),
+            WriteGuard::Ordered(guard) => Ok(guard.put_until(hash, key, location, deadline)),
         }
     }
 
@@ -316,17 +334,6 @@ impl WriteGuard<'_> {
             };
         moved.then_some(old)
     }
-}
-
-/// Splits the key of a bag's record.
-fn object(key: Key<'_>, location: Location, seq: u64) -> (Key<'_>, Entry) {
-    let (key, fingerprint) = key.split_fingerprint();
-    let entry = Entry {
-        location,
-        seq,
-        fingerprint,
-    };
-    (key, entry)
 }
 
 /// Where a span begins in hash order, in which there is one direction and no end but the last key.

@@ -20,6 +20,8 @@ pub use span::{Direction, Span};
 
 use batch::BATCH_BYTES;
 
+use crate::{Deadline, Now};
+
 /// Number of write locks of a keydir.
 pub const SHARDS: usize = 256;
 
@@ -51,6 +53,8 @@ pub struct Entry {
     pub seq: u64,
     /// Equal for equal objects.
     pub fingerprint: u32,
+    /// When it expires.
+    pub deadline: Deadline,
 }
 
 /// What a lookup found.
@@ -60,4 +64,13 @@ pub struct Hit {
     pub location: Location,
     /// Whether the stored key is the one asked for to the last byte, suffix included.
     pub same_form: bool,
+    /// When it expires.
+    pub deadline: Deadline,
+}
+
+impl Hit {
+    /// Itself, if it is not over.
+    fn unless_over(self, now: Now) -> Option<Hit> {
+        (!self.deadline.is_over(now)).then_some(self)
+    }
 }

@@ -292,7 +292,7 @@ impl Log {
     }
 
     /// Writes the frames that stand in the buffer behind `staged` bytes; they hold `count` seqs.
-    fn write(&self, end: &mut End, staged: usize, count: u64) -> Result<Appended> {
+    pub(super) fn write(&self, end: &mut End, staged: usize, count: u64) -> Result<Appended> {
         let offset = end.active.tail;
         let len = end.buf.len() - staged;
         end.put(staged)?;

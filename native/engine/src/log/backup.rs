@@ -47,6 +47,7 @@ impl Log {
         let mut manifest = self.maintenance.lock().manifest.clone();
         manifest.segments.retain(|entry| entry.state == State::Sealed);
         manifest.generation += 1;
+        manifest.clock_ms = manifest.clock_ms.max(self.time.highest());
         manifest
     }
 

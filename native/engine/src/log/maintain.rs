@@ -151,6 +151,7 @@ impl Log {
         match self.seal(maintenance, &left) {
             Ok(()) => {
                 self.remove_stage();
+                self.remove_time();
                 self.close_hints();
             }
             // So that the next opening takes no damage below here for a cut.
@@ -188,8 +189,9 @@ impl Log {
     fn sync_segments(&self) -> Result<Vec<Active>> {
         // Nobody syncs any more, so whoever waits is told now, whatever the failure was.
         self.sticky.check().inspect_err(|_| self.answer_waiters())?;
-        let (left, active, last_seq, unsynced) = {
+        let (left, active, last_seq, unsynced, told) = {
             let mut end = self.append.lock();
+            let told = self.tell_time(&mut end);
             end.flush()?;
             let unsynced = self.unsynced_bytes.load(Ordering::Relaxed);
             (
@@ -197,6 +199,7 @@ impl Log {
                 end.active.clone(),
                 end.next_seq - 1,
                 unsynced,
+                told,
             )
         };
         if !self.config.temporary {
@@ -205,7 +208,7 @@ impl Log {
                 let _ = segment.file.truncate(u64::from(segment.tail));
                 self.sync_segment(segment)?;
             }
-            if self.durable_seq() < last_seq && !active.is_empty() {
+            if told || self.durable_seq() < last_seq && !active.is_empty() {
                 self.sync_segment(&active)?;
             }
         }
@@ -318,6 +321,7 @@ impl Log {
         mut next: Manifest,
     ) -> std::result::Result<(), PublishFailure> {
         next.generation += 1;
+        next.clock_ms = next.clock_ms.max(self.time.highest());
         publish(&*self.storage, &self.dir.path(), &next, !self.config.temporary).inspect_err(|failure| {
             if failure.outcome_unknown {
                 self.sticky.set(failure.error.clone());

@@ -12,6 +12,7 @@ mod maintain;
 mod replace;
 mod slots;
 mod stage;
+mod time;
 mod waiters;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ use crate::table::{Config, Meta};
 use crate::{Error, Result};
 use hints::Hints;
 use slots::Slots;
+use time::Time;
 use waiters::Waiters;
 
 /// Descriptors of segments that a table holds at most for reading. Those that it writes to and the lock come on top: 16 in all.
@@ -71,6 +73,7 @@ pub struct Log {
     pub(crate) sticky: Sticky,
     waiters: Waiters,
     hints: Hints,
+    pub(crate) time: Time,
 }
 
 /// What only one thread works on at a time.
@@ -95,6 +98,7 @@ impl Log {
     ) -> Self {
         let handles = Handles::new(Arc::clone(&storage), MAX_HANDLES);
         handles.put(&end.0, Arc::clone(&end.1));
+        let time = Time::new(Arc::clone(&config.clock), manifest.table, manifest.clock_ms);
         let disk_bytes = manifest.segments.iter().map(|s| s.len).sum();
         Log {
             handles,
@@ -121,6 +125,7 @@ impl Log {
             sticky: Sticky::default(),
             waiters: Waiters::default(),
             hints: Hints::default(),
+            time,
         }
     }
 

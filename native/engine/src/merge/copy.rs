@@ -10,7 +10,7 @@ use crate::segment::Segment;
 use crate::segment::read::explain;
 use crate::segment::scan::Found;
 use crate::table::Inner;
-use crate::{Error, Key, Result};
+use crate::{Deadline, Error, Key, Now, Result};
 
 /// What becomes of a record.
 enum Verdict {
@@ -18,6 +18,8 @@ enum Verdict {
     Live,
     /// It hides something that may stand in another segment.
     Hides,
+    /// It has expired, and does so no less: a tombstone with its seq takes its place.
+    HidesExpired,
     /// Of the seqs that it removes, these may stand in other segments.
     HidesSome(Vec<u64>),
     /// Nothing is lost with it.
@@ -65,6 +67,7 @@ impl Merge {
                     let key = Key::new(&some, frame.key().compared().len());
                     Record::new(Kind::DeleteObject, key, &[])
                 }
+                Verdict::HidesExpired => Record::new(Kind::Delete, Key::plain(frame.key().compared()), &[]),
                 Verdict::Live | Verdict::Hides => record,
             };
             // An output goes on only within a run of neighbours.
@@ -141,28 +144,46 @@ fn judge(
     let hides = |hides| if hides { Verdict::Hides } else { Verdict::Dead };
     // What was removed with everything else is hidden by that record, which stays for as long as anything older does.
     let cleared = seq < inner.log.cleared_seq();
+    // Whether a tombstone of this key and seq hides something older.
+    let hides_older = || {
+        // Where a key has one object, its newest put hides all that is older.
+        let replaced = || Ok::<_, Error>(!inner.kind.is_bag() && is_present(inner, key)?);
+        let may_hold = |other: &Outside| {
+            let hash = inner.keydir.load().hash(key);
+            other
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.may_contain(hash))
+        };
+        Ok::<_, Error>(!cleared && outside.iter().filter(is_older).any(may_hold) && !replaced()?)
+    };
     Ok(match frame.head.kind {
         Kind::Put => {
             let location = Location::new(segment.slot, pos as u32, frame.head.frame_len() as u64);
-            if is_live(inner, key, seq, location)? {
-                Verdict::Live
+            let deadline = Deadline::of(frame.head.expiry_ms);
+            let now = inner.log.time.read();
+            if !deadline.is_over(now) {
+                return Ok(if is_live(inner, key, seq, location)? {
+                    Verdict::Live
+                } else {
+                    Verdict::Dead
+                });
+            }
+            let (plain, _) = if inner.kind.is_bag() {
+                key.split_fingerprint()
+            } else {
+                (key, 0)
+            };
+            // The sweep may not have come by. A location must not outlive its segment.
+            inner.remove_expired_from_keydir(plain, now)?;
+            // In a bag nothing is hidden by a put.
+            if !inner.kind.is_bag() && !seeded::has(Fault::ExpiredDropped) && hides_older()? {
+                Verdict::HidesExpired
             } else {
                 Verdict::Dead
             }
         }
-        Kind::Delete => {
-            // Where a key has one object, its newest put hides all that is older.
-            let replaced = || Ok::<_, Error>(!inner.kind.is_bag() && is_present(inner, key)?);
-            let may_hold = |other: &Outside| {
-                let hash = inner.keydir.load().hash(key);
-                other
-                    .filter
-                    .as_ref()
-                    .is_none_or(|filter| filter.may_contain(hash))
-            };
-            let kept = !cleared && !seeded::has(Fault::TombstoneDropped);
-            hides(kept && outside.iter().filter(is_older).any(may_hold) && !replaced()?)
-        }
+        Kind::Delete => hides(!seeded::has(Fault::TombstoneDropped) && hides_older()?),
         Kind::DeleteObject => {
             let mut seqs = removed_seqs(key).unwrap_or_default();
             seqs.retain(|seq| {
@@ -192,13 +213,18 @@ fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<
                 });
                 found.ok()?.unwrap_or(false)
             }
-            keydir => keydir.get(key).ok()?.is_some_and(|hit| hit.location == location),
+            keydir => {
+                let hit = keydir.get(key, Now::BEFORE_ALL).ok()?;
+                hit.is_some_and(|hit| hit.location == location)
+            }
         })
     })
 }
 
 fn is_present(inner: &Inner, key: Key<'_>) -> Result<bool> {
-    look(inner, |keydir| Some(keydir.get(key).ok()?.is_some()))
+    look(inner, |keydir| {
+        Some(keydir.get(key, Now::BEFORE_ALL).ok()?.is_some())
+    })
 }
 
 /// Asks the keydir until no writer is in the way.

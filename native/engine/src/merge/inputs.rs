@@ -8,7 +8,7 @@ use crate::format::segment::HEADER_LEN;
 use crate::seeded::{self, Fault};
 use crate::segment::scan::Found;
 use crate::table::Inner;
-use crate::{Error, Result};
+use crate::{Deadline, Error, Result};
 
 impl Merge {
     /// Reads and checks records of the inputs. An input with damage is no input any more, and stays as it is.
@@ -20,6 +20,7 @@ impl Merge {
         let scanner = Self::scanner(&mut self.scanner, inner, segment, &input.entry)?;
         self.pos = self.pos.max(u64::from(HEADER_LEN));
         let until = self.pos + budget;
+        let now = inner.log.time.read();
         let mut good = true;
         while good && self.pos < scanner.end() && self.pos < until {
             match scanner
@@ -28,8 +29,9 @@ impl Merge {
             {
                 Found::Frame(frame) => {
                     good = frame.value().is_ok();
-                    self.has_removals |=
-                        matches!(frame.head.kind, Kind::Delete | Kind::DeleteObject | Kind::Clear);
+                    let kind = frame.head.kind;
+                    self.has_removals |= matches!(kind, Kind::Delete | Kind::DeleteObject | Kind::Clear)
+                        || Deadline::of(frame.head.expiry_ms).is_over(now);
                     self.pos += frame.head.frame_len() as u64;
                 }
                 Found::Bad(_) => good = false,
@@ -57,7 +59,7 @@ impl Merge {
         Ok(true)
     }
 
-    /// Makes filters of the keys of those other segments that may hold something older than a tombstone of the inputs.
+    /// Makes filters of the keys of those other segments that may hold something older than a tombstone, or than a record that has expired, of the inputs.
     pub(super) fn filter(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
         let last_seq = self.inputs.last().map_or(0, |input| input.entry.last_seq);
         let Some(other) = self.outside.get_mut(self.at) else {

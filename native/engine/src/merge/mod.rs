@@ -47,7 +47,7 @@ pub(crate) struct Merge {
     at: usize,
     pos: u64,
     scanner: Option<Scanner>,
-    /// Whether there are records other than puts among the inputs.
+    /// Whether there are records other than puts among the inputs, or puts that have expired.
     has_removals: bool,
     /// The run of neighbouring inputs that the last output has records of.
     run: usize,

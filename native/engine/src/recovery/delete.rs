@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
+use crate::format::clock::FILE as CLOCK_FILE;
 use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, FILE, NEW_FILE};
 use crate::format::segment::parse_file_name;
@@ -33,7 +34,7 @@ pub(super) fn finish(storage: &dyn Storage, dir: &Path) -> Result<()> {
     sync_dir(storage, dir)?;
     for name in storage.list(dir).map_err(|e| Error::io("list", dir, e))? {
         let is_part = parse_file_name(&name).is_some() || hint::parse_file_name(&name).is_some();
-        if is_part || [NEW_FILE, STAGE_FILE, CHECKPOINT_FILE].contains(&name.as_str()) {
+        if is_part || [NEW_FILE, STAGE_FILE, CHECKPOINT_FILE, CLOCK_FILE].contains(&name.as_str()) {
             remove(storage, &dir.join(name))?;
         }
     }

@@ -1,9 +1,10 @@
 //! Loading sealed segments into the keydir.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::Opening;
 use super::rounds::{Load, Loaded, Source, Stopped, threads};
+use super::{Expiry, Opening};
 use crate::checkpoint::Loading;
 use crate::format::checkpoint;
 use crate::format::frame::{Frame, Kind, removed_seqs};
@@ -14,7 +15,7 @@ use crate::keydir::{Keydir, Location, WriteGuard};
 use crate::seeded::{self, Fault};
 use crate::segment::hint::{HintReader, identity};
 use crate::segment::{Segment, Segments};
-use crate::{Error, Result};
+use crate::{Deadline, Error, Result};
 
 impl Opening<'_> {
     /// Applies all sealed segments: by their hints, where those are there and right, else by reading them, which makes a hint.
@@ -62,6 +63,7 @@ impl Opening<'_> {
                 segments: &self.segments,
                 write_hints: !self.config.temporary,
                 threads: self.config.load_threads,
+                expiry: &self.expiry,
             };
             match load.run(&mut self.keydir) {
                 Ok(()) => return Ok(()),
@@ -93,6 +95,9 @@ impl Opening<'_> {
             let threads = threads(self.config.load_threads, loading.len());
             loading.run(&mut self.keydir, threads)
         });
+        if let Ok(true) = loaded {
+            *self.expiry.met.get_mut() = true;
+        }
         if loaded.is_err() {
             self.start_again();
         }
@@ -182,6 +187,7 @@ pub(super) fn apply(
     segments: &Segments,
     frame: &Frame<'_>,
     location: Location,
+    expiry: &Expiry,
 ) -> std::result::Result<(), Refused> {
     let head = frame.head;
     match head.kind {
@@ -195,10 +201,11 @@ pub(super) fn apply(
                 seq: head.seq,
                 location,
                 frame_len: head.frame_len() as u32,
+                deadline: Deadline::of(head.expiry_ms),
             };
             let mut live = 0;
             let mut guard = keydir.lock(Keydir::shard_of(hash));
-            let done = apply_under(&mut guard, segments, &record, &mut live);
+            let done = apply_under(&mut guard, segments, &record, expiry, &mut live);
             if let Some(segment) = named(segments, location) {
                 segment.add_live_bytes(live);
             }
@@ -220,6 +227,7 @@ pub(super) fn apply_under(
     guard: &mut WriteGuard<'_>,
     segments: &Segments,
     record: &Loaded<'_>,
+    expiry: &Expiry,
     live: &mut u64,
 ) -> std::result::Result<(), Refused> {
     let &Loaded {
@@ -227,6 +235,7 @@ pub(super) fn apply_under(
         key,
         seq,
         location,
+        deadline,
         ..
     } = record;
     let dead = |location: Location| {
@@ -235,8 +244,21 @@ pub(super) fn apply_under(
         }
     };
     match (record.kind, guard) {
+        (Kind::Put, guard) if deadline.is_over(expiry.now) => {
+            expiry.met.store(true, Ordering::Relaxed);
+            // It hides what is older all the same. In a bag it hides nothing.
+            if !matches!(guard, WriteGuard::Bag(_)) {
+                guard.remove(hash, key, seq).into_iter().for_each(dead);
+            }
+        }
         (Kind::Put, guard) => {
-            let old = guard.put(hash, key, location, seq).map_err(|_| Refused::Full)?;
+            if deadline != Deadline::NEVER {
+                expiry.met.store(true, Ordering::Relaxed);
+            }
+            let old = guard
+                .put(hash, key, (location, deadline), seq)
+                .map_err(|_| Refused::Full)?
+                .map(|hit| hit.location);
             match (location.frame_len(), named(segments, location)) {
                 (None, Some(segment)) => segment.add_live(location, u64::from(record.frame_len)),
                 _ => *live += u64::from(record.frame_len),

@@ -20,9 +20,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::dir::Dir;
 use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
+use crate::format::clock::{self, FILE as CLOCK_FILE};
 use crate::format::hint;
 use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
 use crate::format::segment::parse_file_name;
@@ -30,9 +32,10 @@ use crate::io::{Kind, Storage};
 use crate::keydir::Keydir;
 use crate::lock::{DirLock, PID_FILE};
 use crate::log::{Log, STAGE_FILE, create_segment, publish};
+use crate::seeded::{self, Fault};
 use crate::segment::{Segment, Segments};
-use crate::table::{Config, Meta, Open};
-use crate::{Error, Result};
+use crate::table::{Config, Meta, Open, Wait};
+use crate::{Error, Now, Result};
 
 /// The largest manifest that is read, in bytes: 65,535 segments and a name.
 const MAX_MANIFEST_LEN: u64 = 4 << 20;
@@ -58,6 +61,16 @@ struct Opening<'a> {
     manifest: Manifest,
     segments: Segments,
     last_seq: u64,
+    expiry: Expiry,
+}
+
+/// What an opening knows of expiry.
+#[derive(Debug)]
+struct Expiry {
+    /// The time of the opening: what had expired by then is not loaded.
+    now: Now,
+    /// Whether a record that expires was met.
+    met: AtomicBool,
 }
 
 /// Opens the table in `dir`.
@@ -99,7 +112,12 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         manifest,
         segments: Segments::new(),
         last_seq: 0,
+        expiry: Expiry {
+            now: Now::BEFORE_ALL,
+            met: AtomicBool::new(false),
+        },
     };
+    opening.read_clock(&names);
     if !orphans.is_empty() {
         // The manifest that does not name them may have been renamed by a process that died before that was durable: after a power
         // loss the one before it would be back, and it names them.
@@ -118,6 +136,11 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
     });
     opening.manifest.generation += 1;
     opening.manifest.last_seq = opening.last_seq;
+    let expires = *opening.expiry.met.get_mut();
+    if expires {
+        // What was left out as expired must not come back.
+        opening.manifest.clock_ms = opening.manifest.clock_ms.max(opening.expiry.now.ms());
+    }
     publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
     opening.remove_orphans(&emptied);
     let hintless = opening.hintless();
@@ -145,10 +168,29 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         last_seq,
     );
     log.want_hints(hintless);
+    if expires {
+        log.begin_expiry(Wait::May)?;
+    }
     Ok(Opened { lock, log, keydir })
 }
 
 impl Opening<'_> {
+    /// Learns the time from the clock and from what was kept of it.
+    fn read_clock(&mut self, names: &[String]) {
+        if names.iter().any(|name| name == CLOCK_FILE) {
+            let mut bytes = [0; clock::LEN];
+            let read = self.storage.open(&self.dir.join(CLOCK_FILE), false);
+            let read = read.and_then(|file| file.read_at(&mut bytes, 0));
+            // It is never synced: after a power loss it may be of any length.
+            let kept = read.ok().and_then(|()| clock::read(self.manifest.table, &bytes));
+            self.manifest.clock_ms = self.manifest.clock_ms.max(kept.unwrap_or(0));
+        }
+        if seeded::has(Fault::ClockForgotten) {
+            self.manifest.clock_ms = 0;
+        }
+        self.expiry.now = Now::at(self.config.clock.now_ms().max(self.manifest.clock_ms));
+    }
+
     /// Makes a fresh segment, which the manifest does not name yet.
     fn add_segment(&mut self) -> Result<(Arc<Segment>, Arc<dyn crate::io::File>)> {
         let id = self.manifest.next_segment;
@@ -246,6 +288,7 @@ pub(crate) fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<Strin
             PID_FILE,
             STAGE_FILE,
             CHECKPOINT_FILE,
+            CLOCK_FILE,
         ]
         .contains(&name.as_str())
             || parse_file_name(name).is_some()

@@ -13,6 +13,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 
+use super::Expiry;
 use super::load::{Refused, apply_under, location};
 use crate::format::frame::Kind;
 use crate::format::hint;
@@ -23,7 +24,7 @@ use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
 use crate::segment::hint::{Blocks, HintReader, HintWriter, Place, identity};
 use crate::segment::reading::Reading;
 use crate::segment::{Segment, Segments};
-use crate::{Error, Key, Result};
+use crate::{Deadline, Error, Key, Result};
 
 /// Units that are decoded in one round at most: half a MiB of hints, so that they stay in the processor's cache.
 const MAX_UNITS: usize = 8;
@@ -82,6 +83,7 @@ pub(super) struct Load<'a> {
     pub write_hints: bool,
     /// How many threads may work; 0 means as many as the machine has processors for.
     pub threads: usize,
+    pub expiry: &'a Expiry,
 }
 
 impl Load<'_> {
@@ -197,8 +199,14 @@ impl Load<'_> {
             all.sort_by(|a, b| a.0.compared().cmp(b.0.compared()));
             for (key, at, item) in all {
                 let guard = &mut keydir.lock(Keydir::shard_of(item.hash));
-                apply_under(guard, self.segments, &item.record(key), &mut live[at])
-                    .map_err(|r| refused(&units[at], item, r))?;
+                apply_under(
+                    guard,
+                    self.segments,
+                    &item.record(key),
+                    self.expiry,
+                    &mut live[at],
+                )
+                .map_err(|r| refused(&units[at], item, r))?;
             }
         } else {
             for shard in shards {
@@ -206,7 +214,7 @@ impl Load<'_> {
                 for (unit, live) in units.iter().zip(&mut live) {
                     for item in &unit.items[shard] {
                         let record = item.record(unit.key(item));
-                        apply_under(&mut guard, self.segments, &record, live)
+                        apply_under(&mut guard, self.segments, &record, self.expiry, live)
                             .map_err(|r| refused(unit, item, r))?;
                     }
                 }
@@ -241,6 +249,7 @@ struct Item {
     suffix_len: u32,
     frame_len: u32,
     kind: Kind,
+    deadline: Deadline,
 }
 
 /// A record as it is applied.
@@ -252,6 +261,7 @@ pub(super) struct Loaded<'a> {
     pub seq: u64,
     pub location: Location,
     pub frame_len: u32,
+    pub deadline: Deadline,
 }
 
 impl Item {
@@ -263,6 +273,7 @@ impl Item {
             seq: self.seq,
             location: self.location,
             frame_len: self.frame_len,
+            deadline: self.deadline,
         }
     }
 }
@@ -370,6 +381,7 @@ fn keep(
         suffix_len: entry.key.suffix().len() as u32,
         frame_len: entry.frame_len,
         kind: entry.kind,
+        deadline: Deadline::of(entry.expiry_ms),
     });
 }
 

@@ -19,7 +19,7 @@ use crate::log::STAGE_FILE;
 use crate::segment::Segment;
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner, Unit, unit_at};
-use crate::{Error, Result};
+use crate::{Error, Now, Result};
 
 /// Copies are written in pieces of about so many bytes.
 const COPY_LEN: usize = 1 << 20;
@@ -50,6 +50,8 @@ struct Survey {
     last_seq: u64,
     /// The highest seq known to be durable.
     durable_seq: u64,
+    /// The highest time that a mark tells.
+    clock_ms: u64,
     /// Values that fail their CRC: where, and the seq of the unit.
     rotten: Vec<(usize, u64, Unit)>,
 }
@@ -73,6 +75,8 @@ impl Opening<'_> {
         }
         self.add_stage(&mut pieces)?;
         let mut survey = self.survey(&mut pieces)?;
+        self.manifest.clock_ms = self.manifest.clock_ms.max(survey.clock_ms);
+        self.expiry.now = self.expiry.now.max(Now::at(survey.clock_ms));
         // Whatever the marks say, a value that is rotten above them was torn by the crash, and so was all that followed.
         if let Some(&(piece, pos, unit)) = survey
             .rotten
@@ -134,6 +138,7 @@ impl Opening<'_> {
             ends: Vec::with_capacity(pieces.len()),
             last_seq: self.last_seq,
             durable_seq: self.last_seq,
+            clock_ms: 0,
             rotten: Vec::new(),
         };
         for i in 0..pieces.len() {
@@ -156,6 +161,7 @@ impl Opening<'_> {
                 };
                 survey.last_seq = unit.last_seq;
                 survey.durable_seq = survey.durable_seq.max(unit.durable_seq);
+                survey.clock_ms = survey.clock_ms.max(unit.clock_ms);
                 if !unit.values_good {
                     survey.rotten.push((i, pos, unit));
                 }
@@ -263,6 +269,7 @@ impl Opening<'_> {
                 &self.segments,
                 &frame,
                 location(&piece.segment, pos, len),
+                &self.expiry,
             )
             .map_err(|refused| refused.into_error(&piece.segment, pos))?;
             pos += len as u64;
@@ -351,8 +358,14 @@ impl Copier {
                 record.put(&mut self.buf, stamp);
                 entry.len += record.frame_len() as u64;
                 entry.last_seq = unit.last_seq;
-                apply(&mut opening.keydir, &opening.segments, &frame, at)
-                    .map_err(|refused| refused.into_error(&piece.segment, pos))?;
+                apply(
+                    &mut opening.keydir,
+                    &opening.segments,
+                    &frame,
+                    at,
+                    &opening.expiry,
+                )
+                .map_err(|refused| refused.into_error(&piece.segment, pos))?;
             }
             pos += frame.head.frame_len() as u64;
         }

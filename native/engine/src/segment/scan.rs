@@ -158,6 +158,8 @@ pub struct Unit {
     pub durable_seq: u64,
     /// Whether every value passed its CRC (if that was asked for).
     pub values_good: bool,
+    /// The time that a mark tells; else 0.
+    pub clock_ms: u64,
 }
 
 /// What is wrong at a position, or an I/O error.
@@ -183,6 +185,7 @@ pub fn unit_at(scanner: &mut Scanner, pos: u64, check_values: bool) -> UnitResul
                 last_seq: head.seq,
                 durable_seq: head.durable_seq.unwrap_or(0),
                 values_good: !check_values || frame.value().is_ok(),
+                clock_ms: head.expiry_ms.filter(|_| own == 0).unwrap_or(0),
             };
         }
     }

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::write::{Place, check_len};
-use super::{Commit, Found, Inner, Table, TableKind, Wait};
+use super::{Commit, Found, Inner, Table, TableKind, Ttl, Wait};
 use crate::format::frame::{Kind, Record, delete_object_key};
 use crate::keydir::{BagGuard, Entry, Location, WriteGuard};
-use crate::{Error, Key, Result};
+use crate::{Deadline, Error, Key, Now, Result};
 
 /// Whether a stored value and the other one are the same object. `None` if that cannot be told here: the call ends with
 /// [`Error::WouldBlock`] and has changed nothing.
@@ -25,15 +25,7 @@ impl Table {
     /// Adds an object to its key unless the key has it; `None` if so. Appends one record. Reads the values of objects with its
     /// fingerprint, from the disk if they are not cached.
     pub fn add(&self, key: Key<'_>, value: &[u8], wait: Wait, same: &mut Same<'_>) -> Result<Option<Commit>> {
-        let inner = &*self.inner;
-        inner.with_shard(key, wait, |hash, shard| {
-            for entry in alike(bag(shard)?, hash, key, wait)? {
-                if inner.is_same(entry.location, key, value, wait, same)? {
-                    return Ok(None);
-                }
-            }
-            inner.store(shard, hash, key, value, wait).map(Some)
-        })
+        self.expiring(Ttl::OfTable).add(key, value, wait, same)
     }
 
     /// Adds all of them, but for those that their key has and for repeated ones, or none; isolated from every reader. `None` if nothing
@@ -44,10 +36,7 @@ impl Table {
         wait: Wait,
         same: &mut Same<'_>,
     ) -> Result<Option<Commit>> {
-        if puts.is_empty() {
-            return Ok(None);
-        }
-        self.inner.put_list(puts, wait, false, Some(same))
+        self.expiring(Ttl::OfTable).add_many(puts, wait, same)
     }
 
     /// Like [`Table::add_many`], but `None` and no change if one of the keys is present.
@@ -57,7 +46,7 @@ impl Table {
         wait: Wait,
         same: &mut Same<'_>,
     ) -> Result<Option<Commit>> {
-        self.inner.put_list(puts, wait, true, Some(same))
+        self.expiring(Ttl::OfTable).add_many_new(puts, wait, same)
     }
 
     /// Removes an object, in all its copies; `None` if its key does not have it. Appends one record. Reads as [`Table::add`] does.
@@ -81,9 +70,10 @@ impl Table {
         same: &mut Same<'_>,
     ) -> Result<Option<(Commit, usize)>> {
         let inner = &*self.inner;
+        let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
-            let found = inner.copies(bag, hash, key, value, wait, same)?;
+            let found = inner.copies(bag, hash, (key, now), value, wait, same)?;
             if found.is_empty() {
                 return Ok(None);
             }
@@ -111,7 +101,7 @@ impl Table {
     }
 
     /// Puts an object in the place of another one of the same key, for each of its copies with a seq of at most `through`, in one step; `None` if
-    /// the key does not have it. The new ones stand behind the other objects of the key. Appends one batch. Reads as [`Table::add`] does.
+    /// the key does not have it. The new ones stand behind the other objects of the key and keep the deadlines of the old ones. Appends one batch. Reads as [`Table::add`] does.
     pub fn replace_copies(
         &self,
         key: Key<'_>,
@@ -123,9 +113,10 @@ impl Table {
     ) -> Result<Option<(Commit, usize)>> {
         let inner = &*self.inner;
         check_len(new_key, new_value)?;
+        let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
-            let mut found = inner.copies(bag, hash, key, value, wait, same)?;
+            let mut found = inner.copies(bag, hash, (key, now), value, wait, same)?;
             found.retain(|entry| entry.seq <= through);
             if found.is_empty() {
                 return Ok(None);
@@ -143,9 +134,8 @@ impl Table {
                 .iter()
                 .map(|key| Record::new(Kind::DeleteObject, Key::new(key, compared.len()), &[]))
                 .collect();
-            records.resize_with(removed.len() + found.len(), || {
-                Record::new(Kind::Put, new_key, new_value)
-            });
+            let put = Record::new(Kind::Put, new_key, new_value);
+            records.extend(found.iter().map(|entry| put.until(entry.deadline)));
             let mut locations = Vec::with_capacity(records.len());
             let shown = inner.lock_many(wait)?;
             let appended = inner
@@ -156,13 +146,15 @@ impl Table {
             inner.epoch.fetch_add(1, Ordering::AcqRel);
             let gone = bag.remove(hash, key, &seqs);
             let (plain, fingerprint) = new_key.split_fingerprint();
-            for (&location, seq) in locations[removed.len()..].iter().zip(first_seq..) {
+            for ((&location, seq), old) in locations[removed.len()..].iter().zip(first_seq..).zip(&found) {
                 let entry = Entry {
                     location,
                     seq,
                     fingerprint,
+                    deadline: old.deadline,
                 };
                 full |= bag.add(hash, plain, entry).is_err();
+                inner.watch(hash, plain, old.deadline, None);
             }
             inner.epoch.fetch_add(1, Ordering::AcqRel);
             drop(shown);
@@ -185,14 +177,18 @@ impl Table {
         mut f: impl FnMut(usize, Found<'_>) -> ControlFlow<B>,
     ) -> Result<(Option<Commit>, Option<B>)> {
         let inner = &*self.inner;
+        let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let Some(entries) = bag(shard)?.entries(hash, key) else {
                 return Ok((None, None));
             };
+            if entries.last_deadline().is_over(now) {
+                return Ok((None, None));
+            }
             if wait == Wait::Never && entries.len() > MAX_NOWAIT_OBJECTS {
                 return Err(Error::WouldBlock);
             }
-            for (at, entry) in entries.iter().enumerate() {
+            for (at, entry) in entries.live(now).enumerate() {
                 let read = inner.record(entry.location, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
                     let form = (stored != key.bytes()).then_some(stored);
@@ -212,21 +208,27 @@ impl Table {
 }
 
 impl Inner {
-    /// The indices of those objects that are neither in the table nor repeat another one of the list.
+    /// Which objects are neither in the table nor repeat another one of the list, or are in the table with another deadline.
     pub(super) fn fresh(
         &self,
         puts: &[(Key<'_>, &[u8])],
         places: &[Place],
+        (deadline, now): (Deadline, Now),
         shards: &mut [WriteGuard<'_>],
         wait: Wait,
         same: &mut Same<'_>,
-    ) -> Result<Vec<usize>> {
-        let mut fresh = Vec::with_capacity(puts.len());
+    ) -> Result<Fresh> {
+        let mut fresh = Fresh::default();
         let mut listed: HashMap<(u64, u32), Vec<usize>> = HashMap::new();
         'puts: for (at, (&(key, value), &Place { hash, shard })) in puts.iter().zip(places).enumerate() {
-            for entry in alike(bag(&mut shards[shard])?, hash, key, wait)? {
+            let mut old = None;
+            for entry in alike(bag(&mut shards[shard])?, hash, (key, now), wait)? {
                 if self.is_same(entry.location, key, value, wait, same)? {
-                    continue 'puts;
+                    if entry.deadline == deadline {
+                        continue 'puts;
+                    }
+                    old = Some(entry.seq);
+                    break;
                 }
             }
             if puts.len() > 1 {
@@ -241,7 +243,8 @@ impl Inner {
                 }
                 before.push(at);
             }
-            fresh.push(at);
+            fresh.puts.push(at);
+            fresh.renewed.extend(old.map(|seq| (at, seq)));
         }
         Ok(fresh)
     }
@@ -251,13 +254,13 @@ impl Inner {
         &self,
         bag: &mut BagGuard<'_>,
         hash: u64,
-        key: Key<'_>,
+        (key, now): (Key<'_>, Now),
         value: &[u8],
         wait: Wait,
         same: &mut Same<'_>,
     ) -> Result<Vec<Entry>> {
         let mut copies = Vec::new();
-        for entry in alike(bag, hash, key, wait)? {
+        for entry in alike(bag, hash, (key, now), wait)? {
             if self.is_same(entry.location, key, value, wait, same)? {
                 copies.push(entry);
             }
@@ -265,7 +268,7 @@ impl Inner {
         Ok(copies)
     }
 
-    fn is_same(
+    pub(super) fn is_same(
         &self,
         location: Location,
         key: Key<'_>,
@@ -281,7 +284,16 @@ impl Inner {
     }
 }
 
-fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGuard<'g>> {
+/// What of a list is to be written to a bag.
+#[derive(Debug, Default)]
+pub(super) struct Fresh {
+    /// The indices of objects.
+    pub(super) puts: Vec<usize>,
+    /// Those among them that take the place of one with another deadline, with its seq.
+    pub(super) renewed: Vec<(usize, u64)>,
+}
+
+pub(super) fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGuard<'g>> {
     match shard {
         WriteGuard::Bag(shard) => Ok(shard),
         _ => Err(Error::Mismatch {
@@ -292,13 +304,21 @@ fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGuard<'g>> {
     }
 }
 
-/// The objects of the key that have its fingerprint.
-fn alike(bag: &mut BagGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<Vec<Entry>> {
+/// The objects of the key that have its fingerprint and have not expired.
+pub(super) fn alike(
+    bag: &mut BagGuard<'_>,
+    hash: u64,
+    (key, now): (Key<'_>, Now),
+    wait: Wait,
+) -> Result<Vec<Entry>> {
     let Some(entries) = bag.entries(hash, key) else {
         return Ok(Vec::new());
     };
     let (_, fingerprint) = key.split_fingerprint();
-    let alike: Vec<Entry> = entries.with_fingerprint(fingerprint).collect();
+    let alike: Vec<Entry> = entries
+        .with_fingerprint(fingerprint)
+        .filter(|entry| !entry.deadline.is_over(now))
+        .collect();
     if wait == Wait::Never && alike.len() > MAX_NOWAIT_OBJECTS {
         return Err(Error::WouldBlock);
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::write::check_len;
-use super::{Commit, Table, Wait};
+use super::{Commit, Table, Ttl, Wait};
 use crate::{Key, Result};
 
 /// A key and its new value, or `None` if the key is to be removed.
@@ -20,13 +20,15 @@ impl Table {
         }
         let writes = last_of_each_key(writes);
         let keys = writes.iter().map(|(key, _)| *key);
+        let deadline = inner.deadline(Ttl::OfTable, wait)?;
+        let now = inner.log.time.now();
         inner.with_shards(&keys, wait, |places, shards| {
             let mut writes: Vec<_> = writes.iter().copied().zip(places.iter().copied()).collect();
             // A tombstone for a key that is not there would only take room.
             writes.retain(|((key, value), at)| {
-                value.is_some() || shards[at.shard].get(at.hash, *key).is_some()
+                value.is_some() || shards[at.shard].get(at.hash, *key, now).is_some()
             });
-            inner.write_locked(&writes, shards, wait)
+            inner.write_locked(&writes, &[], deadline, shards, wait)
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::{Inner, Table, Wait};
 use crate::keydir::{Keydir, Location, Span};
 use crate::repair::{Check, Fault, Loss};
-use crate::{Error, Key, Result};
+use crate::{Error, Key, Now, Result};
 
 /// So many keys are looked at in one step.
 const KEYS: usize = 500;
@@ -74,7 +74,10 @@ impl Inner {
                 Keydir::Bag(keydir) => keydir.entries(keydir.hash(key), key, |entries| {
                     entries.iter().any(|entry| entry.location == location)
                 }),
-                keydir => keydir.get(key).map(|hit| hit.map(|hit| hit.location == location)),
+                keydir => {
+                    let hit = keydir.get(key, Now::BEFORE_ALL);
+                    hit.map(|hit| hit.map(|hit| hit.location == location))
+                }
             };
             found.ok().map(|found| found.unwrap_or(false))
         })

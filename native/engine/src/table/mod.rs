@@ -7,6 +7,8 @@
 mod bag;
 mod batch;
 mod check;
+mod expiring;
+mod expiry;
 mod merge;
 mod packed;
 mod read;
@@ -25,8 +27,11 @@ use parking_lot::Mutex;
 
 pub use bag::Same;
 pub use batch::Write;
+pub use expiring::Expiring;
 pub use merge::{MergeChoice, SegmentStats};
-pub use types::{Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Wait};
+pub use types::{
+    Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Ttl, Wait,
+};
 
 use crate::background::{self, Job};
 use crate::cache::TableCache;
@@ -38,6 +43,7 @@ use crate::log::{Care, Log};
 use crate::merge::Merge;
 use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
+use expiry::{Sweeper, Timers};
 
 /// When care that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -62,6 +68,8 @@ pub(crate) struct Inner {
     merge: Mutex<Option<Merge>>,
     lock: Mutex<Option<DirLock>>,
     panicked: AtomicBool,
+    timers: Timers,
+    sweeper: Arc<Sweeper>,
     itself: Weak<Inner>,
 }
 
@@ -80,8 +88,13 @@ impl Table {
             merge: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
+            timers: Timers::new(),
+            sweeper: Arc::new(Sweeper(Weak::clone(itself))),
             itself: Weak::clone(itself),
         });
+        if inner.log.time.expires() {
+            inner.begin_timers();
+        }
         if inner.log.config().background && inner.log.wants_hints() {
             inner.plan_hints();
         }
@@ -138,10 +151,11 @@ impl Table {
         }
     }
 
-    /// Does what is due in the background: syncing, sealing, making hints. Gives the time after which more is due. Waits for the disk.
+    /// Does what is due in the background: syncing, sealing, making hints, sweeping. Gives the time after which more is due. Waits for the disk.
     pub fn care(&self) -> Result<Option<Duration>> {
         let again = self.inner.log.care();
         while self.inner.log.make_hints() {}
+        self.sweep()?;
         again
     }
 
@@ -164,7 +178,7 @@ impl Table {
         self.inner.log.last_seq()
     }
 
-    /// Number of objects. Never touches the disk.
+    /// Number of objects, those that have expired and were not swept yet among them. Never touches the disk.
     pub fn len(&self) -> u64 {
         self.inner.keydir.load().len()
     }
@@ -182,7 +196,10 @@ impl Table {
         let keydir = keydir.load();
         Stats {
             objects: keydir.len(),
-            memory_bytes: keydir.memory_bytes() + log.buffer_bytes() + size_of::<Inner>() as u64,
+            memory_bytes: keydir.memory_bytes()
+                + log.buffer_bytes()
+                + self.inner.timers.memory_bytes()
+                + size_of::<Inner>() as u64,
             cache_bytes: cache.as_ref().map_or(0, TableCache::held_bytes),
             disk_bytes: log.disk_bytes(),
             segments: log.segment_count(),
@@ -258,6 +275,7 @@ impl Inner {
         drop(lock);
         let keydir = self.keydir.swap(Arc::new(self.keydir.load().fresh()));
         free(keydir);
+        self.clear_timers();
         // No later table has this one's number in the cache, so its values only take room until then.
         if let Some(inner) = self.itself.upgrade().filter(|inner| inner.cache.is_some()) {
             background::run_once(move || inner.cache.iter().for_each(TableCache::clear));

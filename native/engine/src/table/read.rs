@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::{Found, Inner, Table, Wait};
 use crate::keydir::{Hit, Keydir, Location};
 use crate::segment::read::{check_put, plain_value, read_put};
-use crate::{Error, Key, Result};
+use crate::{Error, Key, Now, Result};
 
 /// A read that may not wait takes no more objects of a key than this: some 100 µs.
 pub(super) const MAX_NOWAIT_OBJECTS: usize = 1_000;
@@ -31,6 +31,7 @@ impl Table {
     pub fn get<R>(&self, key: Key<'_>, wait: Wait, mut f: impl FnMut(Found<'_>) -> R) -> Result<Option<R>> {
         let inner = &*self.inner;
         inner.check()?;
+        let now = inner.log.time.now();
         let mut found = |stored: &[u8], value: &[u8]| {
             f(Found {
                 value,
@@ -39,7 +40,7 @@ impl Table {
         };
         if let Some(cache) = &inner.cache {
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
-            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key).ok())? else {
+            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key, now).ok())? else {
                 return inner.nothing();
             };
             let hit = cache.get(location, |stored, value| {
@@ -50,7 +51,7 @@ impl Table {
             }
         }
         loop {
-            let Some(hit) = inner.probe(key, wait)? else {
+            let Some(hit) = inner.probe(key, now, wait)? else {
                 return inner.nothing();
             };
             let read = inner.record(hit.location, key.compared(), wait, &mut found)?;
@@ -74,6 +75,7 @@ impl Table {
     ) -> Result<Option<B>> {
         let inner = &*self.inner;
         inner.check()?;
+        let now = inner.log.time.now();
         'moved: loop {
             let mut locations = SmallVec::<[Location; 8]>::new();
             inner.calm(wait, |keydir| {
@@ -83,14 +85,14 @@ impl Table {
                         .entries(keydir.hash(key), key, |entries| {
                             locations.clear();
                             if wait == Wait::May || entries.len() <= MAX_NOWAIT_OBJECTS {
-                                locations.extend(entries.iter().map(|entry| entry.location));
+                                locations.extend(entries.live(now).map(|entry| entry.location));
                                 Ok(())
                             } else {
                                 Err(Error::WouldBlock)
                             }
                         })
                         .map(|found| found.transpose().map(drop)),
-                    keydir => keydir.get(key).map(|hit| {
+                    keydir => keydir.get(key, now).map(|hit| {
                         locations.extend(hit.map(|hit| hit.location));
                         Ok(())
                     }),
@@ -130,13 +132,13 @@ impl Table {
     /// Whether the key is there. Never touches the disk.
     pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
         self.inner.check()?;
-        match self.inner.probe(key, wait)? {
+        match self.inner.probe(key, self.inner.log.time.now(), wait)? {
             Some(_) => Ok(true),
             None => self.inner.nothing::<()>().map(|_| false),
         }
     }
 
-    /// Number of objects as of one moment between changes of many keys, where [`Table::len`] may see a part of one. Never touches the disk.
+    /// Number of objects, those that have expired and were not swept yet among them, as of one moment between changes of many keys, where [`Table::len`] may see a part of one. Never touches the disk.
     pub fn settled_len(&self, wait: Wait) -> Result<u64> {
         self.inner.calm(wait, |keydir| Some(keydir.len()))
     }
@@ -158,8 +160,8 @@ impl Inner {
     }
 
     /// Where the key's record stands, as of one moment between changes of many keys.
-    fn probe(&self, key: Key<'_>, wait: Wait) -> Result<Option<Hit>> {
-        self.calm(wait, |keydir| keydir.get(key).ok())
+    fn probe(&self, key: Key<'_>, now: Now, wait: Wait) -> Result<Option<Hit>> {
+        self.calm(wait, |keydir| keydir.get(key, now).ok())
     }
 
     /// Runs `f` on the keydir between two changes of many keys; `f` gives `None` if a writer was in its way.

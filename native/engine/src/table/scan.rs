@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::ops::{Bound, Range};
 
+use super::expiry::refuse_long;
 use super::{Cursor, Direction, Inner, Table, Wait};
 use crate::keydir::{Batch, Location, Span};
-use crate::{Error, Key, Result};
+use crate::{Error, Key, Now, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
@@ -49,6 +50,12 @@ impl Cursor {
         self.within
     }
 
+    /// The same, if it stands inside this key: a step that met only expired objects may have gone on to another one.
+    pub fn within_key(&self, key: Key<'_>) -> Option<u64> {
+        let inside = matches!(&self.from, Bound::Excluded(at) if at == key.compared());
+        self.within.filter(|_| inside)
+    }
+
     /// All keys, from the last one to the first. In a table in hash order, from the first to the last.
     pub fn backward() -> Self {
         Cursor::range(Direction::Backward, Bound::Unbounded, Bound::Unbounded)
@@ -77,7 +84,7 @@ impl Cursor {
         self.from = Bound::Excluded(key.compared().to_vec());
     }
 
-    fn span(&self) -> Span<'_> {
+    pub(super) fn span(&self) -> Span<'_> {
         Span {
             direction: self.direction,
             from: self.from.as_ref().map(Vec::as_slice),
@@ -96,10 +103,22 @@ impl Table {
     /// The next key of the traversal, as stored bytes (suffix included). Never touches the disk.
     pub fn next_key(&self, cursor: &Cursor, wait: Wait) -> Result<Option<Vec<u8>>> {
         self.inner.check()?;
+        let now = self.inner.log.time.now();
         let mut key = Vec::new();
-        let found = self
-            .inner
-            .calm(wait, |keydir| keydir.next(&cursor.span(), &mut key).ok())?;
+        let next = |cursor: &Cursor, key: &mut Vec<u8>| {
+            self.inner
+                .calm(wait, |keydir| keydir.next(&cursor.span(), key).ok())
+        };
+        let mut found = next(cursor, &mut key)?;
+        let mut behind: Option<Cursor> = None;
+        let mut passed = 0;
+        while let Some(over) = found.filter(|found| found.deadline.is_over(now)) {
+            refuse_long(wait, passed)?;
+            passed += 1;
+            let behind = behind.get_or_insert_with(|| cursor.clone());
+            behind.go_behind(Key::new(&key, over.compared));
+            found = next(behind, &mut key)?;
+        }
         match found {
             Some(_) => Ok(Some(key)),
             None => self.inner.nothing(),
@@ -107,7 +126,7 @@ impl Table {
     }
 
     /// Hands the next objects of the traversal to `f`, at most `objects` of them and not many more than `bytes`, and
-    /// moves the cursor behind the last. `true` if there may be more. An object present throughout a traversal is seen
+    /// moves the cursor behind the last. `true` if there may be more, even if there was none in this step: objects that have expired count as well. An object present throughout a traversal is seen
     /// exactly once. `f` gets the stored key bytes and the value, and is called for none if the result is an error. Values that are
     /// not cached are read from the disk in the order of their places.
     ///
@@ -168,6 +187,7 @@ impl Inner {
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
         f: &mut impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<bool> {
+        let now = self.log.time.now();
         loop {
             step.keys.clear();
             step.values.clear();
@@ -191,11 +211,16 @@ impl Inner {
                     .unwrap_or(taken),
                 None => taken,
             };
-            let Some(read) = self.gather(&found[..taken], values, bytes, wait, wanted)? else {
+            let over = |at| now != Now::BEFORE_ALL && keys.is_over(at, now);
+            let read = self.gather_values(&found[..taken], values, (bytes, wait), &over, wanted)?;
+            let Some(read) = read else {
                 self.check()?;
                 continue;
             };
-            for ((key, _), Read { value, form }) in found.iter().zip(&read) {
+            for (at, ((key, _), Read { value, form })) in found.iter().zip(&read).enumerate() {
+                if over(at) {
+                    continue;
+                }
                 f(
                     form.as_deref().unwrap_or(key.bytes()),
                     value.clone().map(|range| &values[range]),
@@ -209,14 +234,14 @@ impl Inner {
         }
     }
 
-    /// Puts the values of those of these records that are wanted, in whole not many more than `bytes`, into `values`. `None` if one has moved
+    /// Puts the values of those of these records that are wanted and not `over`, in whole not many more than `bytes`, into `values`. `None` if one has moved
     /// meanwhile.
-    fn gather(
+    fn gather_values(
         &self,
         found: &[(Key<'_>, Location)],
         values: &mut Vec<u8>,
-        bytes: usize,
-        wait: Wait,
+        (bytes, wait): (usize, Wait),
+        over: &impl Fn(usize) -> bool,
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<Option<Vec<Read>>> {
         let mut read = |key: Key<'_>, stored: &[u8], value: &[u8]| {
@@ -242,6 +267,10 @@ impl Inner {
             .as_ref()
             .map(|cache| cache.warm(found.iter().map(|(_, location)| *location)));
         for (i, &(key, location)) in found.iter().enumerate() {
+            if over(i) {
+                reads.push(Read::default());
+                continue;
+            }
             let cached = self
                 .cache
                 .as_ref()

@@ -20,9 +20,10 @@ impl Table {
     pub fn slot(&self, slot: usize, bits: u32, wait: Wait) -> Result<Option<Vec<Vec<u8>>>> {
         self.inner.check()?;
         let mut keys = Vec::new();
+        let now = self.inner.log.time.now();
         let found = self
             .inner
-            .calm(wait, |keydir| keydir.slot(slot, bits, &mut keys).ok())?;
+            .calm(wait, |keydir| keydir.slot(slot, bits, now, &mut keys).ok())?;
         Ok(found.map(|()| keys))
     }
 }

@@ -1,9 +1,12 @@
 //! What goes in and out of a table's calls.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
+use crate::Deadline;
 #[allow(unused_imports, reason = "for the links in the docs")]
 use crate::Error;
+use crate::clock::{Clock, WallClock};
 pub use crate::keydir::Direction;
 
 /// Whether a call may wait (for a disk, for a lock) or work for long.
@@ -59,6 +62,19 @@ pub enum Sync {
     None,
 }
 
+/// How long an object is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// As long as the table's own option says.
+    OfTable,
+    /// So many milliseconds from now on.
+    Ms(u64),
+    /// Up to this moment.
+    Until(Deadline),
+    /// Until it is deleted.
+    Infinite,
+}
+
 /// What is stored once for a table and never changes (but for the name).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -106,6 +122,10 @@ pub struct Config {
     pub background: bool,
     /// How many threads may load the keydir at the opening; 0 means as many as there are processors, up to four.
     pub load_threads: usize,
+    /// How long objects are there, in milliseconds, unless something else is said when they are stored; `None` means that they do not expire.
+    pub ttl_ms: Option<u64>,
+    /// Where expiry has the time from.
+    pub clock: Arc<dyn Clock>,
     /// Takes the place of the random numbers that a new table gets: for tests that compare files.
     pub seed: Option<u64>,
 }
@@ -120,6 +140,8 @@ impl Default for Config {
             temporary: false,
             background: true,
             load_threads: 0,
+            ttl_ms: None,
+            clock: Arc::new(WallClock),
             seed: None,
         }
     }
@@ -139,9 +161,10 @@ pub struct Found<'a> {
 pub enum Change {
     /// Leave everything as it is.
     Keep,
-    /// Store this value, keeping the stored form of a present key (and the given form of an absent one).
+    /// Store this value, keeping the stored form of a present key (and the given form of an absent one). A present object keeps its deadline; an
+    /// absent one gets the table's.
     Put(Vec<u8>),
-    /// Store this value with the given form of the key.
+    /// Store this value with the given form of the key; of deadlines the same holds.
     Replace(Vec<u8>),
     /// Remove the key.
     Delete,
@@ -154,7 +177,7 @@ pub struct Commit(pub u64);
 /// Numbers for `info`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
-    /// Live objects.
+    /// Live objects, and those that have expired and were not swept yet.
     pub objects: u64,
     /// Bytes of memory held by keydir and buffers.
     pub memory_bytes: u64,

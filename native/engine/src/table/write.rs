@@ -7,50 +7,34 @@ use arc_swap::Guard;
 use parking_lot::MutexGuard;
 
 use super::read::MAX_NOWAIT_OBJECTS;
-use super::{Change, Commit, Found, Inner, Same, Table, Wait, Write, free};
-use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
-use crate::keydir::{Keydir, Location, SHARDS, WriteGuard};
+use super::{Change, Commit, Found, Inner, Same, Table, Ttl, Wait, Write, free};
+use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record, delete_object_key};
+use crate::keydir::{Batch, Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
 use crate::seeded::{self, Fault};
-use crate::{Error, Key, Result};
+use crate::{Deadline, Error, Key, Now, Result};
 
 /// How often a call that may not wait looks at a lock before it gives up.
 const SPINS: usize = 500;
+/// So many objects are counted in one step.
+const COUNTED: usize = 1_000;
 
 impl Table {
     /// Stores a value under a key, replacing what was there (the key's stored form too); in a bag, adds it to what is there, whether it
     /// is there already or not. Appends one record.
     pub fn put(&self, key: Key<'_>, value: &[u8], wait: Wait) -> Result<Commit> {
-        check_len(key, value)?;
-        let packed = self.inner.pack([value]);
-        let record = packed.record(0, key, value);
-        self.inner.with_shard(key, wait, |hash, shard| {
-            if !shard.has_room(key) {
-                return Err(Error::KeydirFull);
-            }
-            let appended = self.inner.log.append(&record, wait)?;
-            if seeded::has(Fault::ShownLate) {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            let old = shard
-                .put(hash, key, appended.location, appended.last_seq)
-                .map_err(|_| Error::KeydirFull)?;
-            Ok(self.inner.done(appended, old, Some((key, value))))
-        })
+        self.expiring(Ttl::OfTable).put(key, value, wait)
     }
 
     /// Stores all of them or none, isolated from every reader; of equal keys the last wins, but in a bag all are added. Appends one batch. With an empty list
     /// does nothing and gives the last commit.
     pub fn put_many(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Commit> {
-        Ok(self
-            .inner
-            .put_list(puts, wait, false, None)?
-            .unwrap_or(Commit(self.inner.log.last_seq())))
+        self.expiring(Ttl::OfTable).put_many(puts, wait)
     }
 
     /// Like [`Table::put_many`], but `None` and no change if one of the keys is present.
     pub fn put_many_new(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Option<Commit>> {
-        self.inner.put_list(puts, wait, true, None)
+        self.expiring(Ttl::OfTable).put_many_new(puts, wait)
     }
 
     /// Reads a key's object and decides what becomes of it, in one step that no other writer of the key comes between. `f` is called at
@@ -62,13 +46,15 @@ impl Table {
         f: impl FnOnce(Option<Found<'_>>) -> (Change, R),
     ) -> Result<(Option<Commit>, R)> {
         let inner = &*self.inner;
+        let fresh = inner.deadline(Ttl::OfTable, wait)?;
+        let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
-            let Some(hit) = shard.get(hash, key) else {
+            let Some(hit) = shard.get(hash, key, now) else {
                 let (change, result) = f(None);
                 return match change {
                     Change::Keep | Change::Delete => Ok((None, result)),
                     Change::Put(value) | Change::Replace(value) => inner
-                        .store(shard, hash, key, &value, wait)
+                        .store(shard, hash, key, (&value, fresh), wait)
                         .map(|commit| (Some(commit), result)),
                 };
             };
@@ -87,9 +73,9 @@ impl Table {
                 Change::Keep => return Ok((None, result)),
                 Change::Put(value) => {
                     let form = Key::new(&stored, key.compared().len());
-                    inner.store(shard, hash, form, &value, wait)?
+                    inner.store(shard, hash, form, (&value, hit.deadline), wait)?
                 }
-                Change::Replace(value) => inner.store(shard, hash, key, &value, wait)?,
+                Change::Replace(value) => inner.store(shard, hash, key, (&value, hit.deadline), wait)?,
                 Change::Delete => inner.remove(shard, hash, key, wait)?,
             };
             Ok((Some(commit), result))
@@ -98,8 +84,9 @@ impl Table {
 
     /// Removes a key with all its objects; `None` if it was not there. Appends a tombstone. Does not read the value.
     pub fn delete(&self, key: Key<'_>, wait: Wait) -> Result<Option<Commit>> {
+        let now = self.inner.log.time.now();
         self.inner.with_shard(key, wait, |hash, shard| {
-            if shard.get(hash, key).is_none() {
+            if shard.get(hash, key, now).is_none() {
                 return Ok(None);
             }
             self.inner.remove(shard, hash, key, wait).map(Some)
@@ -116,6 +103,9 @@ impl Table {
         let inner = &*self.inner;
         inner.check()?;
         let keydir = inner.keydir.load_full();
+        if inner.log.time.expires() && wait == Wait::Never && keydir.len() > MAX_NOWAIT_OBJECTS as u64 {
+            return Err(Error::WouldBlock);
+        }
         let all = lock_shards(&keydir, 0..SHARDS, wait)?;
         if !Arc::ptr_eq(&keydir, &inner.keydir.load()) {
             drop(all);
@@ -126,8 +116,10 @@ impl Table {
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
         inner.keydir.store(Arc::new(keydir.fresh()));
         inner.log.add_all_dead(appended.last_seq);
+        inner.clear_timers();
+        let now = inner.log.time.now();
         drop(all);
-        let objects = keydir.len();
+        let objects = count(&keydir, now);
         free(keydir);
         Ok((inner.done(appended, None, None), objects))
     }
@@ -164,19 +156,37 @@ impl Inner {
         shard: &mut WriteGuard<'_>,
         hash: u64,
         key: Key<'_>,
-        value: &[u8],
+        (value, deadline): (&[u8], Deadline),
         wait: Wait,
     ) -> Result<Commit> {
         check_len(key, value)?;
+        let packed = self.pack([value]);
+        let record = packed.record(0, key, value).until(deadline);
+        self.store_record(shard, hash, &record, value, wait)
+    }
+
+    /// Appends a put and shows it. `value` is that of the record, not compressed.
+    pub(super) fn store_record(
+        &self,
+        shard: &mut WriteGuard<'_>,
+        hash: u64,
+        record: &Record<'_>,
+        value: &[u8],
+        wait: Wait,
+    ) -> Result<Commit> {
+        let (key, deadline) = (record.key, Deadline::of(record.expiry_ms));
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
-        let packed = self.pack([value]);
-        let appended = self.log.append(&packed.record(0, key, value), wait)?;
+        let appended = self.log.append(record, wait)?;
+        if seeded::has(Fault::ShownLate) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         let old = shard
-            .put(hash, key, appended.location, appended.last_seq)
+            .put(hash, key, (appended.location, deadline), appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
-        Ok(self.done(appended, old, Some((key, value))))
+        self.watch(hash, key, deadline, old.map(|old| old.deadline));
+        Ok(self.done(appended, old.map(|old| old.location), Some((key, value))))
     }
 
     pub(super) fn remove(
@@ -219,10 +229,11 @@ impl Inner {
         Commit(appended.last_seq)
     }
 
-    /// With `same`, drops objects that are there already, in the table or in the list. `None` if nothing was stored.
+    /// With `same`, drops objects that are there already, in the table or in the list, unless their deadline changes. `None` if nothing was stored.
     pub(super) fn put_list(
         &self,
         puts: &[(Key<'_>, &[u8])],
+        deadline: Deadline,
         wait: Wait,
         only_new: bool,
         mut same: Option<&mut Same<'_>>,
@@ -235,21 +246,24 @@ impl Inner {
             return Ok(Some(Commit(self.log.last_seq())));
         }
         let keys = puts.iter().map(|(key, _)| *key);
+        let now = self.log.time.now();
         self.with_shards(&keys, wait, |places, shards| {
             let mut present = puts.iter().zip(places);
-            if only_new && present.any(|((key, _), at)| shards[at.shard].get(at.hash, *key).is_some()) {
+            if only_new && present.any(|((key, _), at)| shards[at.shard].get(at.hash, *key, now).is_some()) {
                 return Ok(None);
             }
             let writes = |(key, value)| (key, Some(value));
             match &mut same {
                 None => {
                     let writes = puts.iter().copied().map(writes).zip(places.iter().copied());
-                    self.write_locked(&writes.collect::<Vec<_>>(), shards, wait)
+                    self.write_locked(&writes.collect::<Vec<_>>(), &[], deadline, shards, wait)
                 }
                 Some(same) => {
-                    let fresh = self.fresh(puts, places, shards, wait, same)?;
-                    let writes = fresh.iter().map(|&i| (writes(puts[i]), places[i]));
-                    self.write_locked(&writes.collect::<Vec<_>>(), shards, wait)
+                    let fresh = self.fresh(puts, places, (deadline, now), shards, wait, same)?;
+                    let writes = fresh.puts.iter().map(|&i| (writes(puts[i]), places[i]));
+                    let renewed = fresh.renewed.iter().map(|&(i, seq)| (puts[i].0, seq, places[i]));
+                    let renewed: Vec<_> = renewed.collect();
+                    self.write_locked(&writes.collect::<Vec<_>>(), &renewed, deadline, shards, wait)
                 }
             }
         })
@@ -282,10 +296,13 @@ impl Inner {
         }
     }
 
-    /// Appends puts and deletes (of keys that are there) as one batch and shows them in one step. `None` if there are none.
+    /// Appends puts and deletes (of keys that are there) as one batch and shows them in one step. `None` if there are none. `renewed` are objects of a bag, by their
+    /// seqs, which puts among these take the place of.
     pub(super) fn write_locked(
         &self,
         writes: &[(Write<'_>, Place)],
+        renewed: &[(Key<'_>, u64, Place)],
+        deadline: Deadline,
         shards: &mut [WriteGuard<'_>],
         wait: Wait,
     ) -> Result<Option<Commit>> {
@@ -295,14 +312,22 @@ impl Inner {
             return Err(Error::KeydirFull);
         }
         let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
-        let records: Vec<Record<'_>> = writes
+        let mut records: Vec<Record<'_>> = writes
             .iter()
             .enumerate()
             .map(|(i, ((key, value), _))| match value {
-                Some(value) => packed.record(i, *key, value),
+                Some(value) => packed.record(i, *key, value).until(deadline),
                 None => tombstone(*key),
             })
             .collect();
+        let old_keys: Vec<(usize, Vec<u8>)> = renewed
+            .iter()
+            .map(|(key, seq, _)| (key.compared().len(), delete_object_key(key.compared(), &[*seq])))
+            .collect();
+        let removals = old_keys
+            .iter()
+            .map(|(compared, key)| Record::new(Kind::DeleteObject, Key::new(key, *compared), &[]));
+        records.extend(removals);
         let mut locations = Vec::with_capacity(records.len());
         let shown = self.lock_many(wait)?;
         let appended = match records.as_slice() {
@@ -319,16 +344,24 @@ impl Inner {
         let mut old = Vec::new();
         let mut full = false;
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        let first_seq = appended.last_seq + 1 - writes.len() as u64;
+        let first_seq = appended.last_seq + 1 - records.len() as u64;
         for ((((key, value), at), &location), seq) in writes.iter().zip(&locations).zip(first_seq..) {
             let shard = &mut shards[at.shard];
             if value.is_none() {
                 old.extend(shard.remove(at.hash, *key, seq));
                 continue;
             }
-            match shard.put(at.hash, *key, location, seq) {
-                Ok(before) => old.extend(before),
+            match shard.put(at.hash, *key, (location, deadline), seq) {
+                Ok(before) => {
+                    old.extend(before.map(|before| before.location));
+                    self.watch(at.hash, *key, deadline, before.map(|before| before.deadline));
+                }
                 Err(_) => full = true,
+            }
+        }
+        for (key, seq, at) in renewed {
+            if let WriteGuard::Bag(shard) = &mut shards[at.shard] {
+                old.extend(shard.remove(at.hash, *key, &[*seq]));
             }
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -354,6 +387,29 @@ impl Inner {
             return Ok(self.many.lock());
         }
         spin(|| self.many.try_lock())
+    }
+}
+
+/// How many objects of a keydir that nobody writes to had not expired by then. Costs O(1) if nothing expires.
+fn count(keydir: &Keydir, now: Now) -> u64 {
+    if now == Now::BEFORE_ALL {
+        return keydir.len();
+    }
+    let (mut cursor, mut batch, mut live) = (super::Cursor::default(), Batch::new(), 0);
+    loop {
+        batch.clear();
+        // Without writers, no read is in anybody's way.
+        let Ok(more) = keydir.scan(&cursor.span(), cursor.within, COUNTED, &mut batch) else {
+            return live;
+        };
+        live += (0..batch.len()).filter(|&at| !batch.is_over(at, now)).count() as u64;
+        cursor.within = batch.within(batch.len());
+        if let Some((key, _)) = batch.iter().last() {
+            cursor.go_behind(key);
+        }
+        if !more {
+            return live;
+        }
     }
 }
 

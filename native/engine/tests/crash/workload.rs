@@ -1,12 +1,15 @@
 //! Random workloads on a simulated disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use bets_engine::clock::Clock;
 use bets_engine::io::Storage;
 use bets_engine::io::sim::Sim;
 use bets_engine::merge::Phase;
-use bets_engine::table::{Change, Config, MergeChoice, Open, Table, TableKind, Wait};
+use bets_engine::table::{Change, Config, MergeChoice, Open, Table, TableKind, Ttl, Wait};
 use bets_engine::{Error, Key, Result};
 
 use crate::common::{ALL_KINDS, Random, add, marked, meta_of, put_many, remove, same};
@@ -19,8 +22,28 @@ const EXISTING: Open = Open::Existing {
     keypos: None,
 };
 
-fn config(compressed: bool) -> Config {
+/// A clock that workloads set.
+#[derive(Debug)]
+struct Hand(AtomicU64);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Hand {
+    fn at(ms: u64) -> Arc<Hand> {
+        Arc::new(Hand(AtomicU64::new(ms)))
+    }
+}
+
+/// When all that expires has expired.
+const DOOMSDAY: u64 = 1 << 60;
+
+fn config(compressed: bool, clock: Arc<Hand>) -> Config {
     Config {
+        clock,
         compressed,
         max_file_size: 700,
         background: false,
@@ -30,15 +53,21 @@ fn config(compressed: bool) -> Config {
     }
 }
 
-fn open_at(sim: &Sim, open: &Open, compressed: bool) -> Result<Table> {
+fn open_at(sim: &Sim, open: &Open, compressed: bool, clock: &Arc<Hand>) -> Result<Table> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
-    Table::open(&storage, Path::new(DIR), open, config(compressed))
+    Table::open(
+        &storage,
+        Path::new(DIR),
+        open,
+        config(compressed, Arc::clone(clock)),
+    )
 }
 
-/// What an opening finds, after which its process dies.
+/// What an opening finds when all that expires has expired, after which its process dies. So a history tells only of what does not expire: an object that
+/// does hides what was there before, for ever.
 pub fn reopen(sim: &Sim) -> Result<State> {
     // Reading does not depend on whether values are compressed.
-    match open_at(sim, &EXISTING, false) {
+    match open_at(sim, &EXISTING, false, &Hand::at(DOOMSDAY)) {
         Ok(table) => {
             let found = objects(&table);
             table.kill();
@@ -55,6 +84,7 @@ fn key(bytes: &[u8]) -> Key<'_> {
 }
 
 /// A workload under way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a temper of the workload")]
 struct Run<'a> {
     sim: &'a Sim,
     random: &'a mut Random,
@@ -64,7 +94,12 @@ struct Run<'a> {
     always: bool,
     /// Whether much is deleted, and segments are merged a few at a time.
     merges: bool,
+    /// Whether objects expire.
+    expires: bool,
     table: Table,
+    clock: Arc<Hand>,
+    /// When what a key has expires, by the key's first byte, where a key has one object.
+    deadlines: BTreeMap<u8, u64>,
     state: Objects,
     history: History,
 }
@@ -83,7 +118,8 @@ pub enum Ended {
 pub fn workload(sim: &Sim, random: &mut Random) -> (History, Ended) {
     let kind = ALL_KINDS[random.below(ALL_KINDS.len())];
     let compressed = random.below(3) == 0;
-    let table = match open_at(sim, &Open::OrCreate(meta_of(kind)), compressed) {
+    let clock = Hand::at(1);
+    let table = match open_at(sim, &Open::OrCreate(meta_of(kind)), compressed, &clock) {
         Ok(table) => table,
         Err(error) => return (History::new(), Ended::Wrong(error.to_string())),
     };
@@ -91,10 +127,13 @@ pub fn workload(sim: &Sim, random: &mut Random) -> (History, Ended) {
         sim,
         always: random.below(3) == 0,
         merges: random.below(3) == 0,
+        expires: random.below(3) == 0,
         random,
         kind,
         compressed,
         table,
+        clock,
+        deadlines: BTreeMap::new(),
         state: Objects::new(),
         history: History::new(),
     };
@@ -163,6 +202,15 @@ impl Run<'_> {
     /// One step; whether all so far is durable after it.
     fn step(&mut self, step: usize) -> Result<bool> {
         let bag = self.kind.is_bag();
+        if self.expires && self.random.below(5) == 0 {
+            return self.put_expiring(step);
+        }
+        if self.expires && self.random.below(8) == 0 {
+            self.clock
+                .0
+                .fetch_add(self.random.next() % 5_000, Ordering::Relaxed);
+            return self.table.sweep().map(|()| false);
+        }
         match self.random.below(if self.merges { 28 } else { 21 }) {
             0..=4 => self.put(step),
             5..=6 => self.put_list(step),
@@ -171,6 +219,7 @@ impl Run<'_> {
             9 => self.update(step),
             10 => {
                 self.table.clear(Wait::May)?;
+                self.deadlines.clear();
                 self.state.clear();
                 Ok(false)
             }
@@ -192,8 +241,33 @@ impl Run<'_> {
             add(&self.table, &k, &v)?;
         } else {
             self.table.put(key(&k), &v, Wait::May)?;
+            self.deadlines.remove(&k[0]);
         }
         store(&mut self.state, self.kind, k, &v);
+        Ok(false)
+    }
+
+    /// Puts an object that expires.
+    fn put_expiring(&mut self, step: usize) -> Result<bool> {
+        let (k, v) = (self.key(), self.value(step));
+        let ms = 1 + self.random.below(3_000) as u64;
+        let table = self.table.expiring(Ttl::Ms(ms));
+        let stored = marked(&k, &v);
+        let marked = Key::new(&stored, k.len());
+        match self.kind {
+            TableKind::Bag => {
+                table.add(marked, &v, Wait::May, &mut same)?;
+                self.forget(&k, &v);
+            }
+            TableKind::DuplicateBag => {
+                table.put(marked, &v, Wait::May)?;
+            }
+            TableKind::Set | TableKind::OrderedSet => {
+                table.put(key(&k), &v, Wait::May)?;
+                self.state.retain(|stored, _| stored[0] != k[0]);
+                self.deadlines.insert(k[0], self.clock.now_ms() + ms);
+            }
+        }
         Ok(false)
     }
 
@@ -208,6 +282,7 @@ impl Run<'_> {
             self.table.put_many(&puts, Wait::May)?;
         }
         for (k, v) in list {
+            self.deadlines.remove(&k[0]);
             store(&mut self.state, self.kind, k, &v);
         }
         Ok(false)
@@ -223,6 +298,7 @@ impl Run<'_> {
         let writes: Vec<_> = list.iter().map(|(k, v)| (key(k), v.as_deref())).collect();
         self.table.write_many(&writes, Wait::May)?;
         for (k, v) in list {
+            self.deadlines.remove(&k[0]);
             match v {
                 Some(v) => store(&mut self.state, TableKind::Set, k, &v),
                 None => self.state.retain(|stored, _| stored[0] != k[0]),
@@ -234,6 +310,7 @@ impl Run<'_> {
     fn remove_key(&mut self) -> Result<bool> {
         let k = self.key();
         self.table.delete(key(&k), Wait::May)?;
+        self.deadlines.remove(&k[0]);
         self.state.retain(|stored, _| stored[0] != k[0]);
         Ok(false)
     }
@@ -287,16 +364,23 @@ impl Run<'_> {
     /// The stored form of a key stays.
     fn update(&mut self, step: usize) -> Result<bool> {
         let (k, v) = (self.key(), self.value(step));
+        let expires = self.deadlines.get(&k[0]);
+        let expires = expires.is_some_and(|&deadline| deadline > self.clock.now_ms());
         self.table
             .update(key(&k), Wait::May, |_| (Change::Put(v.clone()), ()))?;
+        if expires {
+            // It still does.
+            return Ok(false);
+        }
         let stored = self.state.keys().find(|stored| stored[0] == k[0]).cloned();
+        self.deadlines.remove(&k[0]);
         store(&mut self.state, self.kind, stored.unwrap_or(k), &v);
         Ok(false)
     }
 
     fn reopen(&mut self) -> Result<bool> {
         self.table.close()?;
-        self.table = open_at(self.sim, &EXISTING, self.compressed)?;
+        self.table = open_at(self.sim, &EXISTING, self.compressed, &self.clock)?;
         Ok(true)
     }
 

@@ -55,6 +55,12 @@ fn describe<'a>(call: &Call<'a>, table: &TableResource) -> Result<Term<'a>, Fail
         word("dir", path_term(env, &table.table.dir())),
         word("temporary", boolean(env, options.config.temporary)),
         word("sync", sync(env, config.sync)),
+        word(
+            "ttl",
+            config
+                .ttl_ms
+                .map_or_else(|| atoms::infinity().to_term(env), |ms| ms.encode(env)),
+        ),
         word("max_file_size", config.max_file_size.encode(env)),
         word("cache", stats.cache_bytes.encode(env)),
         word("disk_bytes", stats.disk_bytes.encode(env)),

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use bets_engine::Key;
-use bets_engine::table::{Commit, TableKind};
+use bets_engine::table::{Commit, TableKind, Ttl};
+use bets_engine::{Deadline, Key};
 use rustler::Term;
 
 use super::{boolean, comparing, key_of, written};
 use crate::access::{self, Need};
+use crate::atoms;
 use crate::buffers::{self, Buffers};
 use crate::error::Fail;
 use crate::raw::cell;
@@ -17,7 +18,7 @@ use crate::table::TableResource;
 /// A list of more objects than this is not taken on a normal scheduler.
 const NORMAL_OBJECTS: usize = 100;
 
-/// `insert(Tab, ObjectOrObjects) -> true`.
+/// `insert(Tab, ObjectOrObjects) -> true`, and with a third argument that says how long they are there (see [`ttl`]).
 pub fn insert<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let objects = call.arg(1);
@@ -37,7 +38,7 @@ pub fn insert<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `insert_new(Tab, ObjectOrObjects) -> boolean()`.
+/// `insert_new(Tab, ObjectOrObjects) -> boolean()`, and with a third argument as [`insert`].
 pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Write, |table| {
         let objects = call.arg(1);
@@ -59,9 +60,26 @@ pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
+/// How long the objects of this call are there: `infinity`, a number of milliseconds, `[Ms]` for a moment in milliseconds since 1970, or, without the argument, as long as the table says.
+fn ttl(call: &Call<'_>) -> Result<Ttl, Fail> {
+    if call.arity() < 3 {
+        return Ok(Ttl::OfTable);
+    }
+    let asked = call.arg(2);
+    if let Some((moment, _)) = cell(asked) {
+        let ms = moment.decode().map_err(|_| Fail::none())?;
+        return Ok(Ttl::Until(Deadline::at(ms)));
+    }
+    match asked.decode::<u64>() {
+        Ok(ms) => Ok(Ttl::Ms(ms)),
+        Err(_) if asked == atoms::infinity().to_term(call.env) => Ok(Ttl::Infinite),
+        Err(_) => Err(Fail::none()),
+    }
+}
+
 fn store(call: &Call<'_>, table: &TableResource, puts: &[(Key<'_>, &[u8])]) -> Result<Option<Commit>, Fail> {
     let wait = call.wait();
-    let engine = &table.table;
+    let engine = table.table.expiring(ttl(call)?);
     Ok(match puts {
         [] => None,
         [(key, value)] if table.layout.kind() == TableKind::Bag => {
@@ -82,12 +100,13 @@ fn store_new(
     table: &TableResource,
     puts: &[(Key<'_>, &[u8])],
 ) -> Result<Option<Commit>, Fail> {
+    let engine = table.table.expiring(ttl(call)?);
     if table.layout.kind() == TableKind::Bag {
         comparing(call, table.layout.equality(), |same| {
-            table.table.add_many_new(puts, call.wait(), same)
+            engine.add_many_new(puts, call.wait(), same)
         })
     } else {
-        Ok(table.table.put_many_new(puts, call.wait())?)
+        Ok(engine.put_many_new(puts, call.wait())?)
     }
 }
 

@@ -163,6 +163,33 @@ pub fn member<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
+/// `ttl(Tab, Key) -> [Now, Deadline, ...]`: the table's time, and when each of the key's objects expires, in milliseconds since 1970 or `infinity`.
+pub fn ttl<'a>(call: &Call<'a>) -> Outcome<'a> {
+    access::with(call.arg(0), Need::Read, |table| {
+        let now = if table.table.expires() {
+            table.table.now().ms()
+        } else {
+            0
+        };
+        let deadlines = buffers::with(|buffers| {
+            let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
+            Ok::<_, Fail>(table.table.deadlines(key, call.wait())?)
+        })?;
+        if call.is_normal() && deadlines.len() > NORMAL_OBJECTS {
+            return Err(Fail::OverBudget);
+        }
+        let infinity = atoms::infinity().to_term(call.env);
+        let terms = deadlines
+            .iter()
+            .map(|deadline| deadline.ms().map_or(infinity, |ms| ms.encode(call.env)));
+        let terms: Vec<_> = terms.collect();
+        Ok(super::list(call.env, &terms).list_prepend(now.encode(call.env)))
+    })
+}
+
+/// A key of more objects than this is not told about on a normal scheduler.
+const NORMAL_OBJECTS: usize = 1_000;
+
 /// `same_key(Tab, A, B) -> boolean()`: whether both are one key of the table.
 pub fn same_key<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {

@@ -36,7 +36,10 @@ nif! {
     member/2 on NORMAL => lookup::member;
     same_key/3 on NORMAL => lookup::same_key;
     insert/2 on NORMAL => insert::insert;
+    insert/3 on NORMAL => insert::insert;
     insert_new/2 on NORMAL => insert::insert_new;
+    insert_new/3 on NORMAL => insert::insert_new;
+    ttl/2 on NORMAL => lookup::ttl;
     delete/2 on NORMAL => delete::delete;
     delete_object/2 on NORMAL => delete::delete_object;
     delete_all_objects/1 on NORMAL => delete::delete_all_objects;

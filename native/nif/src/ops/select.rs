@@ -107,7 +107,17 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                 Err(error) => return Err(error.into()),
             }
             if step.failed.is_none() {
-                reached = Some(step.reached(cursor.within()));
+                let within = if cursor.within().is_some() && !step.last.is_empty() {
+                    let compared = codec::compared(&step.last, &mut call.budget())?;
+                    cursor.within_key(Key::new(&step.last, compared))
+                } else {
+                    None
+                };
+                reached = Some(step.reached(within));
+            }
+            if step.last.is_empty() && more && call.is_normal() && started.elapsed() > step_time {
+                // Only objects that have expired so far, of which there may be any number.
+                return Err(Fail::OverBudget);
             }
         }
         call.consume(started);

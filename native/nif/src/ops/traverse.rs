@@ -99,9 +99,10 @@ fn beside(call: &Call<'_>, table: &TableResource, direction: Direction) -> Resul
 
 fn was_there(call: &Call<'_>, table: &TableResource, key: Term<'_>) -> Result<bool, Fail> {
     buffers::with(|buffers| {
-        Ok(table
-            .fixes
-            .has_deleted(super::key(call, table, key, &mut buffers.key)?))
+        Ok(table.fixes.has_deleted(
+            super::key(call, table, key, &mut buffers.key)?,
+            table.table.expires(),
+        ))
     })
 }
 

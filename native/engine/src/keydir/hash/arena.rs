@@ -12,7 +12,7 @@
 use std::alloc::Layout;
 use std::ptr;
 
-use super::entry::{self, Header};
+use super::entry::{self, Header, Stored};
 use super::reclaim::{allocate, allocate_zeroed};
 use super::write::Writer;
 use crate::Key;
@@ -90,24 +90,25 @@ impl Arena {
 }
 
 impl Writer<'_> {
-    /// The key that a reference names.
+    /// The entry that a reference names.
     ///
     /// # Safety
     /// The reference stands in a slot of this shard, and its chunk is not freed during `'k`.
-    pub(super) unsafe fn key<'k>(&self, key_ref: u32) -> Key<'k> {
+    pub(super) unsafe fn stored<'k>(&self, key_ref: u32) -> Stored<'k> {
         // SAFETY: an entry was written where a slot's reference points, and by the contract stays for `'k`.
         unsafe { entry::read(self.chunk(key_ref >> 16).add((key_ref & 0xffff) as usize)) }
     }
 
     /// Whether [`Writer::store_key`] will find room for this key.
     pub(super) fn has_room(&self, key: Key<'_>) -> bool {
-        let len = entry::stored_len(key);
+        let len = key.bytes().len() + entry::HEADER_MAX;
         len < u32::MAX as usize - HEAD && (self.state.arena.has_number() || self.fits_current(len))
     }
 
     /// Appends a key to the arena and gives its reference, which no slot has yet.
-    pub(super) fn store_key(&mut self, key: Key<'_>) -> Result<u32, Full> {
-        let header = Header::of(key);
+    pub(super) fn store_key(&mut self, stored: Stored<'_>) -> Result<u32, Full> {
+        let header = Header::of(stored);
+        let key = stored.key;
         let len = header.bytes().len() + key.bytes().len();
         let number = if len > LONG {
             self.add_chunk(len + HEAD, Role::Long)?
@@ -150,7 +151,7 @@ impl Writer<'_> {
     pub(super) fn drop_key(&mut self, key_ref: u32) {
         let number = key_ref >> 16;
         // SAFETY: the chunk of a reference that was in a slot until now is still there.
-        let len = entry::stored_len(unsafe { self.key(key_ref) });
+        let len = entry::stored_len(unsafe { self.stored(key_ref) });
         let mut head = self.head(number);
         head.live -= len as u32;
         self.set_head(number, head);

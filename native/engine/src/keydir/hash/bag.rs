@@ -8,9 +8,9 @@ use super::scan::Cursor;
 use super::slots::Slot;
 use super::write::Writer;
 use super::{Exclusive, HashKeydir, h32_of, shard_of};
-use crate::Key;
 use crate::keydir::{Batch, Busy, Entry, Full, Hit, Location, Next};
 use crate::sync::Ordering;
+use crate::{Deadline, Key, Now};
 
 /// A shard with so many objects beyond the first ones of its keys takes no more calls that add. The largest batch adds less
 /// than what is left to 32 bits.
@@ -41,15 +41,16 @@ impl BagKeydir {
         self.keys.hash(key)
     }
 
-    /// Looks a key up: its first object.
-    pub fn get(&self, hash: u64, key: Key<'_>) -> Result<Option<Hit>, Busy> {
-        self.find(hash, key, |stored, entries| Hit {
-            location: entries.get(0).location,
-            same_form: stored.suffix() == key.suffix(),
-        })
+    /// Looks a key up: its first object that has not expired.
+    pub fn get(&self, hash: u64, key: Key<'_>, now: Now) -> Result<Option<Hit>, Busy> {
+        let found = self.find(hash, key, |stored, entries| {
+            let first = entries.live(now).next()?;
+            Some(hit(first, stored.suffix() == key.suffix()))
+        });
+        found.map(Option::flatten)
     }
 
-    /// Hands the key's objects of one moment to `f`.
+    /// Hands the key's objects of one moment, expired ones too, to `f`.
     pub fn entries<T>(
         &self,
         hash: u64,
@@ -70,7 +71,7 @@ impl BagKeydir {
             view.find(h32, key.compared(), |stored, word| {
                 // SAFETY: `find` vouches that the word stood in the slot of this key, and `read` holds an epoch since
                 // before it was read, so the list is not freed before `f` returns.
-                f(stored, unsafe { List::from_bits(word.to_bits()).entries() })
+                f(stored.key, unsafe { List::from_bits(word.to_bits()).entries() })
             })
         })
     }
@@ -96,19 +97,18 @@ impl BagKeydir {
             .load_with(hash, |writer| writer.add_entry(hash, key, entry))
     }
 
-    /// The first key behind the cursor and its first object; the key's stored bytes, suffix included, replace what is in `key`. Takes
+    /// The first key behind the cursor, expired or not, and its first object; the key's stored bytes, suffix included, replace what is in `key`. Takes
     /// no lock.
     pub fn next(&self, cursor: &Cursor, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
         // The location is found while the key is still under the epoch.
-        self.keys.next_with(cursor, key, |word| {
+        self.keys.next_with(cursor, key, |word, _| {
             // SAFETY: the word was vouched for by the walk, which holds an epoch.
-            unsafe { List::from_bits(word.to_bits()).entries() }
-                .get(0)
-                .location
+            let entries = unsafe { List::from_bits(word.to_bits()).entries() };
+            (entries.get(0).location, entries.last_deadline())
         })
     }
 
-    /// Appends up to `limit` objects to `out`: first those of the key `within` with a higher seq than the one beside it, then those
+    /// Appends up to `limit` objects, expired ones too, to `out`: first those of the key `within` with a higher seq than the one beside it, then those
     /// of the keys behind the cursor. `true` if there may be more. Takes no lock. After [`Busy`], `out` holds a part of
     /// them. Costs O(limit).
     pub(crate) fn scan(
@@ -128,11 +128,25 @@ impl BagKeydir {
                 return Ok(true);
             }
         }
-        self.keys.scan_with(cursor, limit, out, |out, h32, key, word| {
+        self.keys.scan_with(cursor, limit, out, |out, h32, stored, word| {
             // SAFETY: the word was vouched for by the walk, which holds an epoch.
             let entries = unsafe { List::from_bits(word.to_bits()).entries() };
-            !push(out, h32, key, entries, 0, end)
+            !push(out, h32, stored.key, entries, 0, end)
         })
+    }
+
+    /// As [`HashKeydir::slot`].
+    pub fn slot(&self, slot: usize, bits: u32, now: Now, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
+        self.keys.slot_with(slot, bits, out, |word, _| {
+            // SAFETY: the word was vouched for by the walk, which holds an epoch.
+            let entries = unsafe { List::from_bits(word.to_bits()).entries() };
+            !entries.last_deadline().is_over(now)
+        })
+    }
+
+    /// As [`HashKeydir::slot_bits`].
+    pub fn slot_bits(&self) -> u32 {
+        self.keys.slot_bits()
     }
 
     /// Number of objects. With writers at work, that of some moment for each shard.
@@ -168,6 +182,14 @@ impl<'a> ExclusiveBag<'a> {
     }
 }
 
+fn hit(entry: Entry, same_form: bool) -> Hit {
+    Hit {
+        location: entry.location,
+        same_form,
+        deadline: entry.deadline,
+    }
+}
+
 /// Adds the objects from the index `from` on, until `out` has `end`; whether it has.
 fn push(out: &mut Batch, h32: u32, key: Key<'_>, entries: Entries<'_>, from: usize, end: usize) -> bool {
     for at in from..entries.len() {
@@ -176,7 +198,7 @@ fn push(out: &mut Batch, h32: u32, key: Key<'_>, entries: Entries<'_>, from: usi
         }
         let entry = entries.get(at);
         let more = (at + 1 < entries.len()).then_some(entry.seq);
-        out.push_object(h32, key, entry.location, more, at > from);
+        out.push_object(h32, key, (entry.location, entry.deadline), more, at > from);
     }
     out.len() == end
 }
@@ -208,18 +230,18 @@ fn list_of(slot: &Slot) -> List {
 pub struct BagGuard<'a>(pub(super) WriteGuard<'a>);
 
 impl BagGuard<'_> {
-    /// The key's objects.
+    /// The key's objects, expired ones too.
     pub fn entries(&mut self, hash: u64, key: Key<'_>) -> Option<Entries<'_>> {
         let word = self.0.get(hash, key)?.location.to_bits();
         // SAFETY: the slot has this list, and lists go by methods that borrow the guard mutably.
         Some(unsafe { List::from_bits(word).entries() })
     }
 
-    /// Looks a key up: its first object.
-    pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
-        let hit = self.0.get(hash, key)?;
-        let location = self.entries(hash, key)?.get(0).location;
-        Some(Hit { location, ..hit })
+    /// Looks a key up: its first object that has not expired.
+    pub fn get(&mut self, hash: u64, key: Key<'_>, now: Now) -> Option<Hit> {
+        let same_form = self.0.get(hash, key)?.same_form;
+        let first = self.entries(hash, key)?.live(now).next()?;
+        Some(hit(first, same_form))
     }
 
     /// Whether a [`BagGuard::add`] for this key under this guard cannot fail.
@@ -268,6 +290,27 @@ impl BagGuard<'_> {
         locations
     }
 
+    /// Removes the key's objects that have expired, as [`BagGuard::remove`] does. The next deadline of those that stay is put into `next`.
+    pub fn remove_expired(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        now: Now,
+        next: &mut Option<Deadline>,
+    ) -> Vec<Location> {
+        let Some(entries) = self.entries(hash, key) else {
+            return Vec::new();
+        };
+        let over = |entry: &Entry| entry.deadline.is_over(now);
+        *next = entries.live(now).map(|entry| entry.deadline).min();
+        *next = next.filter(|&deadline| deadline != Deadline::NEVER);
+        let seqs: Vec<u64> = entries.iter().filter(over).map(|entry| entry.seq).collect();
+        if seqs.is_empty() {
+            return Vec::new();
+        }
+        self.remove(hash, key, &seqs)
+    }
+
     /// Removes the key's objects with seqs up to this one, as [`BagGuard::remove`] does.
     pub fn remove_through(&mut self, hash: u64, key: Key<'_>, seq: u64) -> Vec<Location> {
         let Some(entries) = self.entries(hash, key) else {
@@ -283,17 +326,18 @@ impl BagGuard<'_> {
 impl Writer<'_> {
     fn add_entry(&mut self, hash: u64, key: Key<'_>, entry: Entry) -> Result<(), Full> {
         let Some((stored, word)) = self.stored_key(hash, key) else {
-            let list = List::allocate(1, std::iter::once(entry));
+            let expires = entry.deadline != Deadline::NEVER;
+            let list = List::allocate(1, expires, std::iter::once(entry));
             // SAFETY: the list was just made.
             self.grew(unsafe { list.bytes() });
-            let put = self.put(hash, key, Location::from_bits(list.to_bits()));
+            let put = self.put(hash, key, Location::from_bits(list.to_bits()), Deadline::NEVER);
             if put.is_err() {
                 self.drop_list(list);
             }
             return put.map(drop);
         };
         if stored.suffix() != key.suffix() {
-            self.put(hash, key, word)?;
+            self.put(hash, key, word, Deadline::NEVER)?;
         }
         let list = List::from_bits(word.to_bits());
         // SAFETY: the slot has this list, and only the holder of the lock frees it.
@@ -306,7 +350,9 @@ impl Writer<'_> {
                 // SAFETY: as above.
                 if at + 1 < len || !unsafe { list.push(entry) } {
                     let before = entries.iter().take(at);
-                    let new = List::allocate(len, before.chain([entry]).chain(entries.iter().skip(at)));
+                    let expires = entries.can_expire() || entry.deadline != Deadline::NEVER;
+                    let all = before.chain([entry]).chain(entries.iter().skip(at));
+                    let new = List::allocate(len, expires, all);
                     self.replace_list(hash, key, list, new);
                 }
                 self.set_more(|more| more + 1);
@@ -332,7 +378,7 @@ impl Writer<'_> {
             let starts = std::iter::once(0).chain(removed.iter().map(|&at| at + 1));
             let ends = removed.iter().copied().chain([entries.len()]);
             let gaps = starts.zip(ends).flat_map(|(start, end)| start..end);
-            let new = List::allocate(kept, gaps.map(|at| entries.get(at)));
+            let new = List::allocate(kept, entries.can_expire(), gaps.map(|at| entries.get(at)));
             self.replace_list(hash, key, list, new);
             self.set_more(|more| more - removed.len() as u32);
         }

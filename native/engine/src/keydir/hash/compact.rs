@@ -63,9 +63,9 @@ impl Writer<'_> {
             return Some(0);
         }
         // SAFETY: the reference stands in a slot, and its chunk goes no sooner than `drop_key` below.
-        let key = unsafe { self.key(old) };
-        let new = self.store_key(key).ok()?;
-        let cost = 1 + key.bytes().len() / 64;
+        let stored = unsafe { self.stored(old) };
+        let new = self.store_key(stored).ok()?;
+        let cost = 1 + stored.key.bytes().len() / 64;
         self.slots()[at].set_meta(slots::meta(slots::hash_of(meta), new));
         self.drop_key(old);
         Some(cost)

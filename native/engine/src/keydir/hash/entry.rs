@@ -1,14 +1,31 @@
 //! A stored key in the arena.
 //!
 //! ```text
-//! varint (key length << 1 | has suffix)   [varint suffix length]   key bytes (compared part, then suffix)
+//! varint (key length << 1 | more)   if more: varint (suffix length << 1 | expires)   if it expires: deadline 8
+//! key bytes (compared part, then suffix)
 //! ```
-//! Varints are little-endian base 128. A key of up to 63 bytes without a suffix costs one byte beyond itself.
+//! Varints are little-endian base 128. A key of up to 63 bytes with neither a suffix nor a deadline costs one byte beyond itself; a deadline costs
+//! nine.
 #![allow(unsafe_code, reason = "reads entries behind raw pointers")]
 
-use crate::Key;
+use crate::{Deadline, Key};
 
-const HEADER_MAX: usize = 20;
+/// No entry has more bytes than this before its key.
+pub(super) const HEADER_MAX: usize = 28;
+
+/// A key and what belongs to it beside its location.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored<'a> {
+    pub(super) key: Key<'a>,
+    pub(super) deadline: Deadline,
+}
+
+impl Stored<'_> {
+    /// Whether it is this key to the last byte, with this deadline.
+    pub(super) fn is(&self, key: Key<'_>, deadline: Deadline) -> bool {
+        self.key.suffix() == key.suffix() && self.deadline == deadline
+    }
+}
 
 /// The bytes that stand before a key.
 #[derive(Debug)]
@@ -18,16 +35,21 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header of this key.
-    pub(super) fn of(key: Key<'_>) -> Self {
+    /// The header of this entry.
+    pub(super) fn of(Stored { key, deadline }: Stored<'_>) -> Self {
         let mut header = Header {
             bytes: [0; HEADER_MAX],
             len: 0,
         };
         let suffix = key.suffix().len();
-        header.push((key.bytes().len() as u64) << 1 | u64::from(suffix > 0));
-        if suffix > 0 {
-            header.push(suffix as u64);
+        let more = suffix > 0 || deadline != Deadline::NEVER;
+        header.push((key.bytes().len() as u64) << 1 | u64::from(more));
+        if more {
+            header.push((suffix as u64) << 1 | u64::from(deadline.ms().is_some()));
+        }
+        if let Some(ms) = deadline.ms() {
+            header.bytes[header.len..][..8].copy_from_slice(&ms.to_le_bytes());
+            header.len += 8;
         }
         header
     }
@@ -48,27 +70,36 @@ impl Header {
     }
 }
 
-/// The bytes that a key takes in the arena.
-pub(super) fn stored_len(key: Key<'_>) -> usize {
-    Header::of(key).bytes().len() + key.bytes().len()
+/// The bytes that an entry takes in the arena.
+pub(super) fn stored_len(stored: Stored<'_>) -> usize {
+    Header::of(stored).bytes().len() + stored.key.bytes().len()
 }
 
-/// The key that is stored at `at`.
+/// The entry that is stored at `at`.
 ///
 /// # Safety
 /// An entry was written at `at` before the caller learned of it, and stays there, unchanged, for `'a`.
 #[inline]
-pub(super) unsafe fn read<'a>(at: *const u8) -> Key<'a> {
+pub(super) unsafe fn read<'a>(at: *const u8) -> Stored<'a> {
     let mut at = at;
     // SAFETY: the entry starts with its header, which ends where its varints say.
-    let (word, suffix) = unsafe {
+    let (word, more) = unsafe {
         let word = varint(&mut at);
         (word, if word & 1 == 0 { 0 } else { varint(&mut at) })
     };
+    let mut deadline = Deadline::NEVER;
+    if more & 1 != 0 {
+        // SAFETY: the header says that eight bytes of a deadline follow, at no alignment.
+        let ms = unsafe { at.cast::<[u8; 8]>().read() };
+        deadline = Deadline::at(u64::from_le_bytes(ms));
+        // SAFETY: the key follows the deadline, within the entry or just behind it.
+        at = unsafe { at.add(8) };
+    }
     let len = (word >> 1) as usize;
     // SAFETY: `len` bytes of key follow the header, by the contract readable and unchanged for `'a`.
     let bytes = unsafe { std::slice::from_raw_parts(at, len) };
-    Key::new(bytes, len - suffix as usize)
+    let key = Key::new(bytes, len - (more >> 1) as usize);
+    Stored { key, deadline }
 }
 
 /// # Safety
@@ -106,18 +137,30 @@ mod tests {
                 }
                 let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
                 let key = Key::new(&bytes, len - suffix);
-                let mut stored = Header::of(key).bytes().to_vec();
-                stored.extend_from_slice(&bytes);
-                assert_eq!(stored.len(), stored_len(key));
-                // SAFETY: an entry was just written there and lives to the end of the block.
-                let read = unsafe { read(stored.as_ptr()) };
-                assert_eq!((read.bytes(), read.compared()), (key.bytes(), key.compared()));
+                for deadline in [Deadline::NEVER, Deadline::at(1), Deadline::at(u64::MAX - 1)] {
+                    let entry = Stored { key, deadline };
+                    let mut stored = Header::of(entry).bytes().to_vec();
+                    stored.extend_from_slice(&bytes);
+                    assert_eq!(stored.len(), stored_len(entry));
+                    // SAFETY: an entry was just written there and lives to the end of the block.
+                    let read = unsafe { read(stored.as_ptr()) };
+                    assert_eq!(
+                        (read.key.bytes(), read.key.compared()),
+                        (key.bytes(), key.compared())
+                    );
+                    assert_eq!(read.deadline, deadline);
+                }
             }
         }
     }
 
     #[test]
     fn a_short_key_costs_one_byte() {
-        assert_eq!(stored_len(Key::plain(&[0; 63])), 64);
+        let stored = |deadline| Stored {
+            key: Key::plain(&[0; 63]),
+            deadline,
+        };
+        assert_eq!(stored_len(stored(Deadline::NEVER)), 64);
+        assert_eq!(stored_len(stored(Deadline::at(1))), 64 + 9);
     }
 }

@@ -4,9 +4,9 @@ use super::reclaim::Reclaim;
 use super::shard::Shard;
 use super::shard_of;
 use super::write::{State, Writer};
-use crate::Key;
 use crate::keydir::{Full, Hit, Location};
 use crate::sync::MutexGuard;
+use crate::{Deadline, Key};
 
 /// The write lock of one shard, held until dropped. Readers go on meanwhile.
 ///
@@ -61,11 +61,23 @@ impl<'a> WriteGuard<'a> {
         self.writer().has_room(key)
     }
 
-    /// Stores a key's location and gives the one it had. The stored bytes become those of `key` if its suffix differs.
+    /// Stores a key's location, for an object that does not expire, and gives the one it had. The stored bytes become those of `key` if its suffix differs.
     /// Fails only when [`WriteGuard::has_room`] would say so.
     pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
+        let old = self.put_until(hash, key, location, Deadline::NEVER)?;
+        Ok(old.map(|hit| hit.location))
+    }
+
+    /// As [`WriteGuard::put`], for an object that expires. Gives what the key had, expired or not.
+    pub fn put_until(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        deadline: Deadline,
+    ) -> Result<Option<Hit>, Full> {
         debug_assert_eq!(shard_of(hash), self.index);
-        self.writer().put(hash, key, location)
+        self.writer().put(hash, key, location, deadline)
     }
 
     /// Stores the location of a key that is there, leaving its stored bytes, and gives the one it had. Does nothing for a

@@ -34,8 +34,8 @@ use self::reclaim::Reclaim;
 use self::shard::Shard;
 use self::write::Writer;
 use super::{Busy, Full, Hit, LOCK_TRIES, Location, SHARDS, shard_of};
-use crate::Key;
 use crate::sync::{Ordering, spin_loop};
+use crate::{Deadline, Key};
 
 fn h32_of(hash: u64) -> u32 {
     (hash >> 24) as u32
@@ -101,7 +101,7 @@ impl HashKeydir {
         self.shards[shard_of(hash)].read(|view| {
             view.find(h32, key.compared(), |found, location| {
                 stored.clear();
-                stored.extend_from_slice(found.bytes());
+                stored.extend_from_slice(found.key.bytes());
                 location
             })
         })
@@ -128,7 +128,8 @@ impl HashKeydir {
     /// Like [`WriteGuard::put`] for a keydir that nobody else has yet. To load from several threads, or many keys of one shard, take
     /// the shard's lock once, of [`HashKeydir::exclusive`], and put under it.
     pub fn load(&mut self, hash: u64, key: Key<'_>, location: Location) -> Result<Option<Location>, Full> {
-        self.load_with(hash, |writer| writer.put(hash, key, location))
+        let old = self.load_with(hash, |writer| writer.put(hash, key, location, Deadline::NEVER))?;
+        Ok(old.map(|hit| hit.location))
     }
 
     /// A keydir that nobody else has yet, for several threads to fill.

@@ -1,10 +1,11 @@
 //! Traversal: in the order of (shard, hash, key bytes), which nothing that happens to the table changes.
 
+use super::entry::Stored;
 use super::shard::Shard;
 use super::{HashKeydir, h32_of, shard_of};
-use crate::Key;
 use crate::keydir::{BATCH_BYTES, Batch, Busy, Location, Next};
 use crate::sync::Ordering;
+use crate::{Deadline, Key};
 
 /// A place in the order of a [`HashKeydir`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,17 +45,17 @@ impl Cursor {
 }
 
 impl HashKeydir {
-    /// The first entry behind the cursor; its stored key, suffix included, replaces what is in `key`. Takes no lock.
+    /// The first entry behind the cursor, expired or not; its stored key, suffix included, replaces what is in `key`. Takes no lock.
     pub fn next(&self, cursor: &Cursor, key: &mut Vec<u8>) -> Result<Option<Next>, Busy> {
-        self.next_with(cursor, key, |location| location)
+        self.next_with(cursor, key, |location, deadline| (location, deadline))
     }
 
-    /// The same, where `locate` makes a location of what stands in the slot.
+    /// The same, where `locate` makes a location and a deadline of what stands in the slot.
     pub(super) fn next_with(
         &self,
         cursor: &Cursor,
         key: &mut Vec<u8>,
-        locate: impl Fn(Location) -> Location,
+        locate: impl Fn(Location, Deadline) -> (Location, Deadline),
     ) -> Result<Option<Next>, Busy> {
         let (mut h32, mut after) = (cursor.h32, cursor.after.as_deref());
         for shard in self.shards.get(cursor.shard..).unwrap_or_default() {
@@ -63,10 +64,12 @@ impl HashKeydir {
                 shard.read(|view| {
                     view.walk(h32, after, 1, |_, stored, location| {
                         key.clear();
-                        key.extend_from_slice(stored.bytes());
+                        key.extend_from_slice(stored.key.bytes());
+                        let (location, deadline) = locate(location, stored.deadline);
                         found = Some(Next {
-                            compared: stored.compared().len(),
-                            location: locate(location),
+                            compared: stored.key.compared().len(),
+                            location,
+                            deadline,
                         });
                         false
                     })
@@ -80,13 +83,13 @@ impl HashKeydir {
         Ok(None)
     }
 
-    /// Appends up to `limit` entries behind the cursor to `out` and moves the cursor behind the last of them; fewer when the
+    /// Appends up to `limit` entries behind the cursor, expired ones too, to `out` and moves the cursor behind the last of them; fewer when the
     /// keys are long. `true` if there may be more. An entry that is there all the time is seen exactly once, whatever
     /// is inserted, deleted or moved meanwhile. Takes no lock. After [`Busy`], `out` and the cursor stand where the scan
     /// got to. Costs O(limit).
     pub fn scan(&self, cursor: &mut Cursor, limit: usize, out: &mut Batch) -> Result<bool, Busy> {
-        self.scan_with(cursor, limit, out, |out, h32, key, location| {
-            out.push(h32, key, location);
+        self.scan_with(cursor, limit, out, |out, h32, stored, location| {
+            out.push(h32, stored.key, location, stored.deadline);
             true
         })
     }
@@ -98,7 +101,7 @@ impl HashKeydir {
         cursor: &mut Cursor,
         limit: usize,
         out: &mut Batch,
-        mut sink: impl FnMut(&mut Batch, u32, Key<'_>, Location) -> bool,
+        mut sink: impl FnMut(&mut Batch, u32, Stored<'_>, Location) -> bool,
     ) -> Result<bool, Busy> {
         let bytes_max = out.key_bytes() + BATCH_BYTES;
         let mut left = limit;
@@ -107,11 +110,15 @@ impl HashKeydir {
                 // What one try gathers before it fails stays: the next goes on behind it.
                 let more = shard.read(|view| {
                     let start = out.len();
-                    let result =
-                        view.walk(cursor.h32, cursor.after.as_deref(), left, |h32, key, location| {
+                    let result = view.walk(
+                        cursor.h32,
+                        cursor.after.as_deref(),
+                        left,
+                        |h32, stored, location| {
                             left -= 1;
-                            sink(out, h32, key, location) && out.key_bytes() < bytes_max
-                        });
+                            sink(out, h32, stored, location) && out.key_bytes() < bytes_max
+                        },
+                    );
                     if out.len() > start {
                         let last = out.len() - 1;
                         cursor.set(cursor.shard, out.h32(last), out.key(last).compared());

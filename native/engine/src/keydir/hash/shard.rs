@@ -10,7 +10,7 @@ use std::slice;
 
 use crossbeam_epoch as epoch;
 
-use super::entry;
+use super::entry::{self, Stored};
 use super::slots::{self, Slot};
 use super::write::State;
 use crate::Key;
@@ -120,9 +120,9 @@ impl<'g> View<'g> {
         }
     }
 
-    /// The key of a meta word that was read through this view. `Ok` vouches for everything read so far.
+    /// The entry of a meta word that was read through this view. `Ok` vouches for everything read so far.
     #[inline]
-    fn key(&self, meta: u64) -> Result<Key<'g>, Changed> {
+    fn stored(&self, meta: u64) -> Result<Stored<'g>, Changed> {
         let key_ref = slots::key_ref_of(meta);
         self.check()?;
         // SAFETY: the version is that of the view after the word was read, so the word's chunk number is within this
@@ -134,13 +134,13 @@ impl<'g> View<'g> {
         Ok(unsafe { entry::read(chunk.add((key_ref & 0xffff) as usize)) })
     }
 
-    /// Finds a key; `on_hit` gets the stored key and its location.
+    /// Finds a key; `on_hit` gets the stored entry and its location.
     #[inline]
     pub(super) fn find<T>(
         &self,
         h32: u32,
         compared: &[u8],
-        on_hit: impl FnOnce(Key<'g>, Location) -> T,
+        on_hit: impl FnOnce(Stored<'g>, Location) -> T,
     ) -> Result<Option<T>, Changed> {
         for slot in self.from(h32) {
             let meta = slot.meta();
@@ -150,8 +150,8 @@ impl<'g> View<'g> {
             }
             if hash == h32 {
                 let location = slot.location();
-                let stored = self.key(meta)?;
-                if stored.compared() == compared {
+                let stored = self.stored(meta)?;
+                if stored.key.compared() == compared {
                     return Ok(Some(on_hit(stored, Location::from_bits(location))));
                 }
             }
@@ -184,7 +184,8 @@ impl<'g> View<'g> {
     pub(super) fn get(&self, h32: u32, key: Key<'_>) -> Result<Option<Hit>, Changed> {
         self.find(h32, key.compared(), |stored, location| Hit {
             location,
-            same_form: stored.suffix() == key.suffix(),
+            same_form: stored.key.suffix() == key.suffix(),
+            deadline: stored.deadline,
         })
     }
 
@@ -196,7 +197,7 @@ impl<'g> View<'g> {
         h32: u32,
         after: Option<&[u8]>,
         limit: usize,
-        mut sink: impl FnMut(u32, Key<'g>, Location) -> bool,
+        mut sink: impl FnMut(u32, Stored<'g>, Location) -> bool,
     ) -> Result<bool, Changed> {
         let mut left = limit;
         if self.len > 0 {
@@ -210,8 +211,8 @@ impl<'g> View<'g> {
                     return Ok(true);
                 }
                 let location = slot.location();
-                let stored = self.key(meta)?;
-                if hash == h32 && after.is_some_and(|after| stored.compared() <= after) {
+                let stored = self.stored(meta)?;
+                if hash == h32 && after.is_some_and(|after| stored.key.compared() <= after) {
                     continue;
                 }
                 left -= 1;

@@ -10,13 +10,14 @@ use std::cmp::Ordering as Order;
 use std::{ptr, slice};
 
 use super::arena::Arena;
+use super::entry::Stored;
 use super::reclaim::{Reclaim, allocate_zeroed};
 use super::shard::Shard;
 use super::slots::{self, Slot};
 use super::{capacity, h32_of};
-use crate::Key;
 use crate::keydir::{Full, Hit, Location};
 use crate::sync::Ordering;
+use crate::{Deadline, Key};
 
 /// What only writers need to know of a shard.
 #[derive(Debug, Default)]
@@ -60,15 +61,20 @@ impl<'a> Writer<'a> {
 
     pub(super) fn get(&self, hash: u64, key: Key<'_>) -> Option<Hit> {
         let at = self.find(h32_of(hash), key.compared()).ok()?;
+        let stored = self.stored_at(at);
         Some(Hit {
             location: Location::from_bits(self.slots()[at].location()),
-            same_form: self.key_at(at).suffix() == key.suffix(),
+            same_form: stored.key.suffix() == key.suffix(),
+            deadline: stored.deadline,
         })
     }
 
     pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
         let at = self.find(h32_of(hash), key.compared()).ok()?;
-        Some((self.key_at(at), Location::from_bits(self.slots()[at].location())))
+        Some((
+            self.stored_at(at).key,
+            Location::from_bits(self.slots()[at].location()),
+        ))
     }
 
     pub(super) fn put(
@@ -76,10 +82,12 @@ impl<'a> Writer<'a> {
         hash: u64,
         key: Key<'_>,
         location: Location,
-    ) -> Result<Option<Location>, Full> {
+        deadline: Deadline,
+    ) -> Result<Option<Hit>, Full> {
+        let stored = Stored { key, deadline };
         match self.find(h32_of(hash), key.compared()) {
-            Ok(at) => self.replace(at, key, location).map(Some),
-            Err(at) => self.insert(h32_of(hash), at, key, location).map(|()| None),
+            Ok(at) => self.replace(at, stored, location).map(Some),
+            Err(at) => self.insert(h32_of(hash), at, stored, location).map(|()| None),
         }
     }
 
@@ -171,9 +179,9 @@ impl<'a> Writer<'a> {
         self.shard.len.load(Ordering::Relaxed)
     }
 
-    fn key_at(&self, at: usize) -> Key<'_> {
+    fn stored_at(&self, at: usize) -> Stored<'_> {
         // SAFETY: the reference stands in a slot; keys are dropped by methods that borrow the writer mutably.
-        unsafe { self.key(slots::key_ref_of(self.slots()[at].meta())) }
+        unsafe { self.stored(slots::key_ref_of(self.slots()[at].meta())) }
     }
 
     /// Where the key stands, or else where it would have to.
@@ -187,7 +195,7 @@ impl<'a> Writer<'a> {
                 return Err(at);
             }
             if hash == h32 {
-                match self.key_at(at).compared().cmp(compared) {
+                match self.stored_at(at).key.compared().cmp(compared) {
                     Order::Equal => return Ok(at),
                     Order::Greater => return Err(at),
                     Order::Less => {}
@@ -197,12 +205,18 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn replace(&mut self, at: usize, key: Key<'_>, location: Location) -> Result<Location, Full> {
+    fn replace(&mut self, at: usize, new: Stored<'_>, location: Location) -> Result<Hit, Full> {
         let (meta, old) = (self.slots()[at].meta(), self.slots()[at].location());
-        if self.key_at(at).suffix() == key.suffix() {
+        let before = self.stored_at(at);
+        let hit = Hit {
+            location: Location::from_bits(old),
+            same_form: before.key.suffix() == new.key.suffix(),
+            deadline: before.deadline,
+        };
+        if before.is(new.key, new.deadline) {
             self.slots()[at].set_location(location.to_bits());
         } else {
-            let key_ref = self.store_key(key)?;
+            let key_ref = self.store_key(new)?;
             let slot = &self.slots()[at];
             self.shard.change(|| {
                 slot.set_location(location.to_bits());
@@ -211,11 +225,12 @@ impl<'a> Writer<'a> {
             self.drop_key(slots::key_ref_of(meta));
             self.compact();
         }
-        Ok(Location::from_bits(old))
+        Ok(hit)
     }
 
-    fn insert(&mut self, h32: u32, at: usize, key: Key<'_>, location: Location) -> Result<(), Full> {
-        let key_ref = self.store_key(key)?;
+    fn insert(&mut self, h32: u32, at: usize, stored: Stored<'_>, location: Location) -> Result<(), Full> {
+        let key = stored.key;
+        let key_ref = self.store_key(stored)?;
         let len = self.len() + 1;
         let mut place = slots::gap(self.slots(), at).map(|gap| (at, gap));
         if len > capacity::max_len(self.capacity()) {

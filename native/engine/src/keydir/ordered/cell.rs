@@ -1,13 +1,14 @@
 //! What changes of a node: its location, and the stored form of its key.
 //!
-//! As long as a key keeps the form that its node was made with, the cell is the location alone. An overwrite in another
-//! form gives the cell a *form*: a suffix together with the location of the records that have it. The cell has one from then on
-//! until its node goes, so a reader that saw a pointer reads a location that belongs to it.
+//! As long as a key keeps the form that its node was made with and its objects do not expire, the cell is the location alone. An overwrite in another
+//! form, or by an object that expires, gives the cell a *form*: a suffix and a deadline together with the location of the records that have them. The cell
+//! has one from then on until its node goes, so a reader that saw a pointer reads a location that belongs to it.
 #![allow(unsafe_code, reason = "follows a pointer that the epoch protects")]
 
 use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
 
 use super::stored::StoredKey;
+use crate::Deadline;
 use crate::keydir::Location;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -19,14 +20,31 @@ pub(super) struct Cell {
     form: Atomic<Form>,
 }
 
-/// A stored form other than the node's own.
+/// A stored form other than the node's own, or one that expires.
 #[derive(Debug)]
 struct Form {
     location: AtomicU64,
+    deadline: Deadline,
     suffix: Box<[u8]>,
 }
 
+/// What a cell says at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Content<'g> {
+    pub(super) location: Location,
+    pub(super) suffix: &'g [u8],
+    pub(super) deadline: Deadline,
+}
+
 impl Form {
+    fn new(location: Location, suffix: &[u8], deadline: Deadline) -> Self {
+        Form {
+            location: AtomicU64::new(location.to_bits()),
+            deadline,
+            suffix: suffix.into(),
+        }
+    }
+
     /// Bytes of memory of a form with this suffix.
     fn size(suffix: &[u8]) -> usize {
         size_of::<Form>() + suffix.len()
@@ -34,24 +52,31 @@ impl Form {
 }
 
 impl Cell {
-    pub(super) fn new(location: Location) -> Self {
+    /// The cell of a node that was made with this suffix.
+    pub(super) fn new(location: Location, suffix: &[u8], deadline: Deadline) -> Self {
         Cell {
             location: AtomicU64::new(location.to_bits()),
-            form: Atomic::null(),
+            form: if deadline == Deadline::NEVER {
+                Atomic::null()
+            } else {
+                Atomic::new(Form::new(location, suffix, deadline))
+            },
         }
     }
 
-    /// The location and the suffix that belongs to it. `key` is the node's.
-    pub(super) fn read<'g>(&self, key: &'g StoredKey, guard: &'g Guard) -> (Location, &'g [u8]) {
+    /// The location, and the suffix and the deadline that belong to it. `key` is the node's.
+    pub(super) fn read<'g>(&self, key: &'g StoredKey, guard: &'g Guard) -> Content<'g> {
         match self.form(guard) {
-            None => (
-                Location::from_bits(self.location.load(Ordering::Acquire)),
-                key.key().suffix(),
-            ),
-            Some(form) => (
-                Location::from_bits(form.location.load(Ordering::Acquire)),
-                &form.suffix,
-            ),
+            None => Content {
+                location: Location::from_bits(self.location.load(Ordering::Acquire)),
+                suffix: key.key().suffix(),
+                deadline: Deadline::NEVER,
+            },
+            Some(form) => Content {
+                location: Location::from_bits(form.location.load(Ordering::Acquire)),
+                suffix: &form.suffix,
+                deadline: form.deadline,
+            },
         }
     }
 
@@ -64,13 +89,16 @@ impl Cell {
         Location::from_bits(old)
     }
 
-    /// Replaces location and suffix in one step. Gives by how many bytes the memory held outside the node changed: those that came
+    /// Replaces location, suffix and deadline in one step. Gives by how many bytes the memory held outside the node changed: those that came
     /// and those that went.
-    pub(super) fn set_form(&self, location: Location, suffix: &[u8], guard: &Guard) -> (usize, usize) {
-        let form = Owned::new(Form {
-            location: AtomicU64::new(location.to_bits()),
-            suffix: suffix.into(),
-        });
+    pub(super) fn set_form(
+        &self,
+        location: Location,
+        suffix: &[u8],
+        deadline: Deadline,
+        guard: &Guard,
+    ) -> (usize, usize) {
+        let form = Owned::new(Form::new(location, suffix, deadline));
         let came = Form::size(suffix);
         let old = self.form.swap(form, Ordering::AcqRel, guard);
         (came, retire(old, guard))

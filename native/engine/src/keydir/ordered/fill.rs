@@ -7,13 +7,13 @@ use crossbeam_epoch::{self as epoch, Guard};
 use super::OrderedKeydir;
 use super::node::Node;
 use super::tree::{LEAF_MAX, Run};
-use crate::Key;
 use crate::keydir::{Direction, Location, Span};
 use crate::sync::Ordering;
+use crate::{Deadline, Key};
 
 impl OrderedKeydir {
-    /// Hands all stored keys and their locations to `each`, in the order of the keys, as long as it says so.
-    pub fn each(&self, mut each: impl FnMut(Key<'_>, Location) -> bool) {
+    /// Hands all stored keys, their locations and deadlines to `each`, in the order of the keys, as long as it says so.
+    pub fn each(&self, mut each: impl FnMut(Key<'_>, Location, Deadline) -> bool) {
         let guard = epoch::pin();
         let mut whole = Vec::new();
         let all = Span {
@@ -22,12 +22,13 @@ impl OrderedKeydir {
             until: Bound::Unbounded,
         };
         self.tree.walk(&all, &guard, |node| {
-            let (location, suffix) = node.cell.read(&node.key, &guard);
+            let content = node.cell.read(&node.key, &guard);
             let compared = node.key.compared();
             whole.clear();
             whole.extend_from_slice(compared);
-            whole.extend_from_slice(suffix);
-            if each(Key::new(&whole, compared.len()), location) {
+            whole.extend_from_slice(content.suffix);
+            let key = Key::new(&whole, compared.len());
+            if each(key, content.location, content.deadline) {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -61,18 +62,18 @@ pub struct Fill<'a> {
 
 impl Fill<'_> {
     /// Adds a key. If it is there already, nothing changes. Keys that come in order find their place sooner.
-    pub fn push(&mut self, key: Key<'_>, location: Location) {
+    pub fn push(&mut self, key: Key<'_>, location: Location, deadline: Deadline) {
         let last = self.run.last().map(|last| last.key.compared());
         if self.run.len() == LEAF_MAX || last.is_some_and(|last| last >= key.compared()) {
             self.add_run();
         }
-        self.run.push(Box::new(Node::new(key, location)));
+        self.run.push(Box::new(Node::new(key, location, deadline)));
     }
 
     fn add_run(&mut self) {
         let run = std::mem::take(&mut self.run);
         let count = run.len();
-        let outside: usize = run.iter().map(|node| node.key.outside()).sum();
+        let outside: usize = run.iter().map(|node| node.outside(&self.guard)).sum();
         let left = self.keydir.tree.append(run, &self.guard);
         if left.is_empty() {
             self.len += count;
@@ -83,7 +84,7 @@ impl Fill<'_> {
             let (node, is_new) = self.keydir.tree.get_or_insert(&key, || *node, &self.guard);
             if is_new {
                 self.len += 1;
-                self.outside += node.key.outside();
+                self.outside += node.outside(&self.guard);
             }
         }
         // What was replaced on the way can go.

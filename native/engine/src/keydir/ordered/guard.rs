@@ -4,9 +4,9 @@ use crossbeam_epoch as epoch;
 
 use super::node::Node;
 use super::{OrderedKeydir, shard_of};
-use crate::Key;
 use crate::keydir::{Hit, Location};
 use crate::sync::MutexGuard;
+use crate::{Deadline, Key};
 
 /// Memory that went is handed on at once if it is more than this, in bytes.
 const KEPT_MAX: usize = 4096;
@@ -36,24 +36,41 @@ impl<'a> WriteGuard<'a> {
         self.keydir.get(key)
     }
 
-    /// Stores a key's location and gives the one it had. The stored bytes become those of `key` if its suffix differs.
+    /// Stores a key's location, for an object that does not expire, and gives the one it had. The stored bytes become those of `key` if its suffix differs.
     pub fn put(&mut self, hash: u64, key: Key<'_>, location: Location) -> Option<Location> {
+        let old = self.put_until(hash, key, location, Deadline::NEVER);
+        old.map(|hit| hit.location)
+    }
+
+    /// As [`WriteGuard::put`], for an object that expires. Gives what the key had, expired or not.
+    pub fn put_until(
+        &mut self,
+        hash: u64,
+        key: Key<'_>,
+        location: Location,
+        deadline: Deadline,
+    ) -> Option<Hit> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
-        let make = || Node::new(key, location);
+        let make = || Node::new(key, location, deadline);
         let (node, is_new) = self.keydir.tree.get_or_insert(key.compared(), make, &guard);
         if is_new {
-            self.account(1, node.key.outside(), 0);
+            self.account(1, node.outside(&guard), 0);
             return None;
         }
-        let (old, suffix) = node.cell.read(&node.key, &guard);
-        if suffix == key.suffix() {
+        let old = node.cell.read(&node.key, &guard);
+        let hit = Hit {
+            location: old.location,
+            same_form: old.suffix == key.suffix(),
+            deadline: old.deadline,
+        };
+        if hit.same_form && hit.deadline == deadline {
             node.cell.set_location(location, &guard);
         } else {
-            let (came, went) = node.cell.set_form(location, key.suffix(), &guard);
+            let (came, went) = node.cell.set_form(location, key.suffix(), deadline, &guard);
             self.account(0, came, went);
         }
-        Some(old)
+        Some(hit)
     }
 
     /// Removes a key and gives its location.
@@ -61,8 +78,8 @@ impl<'a> WriteGuard<'a> {
         debug_assert_eq!(shard_of(hash), self.index);
         let guard = epoch::pin();
         let node = self.keydir.tree.remove(key.compared(), &guard)?;
-        let (old, _) = node.cell.read(&node.key, &guard);
-        let went = node.key.outside() + node.cell.outside(&guard);
+        let old = node.cell.read(&node.key, &guard).location;
+        let went = node.outside(&guard);
         self.account(-1, 0, went);
         if went > KEPT_MAX {
             // A writer may be idle for ever after this call: hand much memory to whoever comes by.
@@ -78,7 +95,7 @@ impl<'a> WriteGuard<'a> {
         let Some(node) = self.keydir.tree.get(key.compared(), &guard) else {
             return false;
         };
-        let same = node.cell.read(&node.key, &guard).0 == old;
+        let same = node.cell.read(&node.key, &guard).location == old;
         if same {
             node.cell.set_location(new, &guard);
         }

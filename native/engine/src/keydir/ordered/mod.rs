@@ -79,14 +79,15 @@ impl OrderedKeydir {
         xxh3_64_with_seed(key.compared(), self.seed)
     }
 
-    /// Looks a key up.
+    /// Looks a key up, expired or not.
     pub fn get(&self, key: Key<'_>) -> Option<Hit> {
         let guard = epoch::pin();
         let node = self.tree.get(key.compared(), &guard)?;
-        let (location, suffix) = node.cell.read(&node.key, &guard);
+        let content = node.cell.read(&node.key, &guard);
         Some(Hit {
-            location,
-            same_form: suffix == key.suffix(),
+            location: content.location,
+            same_form: content.suffix == key.suffix(),
+            deadline: content.deadline,
         })
     }
 

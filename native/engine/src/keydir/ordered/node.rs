@@ -1,9 +1,11 @@
 //! A key of the index, with what changes of it.
 
+use crossbeam_epoch::Guard;
+
 use super::cell::Cell;
 use super::stored::StoredKey;
-use crate::Key;
 use crate::keydir::Location;
+use crate::{Deadline, Key};
 
 /// Stands at one address for as long as its key is there, so that overwrites change nothing but the cell.
 #[derive(Debug)]
@@ -13,10 +15,15 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(key: Key<'_>, location: Location) -> Self {
+    pub(super) fn new(key: Key<'_>, location: Location, deadline: Deadline) -> Self {
         Node {
-            cell: Cell::new(location),
+            cell: Cell::new(location, key.suffix(), deadline),
             key: StoredKey::new(key),
         }
+    }
+
+    /// Bytes of memory that it holds outside itself.
+    pub(super) fn outside(&self, guard: &Guard) -> usize {
+        self.key.outside() + self.cell.outside(guard)
     }
 }

@@ -11,26 +11,27 @@ use super::OrderedKeydir;
 use crate::keydir::{BATCH_BYTES, Batch, Next, Span};
 
 impl OrderedKeydir {
-    /// The first entry of the span; its stored key, suffix included, replaces what is in `key`. Costs O(log n).
+    /// The first entry of the span, expired or not; its stored key, suffix included, replaces what is in `key`. Costs O(log n).
     pub fn next(&self, span: &Span<'_>, key: &mut Vec<u8>) -> Option<Next> {
         let mut found = None;
         let guard = epoch::pin();
         self.tree.walk(span, &guard, |node| {
             let compared = node.key.compared();
-            let (location, suffix) = node.cell.read(&node.key, &guard);
+            let content = node.cell.read(&node.key, &guard);
             key.clear();
             key.extend_from_slice(compared);
-            key.extend_from_slice(suffix);
+            key.extend_from_slice(content.suffix);
             found = Some(Next {
                 compared: compared.len(),
-                location,
+                location: content.location,
+                deadline: content.deadline,
             });
             ControlFlow::Break(())
         });
         found
     }
 
-    /// Appends the first entries of the span to `out`, at most `limit` and fewer when the keys are long. `true` if there may
+    /// Appends the first entries of the span, expired ones too, to `out`, at most `limit` and fewer when the keys are long. `true` if there may
     /// be more. An entry that is there all the time is not missed. Costs O(log n + limit).
     pub fn scan(&self, span: &Span<'_>, limit: usize, out: &mut Batch) -> bool {
         if limit == 0 {
@@ -40,8 +41,14 @@ impl OrderedKeydir {
         let bytes_max = out.key_bytes() + BATCH_BYTES;
         let guard = epoch::pin();
         self.tree.walk(span, &guard, |node| {
-            let (location, suffix) = node.cell.read(&node.key, &guard);
-            out.push_parts(0, node.key.compared(), suffix, location);
+            let content = node.cell.read(&node.key, &guard);
+            out.push_parts(
+                0,
+                node.key.compared(),
+                content.suffix,
+                content.location,
+                content.deadline,
+            );
             if out.len() < full && out.key_bytes() < bytes_max {
                 ControlFlow::Continue(())
             } else {

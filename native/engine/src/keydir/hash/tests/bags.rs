@@ -42,6 +42,12 @@ fn entry(seq: u64) -> Entry {
         location: Location::from_bits(seq.wrapping_mul(77)),
         seq,
         fingerprint: seq as u32 % 5,
+        // Most lists have none at first.
+        deadline: if seq % 4 == 3 {
+            Deadline::at(seq)
+        } else {
+            Deadline::NEVER
+        },
     }
 }
 
@@ -213,6 +219,7 @@ fn readers_see_states_that_there_were() {
                     location: Location::from_bits(seq * 3),
                     seq,
                     fingerprint: seq as u32,
+                    deadline: Deadline::NEVER,
                 };
                 guard.add(hash, key, entry).unwrap();
             }

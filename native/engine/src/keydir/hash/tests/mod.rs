@@ -58,8 +58,9 @@ fn check_shard(writer: &Writer<'_>) {
             "there is an empty slot between an entry's home and its place"
         );
         // SAFETY: the reference stands in a slot and the lock is held.
-        let key = unsafe { writer.key(slots::key_ref_of(meta)) };
-        bytes += super::entry::stored_len(key);
+        let stored = unsafe { writer.stored(slots::key_ref_of(meta)) };
+        let key = stored.key;
+        bytes += super::entry::stored_len(stored);
         len += 1;
         let this = (hash, key.compared().to_vec());
         assert!(

@@ -63,7 +63,7 @@ type Place = (usize, u32, Vec<u8>);
 struct Model {
     hashing: Hashing,
     keydir: HashKeydir,
-    map: BTreeMap<Place, (Vec<u8>, u64)>,
+    map: BTreeMap<Place, (Vec<u8>, u64, Deadline)>,
     cursor: Cursor,
     /// Keys that were there since the scan began.
     lasting: BTreeSet<Place>,
@@ -138,14 +138,24 @@ impl Model {
     }
 
     fn put(&mut self, id: u32, suffix: &[u8], location: u64) {
+        let deadline = if location % 3 == 0 {
+            Deadline::at(location % 7)
+        } else {
+            Deadline::NEVER
+        };
         let old = self.with(id, suffix, |keydir, hash, key| {
             let mut guard = keydir.lock(shard_of(hash));
             assert!(guard.has_room(key));
-            guard.put(hash, key, Location::from_bits(location)).unwrap()
+            guard
+                .put_until(hash, key, Location::from_bits(location), deadline)
+                .unwrap()
         });
         let (_, place) = self.place(id);
-        let expected = self.map.insert(place, (suffix.to_vec(), location));
-        assert_eq!(old.map(Location::to_bits), expected.map(|found| found.1));
+        let expected = self.map.insert(place, (suffix.to_vec(), location, deadline));
+        assert_eq!(
+            old.map(|old| (old.location.to_bits(), old.deadline)),
+            expected.map(|found| (found.1, found.2))
+        );
     }
 
     fn remove(&mut self, id: u32) {
@@ -163,9 +173,10 @@ impl Model {
     fn get(&self, id: u32, suffix: &[u8]) {
         let (_, place) = self.place(id);
         let found = self.map.get(&place);
-        let hit = found.map(|(stored, location)| Hit {
+        let hit = found.map(|(stored, location, deadline)| Hit {
             location: Location::from_bits(*location),
             same_form: stored == suffix,
+            deadline: *deadline,
         });
         self.with(id, suffix, |keydir, hash, key| {
             assert_eq!(keydir.get(hash, key), Ok(hit));
@@ -175,7 +186,7 @@ impl Model {
             assert_eq!(keydir.get_stored(hash, key, &mut free), Ok(location));
             let mut guard = keydir.lock(shard_of(hash));
             assert_eq!(guard.stored_key(hash, key, &mut locked), location);
-            if let Some((stored, _)) = found {
+            if let Some((stored, _, _)) = found {
                 let whole = [place.2.as_slice(), stored].concat();
                 assert_eq!((&free, &locked), (&whole, &whole));
             }
@@ -194,11 +205,11 @@ impl Model {
             .next();
         match (next, expected) {
             (None, None) => {}
-            (Some(next), Some(((_, _, compared), (suffix, location)))) => {
+            (Some(next), Some(((_, _, compared), (suffix, location, deadline)))) => {
                 assert_eq!(bytes, [compared.as_slice(), suffix].concat());
                 assert_eq!(
-                    (next.compared, next.location.to_bits()),
-                    (compared.len(), *location)
+                    (next.compared, next.location.to_bits(), next.deadline),
+                    (compared.len(), *location, *deadline)
                 );
             }
             different => panic!("{different:?}"),
@@ -213,13 +224,13 @@ impl Model {
         let mut batch = Batch::new();
         let more = self.keydir.scan(&mut self.cursor, limit, &mut batch).unwrap();
         assert!(batch.len() <= limit);
-        for (key, location) in batch.iter() {
+        for (at, (key, location)) in batch.iter().enumerate() {
             let id = u32::from_be_bytes(key.bytes()[..4].try_into().unwrap());
             let (_, place) = self.place(id);
             assert_eq!(place.2, key.compared());
             assert_eq!(
                 self.map.get(&place),
-                Some(&(key.suffix().to_vec(), location.to_bits()))
+                Some(&(key.suffix().to_vec(), location.to_bits(), batch.deadline(at)))
             );
             assert!(
                 self.seen.last().is_none_or(|last| *last < place),

@@ -4,6 +4,7 @@ mod model;
 mod stress;
 
 use super::*;
+use crate::Deadline;
 use crate::keydir::{Batch, Direction, Location, Span};
 use std::ops::Bound;
 
@@ -85,7 +86,7 @@ fn what_was_filled_and_removed_is_on_no_account() {
     let keys: Vec<[u8; 40]> = (0..50).map(|i| [i; 40]).collect();
     let mut fill = keydir.fill();
     for key in &keys {
-        fill.push(Key::plain(key), Location::from_bits(0));
+        fill.push(Key::plain(key), Location::from_bits(0), Deadline::NEVER);
     }
     drop(fill);
     assert_eq!((keydir.len(), keydir.outside()), (50, 50 * 40));
@@ -107,11 +108,11 @@ fn stretches_that_are_filled_meet() {
     put(&keydir, Key::plain(&key(150)), 7);
     let mut fills = [keydir.fill(), keydir.fill()];
     for i in 0..100 {
-        fills[1].push(Key::plain(&key(100 + i)), Location::from_bits(1));
-        fills[0].push(Key::plain(&key(i)), Location::from_bits(1));
+        fills[1].push(Key::plain(&key(100 + i)), Location::from_bits(1), Deadline::NEVER);
+        fills[0].push(Key::plain(&key(i)), Location::from_bits(1), Deadline::NEVER);
         if i == 50 {
             // Out of order, and not for the first time.
-            fills[0].push(Key::plain(&key(20)), Location::from_bits(2));
+            fills[0].push(Key::plain(&key(20)), Location::from_bits(2), Deadline::NEVER);
         }
     }
     drop(fills);

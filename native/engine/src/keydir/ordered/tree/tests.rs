@@ -7,12 +7,12 @@ use crossbeam_epoch as epoch;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Key;
 use crate::keydir::{Direction, Location, Span};
+use crate::{Deadline, Key};
 
 fn insert(tree: &Tree, key: &[u8]) -> bool {
     let guard = epoch::pin();
-    let make = || Node::new(Key::plain(key), Location::from_bits(0));
+    let make = || Node::new(Key::plain(key), Location::from_bits(0), Deadline::NEVER);
     tree.get_or_insert(key, make, &guard).1
 }
 
