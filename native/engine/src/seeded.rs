@@ -25,6 +25,8 @@ pub enum Fault {
     LoadedById,
     /// A hint is used whatever length and seqs of its segment it names.
     StaleHint,
+    /// A merge removes its inputs whatever snapshots are open.
+    SnapshotIgnored,
     /// A checkpoint is used whatever manifest it names.
     StaleCheckpoint,
 }
