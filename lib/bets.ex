@@ -85,6 +85,7 @@ defmodule Bets do
           | {:cache, boolean}
           | {:max_file_size, pos_integer}
           | {:repair, boolean | :force}
+          | {:access, :read}
           | {:heir, :none}
           | :bets.option()
 
@@ -169,6 +170,7 @@ defmodule Bets do
     * `:compressed` - whether values are stored compressed; default `false`
     * `:cache` - whether the value cache of the VM serves the table; default `true`
     * `:max_file_size` - in bytes; a new file is begun before one grows larger
+    * `:access` - `:read` opens a snapshot of a table that is there, beside who writes to it, see `:bets.new/2`
     * `:merge_window`, `:merge_rate`, `:frag_merge_trigger` and the like - when the files are merged, see `:bets.new/2`
 
   Waits for the disk; takes time in proportion to the number of entries. Raises `ArgumentError` for an option that is none.

@@ -178,6 +178,7 @@
     | {max_file_size, pos_integer()}
     | {cache, boolean()}
     | {repair, boolean() | force}
+    | {access, read}
     | merge_option().
 
 -type merge_option() ::
@@ -582,6 +583,7 @@ i(Tab, Height, Width) ->
 %% <dl>
 %% <dt>`dir'</dt><dd>the directory.</dd>
 %% <dt>`temporary'</dt><dd>whether the files go with the table.</dd>
+%% <dt>`access'</dt><dd>`read' for a snapshot (`{access, read}' in {@link new/2}), else `write'.</dd>
 %% <dt>`sync', `max_file_size'</dt><dd>as in {@link new/2}.</dd>
 %% <dt>`cache'</dt><dd>bytes of the value cache that hold objects of this table.</dd>
 %% <dt>`disk_bytes', `segments'</dt><dd>the size and the number of the data files.</dd>
@@ -890,6 +892,12 @@ member(Tab, Key) ->
 %% <dt>`{repair, true}', `{repair, force}'</dt>
 %% <dd>a table that cannot be opened because it is damaged is repaired first, as by {@link repair/2}, and what was lost is logged. Default `false': it
 %% stays as it is.</dd>
+%% <dt>`{access, read}'</dt>
+%% <dd>the table is a <em>snapshot</em> of what its directory holds, which must be there; nothing in it is changed. It is opened beside the table itself, if that is open, in
+%% another OS process or in this VM, as often as wanted: it has all that was acknowledged before, up to one write, and nothing of what comes later. Whatever would
+%% change the table is refused as in a `protected' table of another process, `delete/1' and `rename/2' included; who opened it closes it. As long as it is open,
+%% the files that it needs stay on the disk, also if they are merged; so close it soon. If the table is deleted or its directory moved, reading what is not
+%% cached becomes an error.</dd>
 %% <dt>`compressed'</dt>
 %% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
 %% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>

@@ -24,6 +24,7 @@
     decentralized_counters := boolean() | undefined,
     compressed := boolean(),
     repair := boolean() | force,
+    access := read | write,
     merge := merge()
 }.
 
@@ -51,7 +52,7 @@
 -spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
 parse(Call, Options) ->
     try
-        {ok, options(Call, Options, defaults(Call))}
+        {ok, together(options(Call, Options, defaults(Call)))}
     catch
         throw:Cause -> {badarg, Cause}
     end.
@@ -59,6 +60,11 @@ parse(Call, Options) ->
 options(Call, [Option | Options], Acc) -> options(Call, Options, option(Call, Option, Acc));
 options(_Call, [], Acc) -> Acc;
 options(_Call, _NoList, _Acc) -> throw(none).
+
+%% What is only read is there already, and is not changed.
+together(#{access := read, repair := Repair}) when Repair =/= false -> throw({bad_option, {repair, Repair}});
+together(#{access := read, named := false, dir := undefined, name := {given, _}}) -> throw({bad_option, {access, read}});
+together(Options) -> Options.
 
 defaults(Call) ->
     {Type, KeyPos} =
@@ -84,6 +90,7 @@ defaults(Call) ->
         decentralized_counters => undefined,
         compressed => false,
         repair => false,
+        access => write,
         merge => #{
             merge_window => always,
             frag_merge_trigger => 60,
@@ -123,6 +130,7 @@ option(_, {sync, {interval, Ms}}, Acc) when is_integer(Ms), Ms > 0, Ms =< ?INTER
 option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SIZE_MIN, Bytes =< ?FILE_SIZE_MAX ->
     Acc#{max_file_size := Bytes};
 option(_, {repair, Mode}, Acc) when is_boolean(Mode); Mode =:= force -> Acc#{repair := Mode};
+option(_, {access, read}, Acc) -> Acc#{access := read};
 option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
 option(_, {Name, Value} = Option, #{merge := Merge} = Acc) when is_map_key(Name, Merge) ->
     case is_merge(Name, Value) of
@@ -166,6 +174,7 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
         read_concurrency := ReadConcurrency,
         decentralized_counters := DecentralizedCounters,
         compressed := Compressed,
+        access := Access,
         merge := Merge
     } = Options,
     #{
@@ -182,4 +191,5 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
             private -> false;
             _ -> WriteConcurrency
         end,
-        DecentralizedCounters, Compressed, {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate}}.
+        DecentralizedCounters, Compressed, {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate},
+        Access =:= read}.

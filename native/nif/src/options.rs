@@ -35,7 +35,7 @@ pub struct Options {
 
 impl Options {
     /// Reads `{Type, KeyPos, Protection, Named, DefaultDir, Temporary, Sync, MaxFileSize, Cache, ReadConcurrency,
-    /// WriteConcurrency, DecentralizedCounters, Compressed, Merge}`.
+    /// WriteConcurrency, DecentralizedCounters, Compressed, Merge, ReadOnly}`.
     pub fn decode(term: Term<'_>) -> Result<Options, Fail> {
         let fields = get_tuple(term).map_err(|_| Fail::none())?;
         let &[
@@ -53,6 +53,7 @@ impl Options {
             decentralized_counters,
             compressed,
             merge,
+            read_only,
         ] = fields.as_slice()
         else {
             return Err(Fail::none());
@@ -69,6 +70,7 @@ impl Options {
                 cache: get(cache)?,
                 compressed: get(compressed)?,
                 temporary: get(temporary)?,
+                read_only: get(read_only)?,
                 ..Config::default()
             },
             read_concurrency: get(read_concurrency)?,

@@ -49,8 +49,8 @@ struct Tables {
 
 struct Entry {
     table: ResourceArc<TableResource>,
-    /// The directory as it was claimed.
-    dir: PathBuf,
+    /// The directory as it was claimed; `None` for a snapshot, which leaves it to others.
+    dir: Option<PathBuf>,
 }
 
 /// Spreads the words of atoms, which are small numbers shifted by the VM's tag bits.
@@ -113,15 +113,15 @@ pub fn all() -> Vec<ResourceArc<TableResource>> {
 /// A place in the registry, held while a table is opened.
 pub struct Claim {
     name: Option<usize>,
-    dir: PathBuf,
+    dir: Option<PathBuf>,
     /// The number that the table will have.
     pub id: u64,
     published: bool,
 }
 
-/// Takes the name and the directory for a table to be opened. Waits for tables there that are just closing, so it is for
+/// Takes the name and the directory (a snapshot takes none) for a table to be opened. Waits for tables there that are just closing, so it is for
 /// dirty schedulers only.
-pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail> {
+pub fn claim(env: Env<'_>, name: Option<Atom>, dir: Option<&Path>) -> Result<Claim, Fail> {
     let raw = name.map(atom_word);
     loop {
         let mut tables = TABLES.lock();
@@ -130,9 +130,9 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
             (Some(raw), None) if tables.reserved.contains(&raw) => {
                 return Err(Fail::Badarg(atoms::already_exists()));
             }
-            _ => match tables.dirs.get(dir) {
+            _ => match dir.and_then(|dir| Some((dir, tables.dirs.get(dir)?))) {
                 None => None,
-                Some(id) => {
+                Some((dir, id)) => {
                     let taken = || {
                         Fail::Engine(Box::new(Error::AlreadyOpen {
                             dir: dir.to_path_buf(),
@@ -152,10 +152,10 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
             if let Some(raw) = raw {
                 tables.reserved.insert(raw);
             }
-            tables.dirs.insert(dir.to_path_buf(), None);
+            tables.dirs.extend(dir.map(|dir| (dir.to_path_buf(), None)));
             return Ok(Claim {
                 name: raw,
-                dir: dir.to_path_buf(),
+                dir: dir.map(Path::to_path_buf),
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 published: false,
             });
@@ -177,7 +177,7 @@ impl Claim {
         let mut tables = TABLES.lock();
         self.published = true;
         let dir = std::mem::take(&mut self.dir);
-        tables.dirs.insert(dir.clone(), Some(self.id));
+        tables.dirs.extend(dir.clone().map(|dir| (dir, Some(self.id))));
         tables.by_id.insert(
             self.id,
             Entry {
@@ -196,7 +196,9 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if !self.published {
             let mut tables = TABLES.lock();
-            tables.dirs.remove(&self.dir);
+            if let Some(dir) = &self.dir {
+                tables.dirs.remove(dir);
+            }
             if let Some(name) = self.name {
                 tables.reserved.remove(&name);
             }
@@ -257,8 +259,9 @@ impl Renaming<'_> {
         if let Some(dir) = dir
             && let Some(entry) = tables.by_id.get_mut(&self.table.id)
         {
-            let old = std::mem::replace(&mut entry.dir, dir.clone());
-            tables.dirs.remove(&old);
+            if let Some(old) = entry.dir.replace(dir.clone()) {
+                tables.dirs.remove(&old);
+            }
             tables.dirs.insert(dir, Some(self.table.id));
         }
         // Whoever closes a table takes its name away after the state has changed, under the same lock.
@@ -282,7 +285,9 @@ impl Drop for Renaming<'_> {
 pub fn forget(table: &TableResource) {
     let mut tables = TABLES.lock();
     if let Some(entry) = tables.by_id.remove(&table.id) {
-        tables.dirs.remove(&entry.dir);
+        if let Some(dir) = &entry.dir {
+            tables.dirs.remove(dir);
+        }
     }
     CLOSED.notify_all();
 }

@@ -52,11 +52,13 @@ impl Log {
         storage: Arc<dyn Storage>,
         dir: Arc<Dir>,
         config: Config,
-        manifest: Manifest,
+        mut manifest: Manifest,
         segments: Segments,
         written: Vec<Written>,
         last_seq: u64,
     ) -> Self {
+        // They are the writer's to remove.
+        manifest.retired.clear();
         let slot = u16::try_from(segments.len()).unwrap_or(u16::MAX);
         // Stands where an active segment would, and is in no list of segments.
         let none = Arc::new(Segment::new(&dir, 0, slot));
