@@ -52,7 +52,7 @@
 -spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
 parse(Call, Options) ->
     try
-        {ok, together(options(Call, Options, defaults(Call)))}
+        {ok, together(Call, options(Call, Options, defaults(Call)))}
     catch
         throw:Cause -> {badarg, Cause}
     end.
@@ -62,9 +62,9 @@ options(_Call, [], Acc) -> Acc;
 options(_Call, _NoList, _Acc) -> throw(none).
 
 %% What is only read is there already, and is not changed.
-together(#{access := read, repair := Repair}) when Repair =/= false -> throw({bad_option, {repair, Repair}});
-together(#{access := read, named := false, dir := undefined, name := {given, _}}) -> throw({bad_option, {access, read}});
-together(Options) -> Options.
+together(_, #{access := read, repair := Repair}) when Repair =/= false -> throw({bad_option, {repair, Repair}});
+together(new, #{access := read, named := false, dir := undefined}) -> throw({bad_option, {access, read}});
+together(_, Options) -> Options.
 
 defaults(Call) ->
     {Type, KeyPos} =

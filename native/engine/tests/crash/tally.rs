@@ -76,7 +76,13 @@ impl Tally {
     }
 
     /// Looks at the backups that must be in an image.
-    fn check_backups(&mut self, image: &Sim, history: &History, ops: usize, what: &str) -> Result<(), String> {
+    fn check_backups(
+        &mut self,
+        image: &Sim,
+        history: &History,
+        ops: usize,
+        what: &str,
+    ) -> Result<(), String> {
         for (dir, expected) in history.backups(ops) {
             self.backups += 1;
             match read_only(image, dir) {
@@ -142,7 +148,9 @@ impl Tally {
             return Ok(());
         }
         // One in eight is read before it is recovered, which must show the same.
-        let read = (fingerprint >> 32).is_multiple_of(8).then(|| read_only(image, DIR));
+        let read = (fingerprint >> 32)
+            .is_multiple_of(8)
+            .then(|| read_only(image, DIR));
         self.snapshots += u64::from(read.is_some());
         let found = reopen(image).map_err(|error| format!("{what}: {error}"))?;
         match read {

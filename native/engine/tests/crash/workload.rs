@@ -47,7 +47,11 @@ fn open_snapshot(sim: &Sim, dir: &str) -> Result<Table> {
 /// What an opening for reading only finds.
 pub fn read_only(sim: &Sim, dir: &str) -> Result<State> {
     match open_snapshot(sim, dir) {
-        Ok(table) => Ok(Some(objects(&table))),
+        Ok(table) => {
+            let found = objects(&table);
+            table.kill();
+            Ok(Some(found))
+        }
         Err(Error::NoTable { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -179,7 +183,8 @@ impl Run<'_> {
     /// Opens a snapshot, or looks at those that are open and closes one.
     fn snapshot(&mut self) -> Result<bool> {
         if self.random.below(2) == 0 {
-            self.snapshots.push((open_snapshot(self.sim, DIR)?, self.state.clone()));
+            self.snapshots
+                .push((open_snapshot(self.sim, DIR)?, self.state.clone()));
         }
         self.look_at_snapshots();
         if self.snapshots.len() > 2 {
