@@ -933,7 +933,8 @@ new(Name, Options) ->
 %% @doc Merges whatever can be merged, and waits for it: copies what is live out of data files that have dead records, and removes those files.
 %%
 %% Tables are merged without being asked to, when the options of {@link new/2} say so; this call also merges what is not worth it yet, and the
-%% newest data file. Readers and writers go on meanwhile. The merges of all tables are carried out one after the other. Reads all files that are merged twice and
+%% newest data file. Readers and writers go on meanwhile. The merges of all tables are carried out one after the other, but for those
+%% with a `merge_rate', which go on beside the others. Reads all files that are merged twice and
 %% writes what is live of them; needs so much room on the disk until it is through. After an error or a crash at any moment everything is as before.
 %%
 %% Any process may call it. Gives what was done: the numbers of the files that were merged, written, and left out for damage; bytes before and
