@@ -20,7 +20,8 @@ const EXISTING: Open = Open::Existing {
     keypos: None,
 };
 
-fn try_read(dir: &Path, storage: Arc<dyn Storage>) -> Result<Table> {
+fn try_read(dir: &Path, storage: impl Storage + 'static) -> Result<Table> {
+    let storage: Arc<dyn Storage> = Arc::new(storage);
     let config = Config {
         read_only: true,
         ..Config::default()
@@ -29,7 +30,7 @@ fn try_read(dir: &Path, storage: Arc<dyn Storage>) -> Result<Table> {
 }
 
 fn read(dir: &TestDir) -> Table {
-    try_read(dir.path(), Arc::new(Os)).unwrap()
+    try_read(dir.path(), Os).unwrap()
 }
 
 /// So that a test decides when files go.
@@ -210,7 +211,7 @@ fn a_snapshot_takes_no_writes_and_leaves_nothing() {
 fn there_is_no_snapshot_of_no_table() {
     let dir = quiet(TestDir::new());
     let none = |dir: &TestDir| {
-        let opened = try_read(dir.path(), Arc::new(Os));
+        let opened = try_read(dir.path(), Os);
         assert!(matches!(opened, Err(Error::NoTable { .. })), "{opened:?}");
     };
     none(&dir);
@@ -241,7 +242,7 @@ fn damage_is_told_as_an_opening_for_writing_tells_it() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[40] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let opened = try_read(dir.path(), Arc::new(Os));
+    let opened = try_read(dir.path(), Os);
     assert!(
         matches!(opened, Err(Error::Damaged { offset: 32, .. })),
         "{opened:?}"
@@ -390,7 +391,7 @@ fn a_disk_that_cannot_be_written_to_is_read() {
             if !lock {
                 std::fs::remove_file(dir.path().join("snapshot.lock")).unwrap();
             }
-            let snapshot = try_read(dir.path(), Arc::new(ReadOnly)).unwrap();
+            let snapshot = try_read(dir.path(), ReadOnly).unwrap();
             assert_eq!(contents(&snapshot).len(), 2);
             assert!(lock || !dir.path().join("snapshot.lock").exists());
         }

@@ -225,7 +225,9 @@ impl Log {
         next.retired.clone_from(&kept);
         self.publish_next(&mut maintenance, next)
             .map_err(|failure| failure.error)?;
-        gone.into_iter().for_each(|id| self.unlink_segment(id));
+        for id in gone {
+            self.unlink_segment(id);
+        }
         Ok(kept.is_empty())
     }
 
