@@ -284,10 +284,9 @@ impl Drop for Renaming<'_> {
 /// Forgets a table that was closed.
 pub fn forget(table: &TableResource) {
     let mut tables = TABLES.lock();
-    if let Some(entry) = tables.by_id.remove(&table.id) {
-        if let Some(dir) = &entry.dir {
-            tables.dirs.remove(dir);
-        }
+    let dir = tables.by_id.remove(&table.id).and_then(|entry| entry.dir);
+    if let Some(dir) = dir {
+        tables.dirs.remove(&dir);
     }
     CLOSED.notify_all();
 }
