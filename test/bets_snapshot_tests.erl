@@ -124,6 +124,19 @@ a_snapshot_in_the_same_vm_test() ->
         ok = bets:close(T)
     end).
 
+few_files_are_open_however_many_there_are_test() ->
+    with_dir(fun(Dir) ->
+        T = bets:new(t, [{dir, Dir}, {max_file_size, 4096}, {merge_window, never}]),
+        [bets:insert(T, {N, binary:copy(<<N:32>>, 100)}) || N <- lists:seq(1, 500)],
+        ?assert(bets:info(T, segments) > 40),
+        Before = descriptors(),
+        {ok, S} = bets:open(Dir, [{access, read}, {cache, false}]),
+        ?assertEqual([], [N || N <- lists:seq(1, 500), bets:lookup(S, N) =/= [{N, binary:copy(<<N:32>>, 100)}]]),
+        ?assert(descriptors() =< Before + 12),
+        ok = bets:close(S),
+        ok = bets:close(T)
+    end).
+
 %% The words of ets for a protected table, from the owner too.
 refuses(S) ->
     Calls = [
