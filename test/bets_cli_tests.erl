@@ -126,7 +126,7 @@ what_cannot_be_run_is_status_2_with_an_error_test_() ->
         ?assertMatch({2, #{error := _}}, json(["import", Nowhere, filename:join(Root, "no file")])),
         ?assertNot(filelib:is_file(Nowhere)),
         T = bets:new(t, [{dir, Nowhere}]),
-        ?assertMatch({2, #{error := _}}, json(["verify", Nowhere])),
+        ?assertMatch({2, #{error := _}}, json(["repair", Nowhere])),
         ?assertMatch({0, #{type := "set", name := "t"}}, json(["info", Nowhere])),
         bets:close(T)
     end).
@@ -268,7 +268,7 @@ what_a_program_has_open_is_dumped_and_verified_test_() ->
         true = bets:insert(T, [{1, a}, {2, b}]),
         {0, Dumped} = run(["dump", Dir]),
         ?assertMatch({_, _}, binary:match(Dumped, <<"{2,b}">>)),
-        ?assertMatch({0, #{"sound" := true}}, json(["verify", Dir])),
+        ?assertMatch({0, #{sound := true, objects := 2}}, json(["verify", Dir])),
         true = bets:insert(T, {3, c}),
         ok = bets:close(T),
         %% Nothing was recovered or changed for that.
