@@ -211,7 +211,7 @@ mod tests {
         let stays = share(100 * MB, 0);
         assert_eq!(chosen(&[stays, kept(20 * MB), stays]), []);
         assert_eq!(
-            chosen(&[stays, kept(20 * MB), stays, kept(21 * MB), stays]),
+            chosen(&[stays, kept(20 * MB), stays, kept(41 * MB), stays]),
             [0, 1, 2, 3]
         );
         assert_eq!(chosen(&[share(10 * MB, 0), kept(9 * MB)]), []);
