@@ -11,6 +11,7 @@
 %%   bench_worker    inside the fresh VM: processes that start together, and the clock
 %%   bench_ops       the operations and their loops; a new workload goes here
 %%   bench_data      keys and objects; a new key type or value shape goes here
+%%   bench_merge     bin/bench merge, which stands alone: latencies in an open loop while a table is merged
 %%   bench_subject   the libraries that are measured; subject/ has a module for each
 %%   demo/           bin/demo, which shares nothing with the above
 %%

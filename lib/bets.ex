@@ -86,6 +86,7 @@ defmodule Bets do
           | {:max_file_size, pos_integer}
           | {:repair, boolean | :force}
           | {:ttl, :bets.ttl()}
+          | {:access, :read}
           | {:heir, :none}
           | :bets.option()
 
@@ -171,6 +172,7 @@ defmodule Bets do
     * `:cache` - whether the value cache of the VM serves the table; default `true`
     * `:ttl` - how many milliseconds an entry is there that is stored without a time of its own (see `put/4`); `:infinity` by default
     * `:max_file_size` - in bytes; a new file is begun before one grows larger
+    * `:access` - `:read` opens a snapshot of a table that is there, beside who writes to it, see `:bets.new/2`
     * `:merge_window`, `:merge_rate`, `:frag_merge_trigger` and the like - when the files are merged, see `:bets.new/2`
 
   Waits for the disk; takes time in proportion to the number of entries. Raises `ArgumentError` for an option that is none.

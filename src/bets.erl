@@ -192,6 +192,7 @@
     | {cache, boolean()}
     | {ttl, ttl()}
     | {repair, boolean() | force}
+    | {access, read}
     | merge_option().
 
 -type merge_option() ::
@@ -596,6 +597,7 @@ i(Tab, Height, Width) ->
 %% <dl>
 %% <dt>`dir'</dt><dd>the directory.</dd>
 %% <dt>`temporary'</dt><dd>whether the files go with the table.</dd>
+%% <dt>`access'</dt><dd>`read' for a snapshot (`{access, read}' in {@link new/2}), else `write'.</dd>
 %% <dt>`sync', `max_file_size'</dt><dd>as in {@link new/2}.</dd>
 %% <dt>`cache'</dt><dd>bytes of the value cache that hold objects of this table.</dd>
 %% <dt>`disk_bytes', `segments'</dt><dd>the size and the number of the data files.</dd>
@@ -946,6 +948,12 @@ member(Tab, Key) ->
 %% <dt>`{ttl, Milliseconds}'</dt>
 %% <dd>how long objects are there that are inserted without a time of their own, see {@link ttl()} and {@link insert/3}. Default: `infinity'. It is
 %% not stored: objects keep the deadlines that they have, and whoever opens the table again says it again.</dd>
+%% <dt>`{access, read}'</dt>
+%% <dd>the table is a <em>snapshot</em> of what its directory holds, which must be there; nothing in it is changed. It is opened beside the table itself, if that is open, in
+%% another OS process or in this VM, as often as wanted: it has all that was acknowledged before, up to one write, and nothing of what comes later. Whatever would
+%% change the table is refused as in a `protected' table of another process, `delete/1' and `rename/2' included; who opened it closes it. As long as it is open,
+%% the files that it needs stay on the disk, also if they are merged; so close it soon. If the table is deleted or its directory moved, reading what is not
+%% cached becomes an error.</dd>
 %% <dt>`compressed'</dt>
 %% <dd>objects are stored compressed (LZ4, each by itself) where that makes them shorter. They take less of the disk and more time to
 %% write, and to read when they are not cached. The option concerns what is written; whatever is stored is read.</dd>
@@ -981,7 +989,8 @@ new(Name, Options) ->
 %% @doc Merges whatever can be merged, and waits for it: copies what is live out of data files that have dead records, and removes those files.
 %%
 %% Tables are merged without being asked to, when the options of {@link new/2} say so; this call also merges what is not worth it yet, and the
-%% newest data file. Readers and writers go on meanwhile. The merges of all tables are carried out one after the other. Reads all files that are merged twice and
+%% newest data file. Readers and writers go on meanwhile. The merges of all tables are carried out one after the other, but for those
+%% with a `merge_rate', which go on beside the others. Reads all files that are merged twice and
 %% writes what is live of them; needs so much room on the disk until it is through. After an error or a crash at any moment everything is as before.
 %%
 %% Any process may call it. Gives what was done: the numbers of the files that were merged, written, and left out for damage; bytes before and

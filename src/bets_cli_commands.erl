@@ -23,12 +23,22 @@ word(Word) when is_binary(Word) -> Word;
 word(Word) -> io_lib:format("~tw", [Word]).
 
 -spec verify([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
-verify([Dir], _Options, Bar) ->
-    case bets_repair:verify(Dir, [progress("reading", Bar)]) of
-        {ok, #{sound := true} = Report} -> {ok, [counts(Report), "nothing is wrong\n"], json(Report)};
-        {ok, Report} -> {found, [counts(Report), faults(Report)], json(Report)};
+verify([Dir], _, Bar) ->
+    Options = [progress("reading", Bar)],
+    Report =
+        case bets_repair:verify(Dir, Options) of
+            {error, Reason} when Reason =:= already_open; element(1, Reason) =:= locked -> verify_snapshot(Dir, Options);
+            Other -> Other
+        end,
+    case Report of
+        {ok, #{sound := true} = Sound} -> {ok, [counts(Sound), "nothing is wrong\n"], json(Sound)};
+        {ok, Found} -> {found, [counts(Found), faults(Found)], json(Found)};
         Failure -> failed(Failure)
     end.
+
+%% What a program has open is checked as it is now.
+verify_snapshot(Dir, Options) ->
+    with_table(bets:open(Dir, [{access, read}, {cache, false}]), fun(Tab) -> bets_repair:verify(Tab, Options) end).
 
 -spec repair([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
 repair([Dir], Options, Bar) ->
@@ -149,7 +159,7 @@ backup([Dir, Target], _Options, _Bar) ->
 dump([_Dir], #{json := true}, _Bar) ->
     {usage, "with --json a FILE is needed for the objects"};
 dump([Dir | File], _Options, Bar) ->
-    with_table(bets:open(Dir, [{merge_window, never}]), fun(Tab) ->
+    with_table(bets:open(Dir, [{access, read}]), fun(Tab) ->
         with_file(File, [write, raw, delayed_write], fun(Device) ->
             Total = bets:info(Tab, size),
             Fun = fun(N) -> bets_cli_bar:show(Bar, "writing", N, Total) end,

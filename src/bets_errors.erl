@@ -4,7 +4,7 @@
 %% term, the `Reason' of `{error, Reason}' and of the raised `{bets, Reason}':
 %% <dl>
 %% <dt>`already_open'</dt><dd>the directory is open in this VM; share the table by its name or identifier.</dd>
-%% <dt>`{locked, Dir, OsPid}'</dt><dd>another OS process has the directory open; `OsPid' is `undefined' if it is not known.</dd>
+%% <dt>`{locked, Dir, OsPid}'</dt><dd>another OS process has the directory open, or, for {@link bets:repair/2}, a snapshot of it; `OsPid' is `undefined' if it is not known.</dd>
 %% <dt>`{no_table, Dir}'</dt><dd>there is no table in the directory.</dd>
 %% <dt>`{not_a_table, Path, Why}'</dt><dd>the path is no directory, or holds what no table holds.</dd>
 %% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>

@@ -1,6 +1,7 @@
 %% @private
-%% The process that merges: all tables, one after the other. It looks from time to time for which of them a merge is due, and carries
-%% merges out step by step, each step a call to a dirty scheduler. Between two steps it listens.
+%% The process that merges: all tables. It looks from time to time for which of them a merge is due, and carries
+%% merges out step by step, each step a call to a dirty scheduler. Between two steps it listens. Merges go one after the other, but for those that have to keep to a
+%% rate: they would hold up the others, so each goes on beside them.
 -module(bets_merger).
 
 -behaviour(gen_server).
@@ -32,7 +33,7 @@
 }).
 
 -record(state, {
-    running :: #job{} | undefined,
+    running = #{} :: #{reference() => #job{}},
     queue = [] :: [#job{}],
     paused = #{} :: #{reference() => []},
     failed = #{} :: #{reference() => Until :: integer()},
@@ -111,7 +112,8 @@ handle_call({pause, Tab, _}, _From, #state{paused = Paused} = State) ->
     {reply, true, go_on(show(Tab, put_back(Tab, State#state{paused = Paused#{Tab => []}})))};
 handle_call({resume, Tab, _}, _From, #state{paused = Paused} = State) ->
     {reply, is_map_key(Tab, Paused), go_on(show(Tab, State#state{paused = maps:remove(Tab, Paused)}))};
-handle_call({cancel, Tab, _}, _From, #state{running = #job{tab = Tab} = Job} = State) ->
+handle_call({cancel, Tab, _}, _From, #state{running = Running} = State) when is_map_key(Tab, Running) ->
+    #{Tab := Job} = Running,
     case bets_nif:merge_cancel(Tab) of
         true -> {reply, true, go_on(finish(Job, {bets, merge_cancelled}, State))};
         Other -> {reply, Other, State}
@@ -137,8 +139,11 @@ handle_cast(_Request, State) ->
     {noreply, State}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
-handle_info({step, Next}, #state{running = #job{next = Next} = Job} = State) ->
-    {noreply, step(Job, State)};
+handle_info({step, Tab, Next}, #state{running = Running} = State) ->
+    case Running of
+        #{Tab := #job{next = Next} = Job} -> {noreply, step(Job, State)};
+        #{} -> {noreply, State}
+    end;
 handle_info(poll, State) ->
     poll_later(),
     {noreply, go_on(poll(sweep(State)))};
@@ -165,11 +170,11 @@ sweep(#state{running = Running, queue = Queue, paused = Paused, failed = Failed,
     Known = lists:usort([Tab || {{_, Tab}, _} <- ets:tab2list(?MODULE)]),
     Closed = [Tab || Tab <- Known, not IsOpen(Tab)],
     lists:foreach(fun(Tab) -> ets:delete(?MODULE, {status, Tab}), ets:delete(?MODULE, {history, Tab}) end, Closed),
-    {Left, Gone} = lists:partition(fun(#job{tab = Tab}) -> IsOpen(Tab) end, [Running || Running =/= undefined] ++ Queue),
+    {Left, Gone} = lists:partition(fun(#job{tab = Tab}) -> IsOpen(Tab) end, maps:values(Running) ++ Queue),
     lists:foreach(fun(Job) -> reply(Job, {badarg, id}) end, Gone),
     State#state{
-        running = case lists:member(Running, Left) of true -> Running; false -> undefined end,
-        queue = Left -- [Running],
+        running = maps:filter(fun(_, Job) -> lists:member(Job, Left) end, Running),
+        queue = [Job || Job <- Queue, lists:member(Job, Left)],
         paused = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Paused),
         failed = maps:filter(fun(Tab, Until) -> Until > Now andalso IsOpen(Tab) end, Failed),
         subscribers = maps:filter(fun(Tab, _) -> IsOpen(Tab) end, Subscribers)
@@ -178,7 +183,7 @@ sweep(#state{running = Running, queue = Queue, paused = Paused, failed = Failed,
 %% Adds the tables for which a merge is due.
 poll(#state{running = Running, queue = Queue, paused = Paused, failed = Failed} = State) ->
     {_, {Hour, _, _}} = calendar:local_time(),
-    Known = [Tab || #job{tab = Tab} <- [Running | Queue]],
+    Known = maps:keys(Running) ++ [Tab || #job{tab = Tab} <- Queue],
     Due = [
         #job{tab = Tab, choice = due}
      || Tab <- bets_nif:merge_due(Hour),
@@ -189,22 +194,23 @@ poll(#state{running = Running, queue = Queue, paused = Paused, failed = Failed} 
     State#state{queue = Queue ++ Due}.
 
 %% The merge of a table that is paused makes way for others.
-put_back(Tab, #state{running = #job{tab = Tab} = Job, queue = Queue} = State) ->
-    State#state{running = undefined, queue = [Job | Queue]};
-put_back(_Tab, State) ->
-    State.
+put_back(Tab, #state{running = Running, queue = Queue} = State) ->
+    case maps:take(Tab, Running) of
+        {Job, Others} -> State#state{running = Others, queue = [Job | Queue]};
+        error -> State
+    end.
 
-%% Begins the next merge, or carries on one that was paused, if none is running.
-go_on(#state{running = undefined, queue = Queue, paused = Paused} = State) ->
-    case lists:splitwith(fun(#job{tab = Tab}) -> is_map_key(Tab, Paused) end, Queue) of
-        {_, []} -> State;
-        {Waiting, [Job | Rest]} -> start(Job, State#state{queue = Waiting ++ Rest})
-    end;
-go_on(State) ->
-    State.
+%% Begins the next merge, or carries on one that was paused, if none is running but such as keep to a rate. A table has one merge at a time.
+go_on(#state{running = Running, queue = Queue, paused = Paused} = State) ->
+    Waits = fun(#job{tab = Tab}) -> is_map_key(Tab, Paused) orelse is_map_key(Tab, Running) end,
+    case {lists:any(fun(#job{rate = Rate}) -> Rate =:= infinity end, maps:values(Running)), lists:splitwith(Waits, Queue)} of
+        {true, _} -> State;
+        {false, {_, []}} -> State;
+        {false, {Waiting, [Job | Rest]}} -> start(Job, State#state{queue = Waiting ++ Rest})
+    end.
 
 start(#job{tab = Tab, rate = Rate} = Job, State) when Rate =/= undefined ->
-    show(Tab, step_after(0, Job, State));
+    go_on(show(Tab, step_after(0, Job, State)));
 start(#job{tab = Tab, choice = Choice} = Job, State) ->
     case bets_nif:merge_start(Tab, Choice) of
         {ok, Rate} ->
@@ -221,13 +227,13 @@ start(#job{tab = Tab, choice = Choice} = Job, State) ->
 
 started(#job{tab = Tab} = Job, Rate, State) ->
     tell(Tab, start, #{}, State),
-    show(Tab, step_after(0, Job#job{rate = Rate, started = erlang:monotonic_time(millisecond)}, State)).
+    go_on(show(Tab, step_after(0, Job#job{rate = Rate, started = erlang:monotonic_time(millisecond)}, State))).
 
-%% One message at a time is on its way, so that a merge keeps to its rate.
-step_after(Milliseconds, Job, State) ->
+%% One message a merge is on its way, so that a merge keeps to its rate.
+step_after(Milliseconds, #job{tab = Tab} = Job, #state{running = Running} = State) ->
     Next = make_ref(),
-    _ = erlang:send_after(Milliseconds, self(), {step, Next}),
-    State#state{running = Job#job{next = Next}}.
+    _ = erlang:send_after(Milliseconds, self(), {step, Tab, Next}),
+    State#state{running = Running#{Tab => Job#job{next = Next}}}.
 
 step(#job{tab = Tab, rate = Rate, done = Before} = Job, State) ->
     case bets_nif:merge_step(Tab, step_bytes(Rate)) of
@@ -267,8 +273,7 @@ finish(#job{tab = Tab} = Job, Failure, #state{failed = Failed} = State) ->
     Until = erlang:monotonic_time(millisecond) + ?RETRY_AFTER,
     show(Tab, ended(Tab, State#state{failed = Failed#{Tab => Until}})).
 
-ended(Tab, #state{running = #job{tab = Tab}} = State) -> State#state{running = undefined};
-ended(_Tab, State) -> State.
+ended(Tab, #state{running = Running} = State) -> State#state{running = maps:remove(Tab, Running)}.
 
 %% A table that was closed meanwhile is no failure worth a line.
 log(_Tab, {badarg, _}) -> ok;
@@ -280,7 +285,7 @@ reply(#job{callers = Callers}, Result) ->
 
 %% Shows whether a table's merges are held up.
 show(Tab, #state{paused = Paused, running = Running} = State) ->
-    IsRunning = is_record(Running, job) andalso Running#job.tab =:= Tab,
+    IsRunning = is_map_key(Tab, Running),
     Status =
         case lookup({status, Tab}) of
             [{_, Known}] -> Known;

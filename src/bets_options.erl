@@ -25,6 +25,7 @@
     compressed := boolean(),
     ttl := pos_integer() | infinity,
     repair := boolean() | force,
+    access := read | write,
     merge := merge()
 }.
 
@@ -56,7 +57,7 @@
 -spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
 parse(Call, Options) ->
     try
-        {ok, options(Call, Options, defaults(Call))}
+        {ok, together(Call, options(Call, Options, defaults(Call)))}
     catch
         throw:Cause -> {badarg, Cause}
     end.
@@ -64,6 +65,11 @@ parse(Call, Options) ->
 options(Call, [Option | Options], Acc) -> options(Call, Options, option(Call, Option, Acc));
 options(_Call, [], Acc) -> Acc;
 options(_Call, _NoList, _Acc) -> throw(none).
+
+%% What is only read is there already, and is not changed.
+together(_, #{access := read, repair := Repair}) when Repair =/= false -> throw({bad_option, {repair, Repair}});
+together(new, #{access := read, named := false, dir := undefined}) -> throw({bad_option, {access, read}});
+together(_, Options) -> Options.
 
 defaults(Call) ->
     {Type, KeyPos} =
@@ -90,6 +96,7 @@ defaults(Call) ->
         compressed => false,
         ttl => infinity,
         repair => false,
+        access => write,
         merge => #{
             merge_window => always,
             frag_merge_trigger => 60,
@@ -139,6 +146,7 @@ option(_, {max_file_size, Bytes}, Acc) when is_integer(Bytes), Bytes >= ?FILE_SI
     Acc#{max_file_size := Bytes};
 option(_, {repair, Mode}, Acc) when is_boolean(Mode); Mode =:= force -> Acc#{repair := Mode};
 option(_, {ttl, Ttl}, Acc) when ?IS_TTL(Ttl) -> Acc#{ttl := Ttl};
+option(_, {access, read}, Acc) -> Acc#{access := read};
 option(_, {cache, B}, Acc) when is_boolean(B) -> Acc#{cache := B};
 option(_, {Name, Value} = Option, #{merge := Merge} = Acc) when is_map_key(Name, Merge) ->
     case is_merge(Name, Value) of
@@ -183,6 +191,7 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
         decentralized_counters := DecentralizedCounters,
         compressed := Compressed,
         ttl := Ttl,
+        access := Access,
         merge := Merge
     } = Options,
     #{
@@ -204,4 +213,4 @@ for_nif(#{protection := Protection, write_concurrency := WriteConcurrency} = Opt
             infinity -> undefined;
             _ -> Ttl
         end,
-        {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate}}.
+        {Window, FragTrigger, DeadTrigger, Frag, Dead, Small, Rate}, Access =:= read}.

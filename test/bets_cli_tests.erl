@@ -126,7 +126,7 @@ what_cannot_be_run_is_status_2_with_an_error_test_() ->
         ?assertMatch({2, #{error := _}}, json(["import", Nowhere, filename:join(Root, "no file")])),
         ?assertNot(filelib:is_file(Nowhere)),
         T = bets:new(t, [{dir, Nowhere}]),
-        ?assertMatch({2, #{error := _}}, json(["verify", Nowhere])),
+        ?assertMatch({2, #{error := _}}, json(["repair", Nowhere])),
         ?assertMatch({0, #{type := "set", name := "t"}}, json(["info", Nowhere])),
         bets:close(T)
     end).
@@ -260,3 +260,18 @@ the_script_runs_it_in_a_vm_of_its_own_test_() ->
 
 alternatives([List | _] = Lists) when is_list(List) -> Lists;
 alternatives(Text) -> [Text].
+
+what_a_program_has_open_is_dumped_and_verified_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        T = bets:new(t, [{dir, Dir}]),
+        true = bets:insert(T, [{1, a}, {2, b}]),
+        {0, Dumped} = run(["dump", Dir]),
+        ?assertMatch({_, _}, binary:match(Dumped, <<"{2,b}">>)),
+        ?assertMatch({0, #{sound := true, objects := 2}}, json(["verify", Dir])),
+        true = bets:insert(T, {3, c}),
+        ok = bets:close(T),
+        %% Nothing was recovered or changed for that.
+        {0, More} = run(["dump", Dir]),
+        ?assertMatch({_, _}, binary:match(More, <<"{3,c}">>))
+    end).

@@ -128,6 +128,35 @@ a_merge_keeps_to_its_rate_and_makes_way_while_it_is_paused_test_() ->
         end)
     end}.
 
+merges_that_keep_to_a_rate_hold_up_no_other_test_() ->
+    {timeout, 30, fun() ->
+        Slow = [{merge_rate, 1000} | ?MERGES],
+        with_table(Slow, fun(T, _) ->
+            with_table(Slow, fun(T2, _) ->
+                Begun = [
+                    begin
+                        fill(Tab, 3000),
+                        fill(Tab, 3000),
+                        bets:merge(Tab, subscribe),
+                        Id = bets:info(Tab, id),
+                        {_, Monitor} = spawn_monitor(fun() -> bets:merge(Tab) end),
+                        receive {bets, merge, Id, progress, _} -> ok end,
+                        {Tab, Monitor}
+                    end
+                 || Tab <- [T, T2]
+                ],
+                with_table(?MERGES, fun(Other, _) ->
+                    fill(Other, 10),
+                    fill(Other, 10),
+                    ?assertMatch(#{dropped := 10}, bets:merge(Other))
+                end),
+                [?assertMatch(#{state := running, phase := verify}, bets:info(Tab, merge)) || {Tab, _} <- Begun],
+                [?assertEqual(true, bets:merge(Tab, cancel)) || {Tab, _} <- Begun],
+                [receive {'DOWN', Monitor, process, _, {{bets, merge_cancelled}, _}} -> ok end || {_, Monitor} <- Begun]
+            end)
+        end)
+    end}.
+
 a_slow_merge_can_be_cancelled_and_outlives_its_caller_test_() ->
     {timeout, 30, fun() ->
         %% A step of this one is followed by a long pause.

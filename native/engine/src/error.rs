@@ -94,6 +94,9 @@ pub enum Error {
         /// The first failure.
         cause: Arc<Error>,
     },
+    /// The table was opened for reading only.
+    #[error("the table was opened for reading only")]
+    Snapshot,
     /// The call was acknowledged by none: its sync failed and its outcome is unknown.
     #[error("sync failed, the outcome is unknown: {cause}")]
     SyncFailed {

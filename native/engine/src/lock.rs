@@ -10,6 +10,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::io::{self, Storage};
 use crate::{Error, Result};
 
+pub mod snapshot;
+
 /// Tells the holder's pid, for messages only. Never unlinked while the table exists.
 pub const PID_FILE: &str = "LOCK";
 
@@ -21,7 +23,8 @@ static HELD: LazyLock<(Mutex<HashMap<Id, bool>>, Condvar)> = LazyLock::new(Defau
 /// A held directory.
 #[derive(Debug)]
 pub struct DirLock {
-    id: Id,
+    /// `None` for a snapshot, which shuts nobody out.
+    id: Option<Id>,
     kernel: Option<Box<dyn io::Lock>>,
 }
 
@@ -36,22 +39,34 @@ impl DirLock {
     /// The same, without a change to the directory: whoever is refused meanwhile is told of an earlier holder.
     pub fn take_silently(storage: &Arc<dyn Storage>, dir: &Path) -> Result<DirLock> {
         let id = register(&**storage, dir)?;
-        let mut held = DirLock { id, kernel: None };
+        let mut held = DirLock {
+            id: Some(id),
+            kernel: None,
+        };
         held.kernel = Some(lock(&**storage, dir, id)?);
         Ok(held)
     }
 
+    /// The hold of a snapshot on its files.
+    pub fn for_reading(kernel: Option<Box<dyn io::Lock>>) -> DirLock {
+        DirLock { id: None, kernel }
+    }
+
     /// Says that the holder is about to let go: who comes from now on waits.
     pub fn closing(&self) {
-        HELD.0.lock().insert(self.id, true);
+        if let Some(id) = self.id {
+            HELD.0.lock().insert(id, true);
+        }
     }
 }
 
 impl Drop for DirLock {
     fn drop(&mut self) {
         self.kernel = None;
-        HELD.0.lock().remove(&self.id);
-        HELD.1.notify_all();
+        if let Some(id) = self.id {
+            HELD.0.lock().remove(&id);
+            HELD.1.notify_all();
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Fault {
     LoadedById,
     /// A hint is used whatever length and seqs of its segment it names.
     StaleHint,
+    /// A merge removes its inputs whatever snapshots are open.
+    SnapshotIgnored,
     /// A checkpoint is used whatever manifest it names.
     StaleCheckpoint,
     /// A merge points a key at the copy of its record whatever the key points at by now.

@@ -1,4 +1,4 @@
-//! The failure after which a table takes no more writes until it is opened again.
+//! Why a table takes no writes: a failure after which it has to be opened again, or that it is a snapshot.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,6 +23,7 @@ impl Sticky {
     pub fn check(&self) -> Result<()> {
         match self.0.get() {
             None => Ok(()),
+            Some(cause) if matches!(**cause, Error::Snapshot) => Err(Error::Snapshot),
             Some(cause) => Err(Error::ReadOnly {
                 cause: Arc::clone(cause),
             }),

@@ -15,11 +15,11 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bets_engine::{Deadline, Key, Now};
 use bets_engine::cache::TableCache;
 use bets_engine::keydir::{Batch, Direction, Keydir, Location, Span};
 use bets_engine::seeded::{self, Fault};
 use bets_engine::table::TableKind;
+use bets_engine::{Deadline, Key, Now};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner, thread};
 

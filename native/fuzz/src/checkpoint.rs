@@ -1,5 +1,6 @@
 //! Checkpoints: header, tail and sections are refused or read, and what is read has one form.
 
+use bets_engine::Deadline;
 use bets_engine::format::checkpoint::{HEADER_LEN, Header, Identity, Section, Tail, put_objects, put_one};
 
 use crate::memory::Bound;
@@ -55,13 +56,14 @@ fn tail(bytes: &[u8]) {
 /// The bytes as a section: of one object a key, and of a bag.
 fn sections(bytes: &[u8]) {
     let (mut section, mut again) = (Section::new(bytes), Vec::new());
-    while let Some((key, location)) = section.one() {
-        put_one(&mut again, key, location);
+    while let Some((key, location, deadline)) = section.one() {
+        put_one(&mut again, key, location, deadline);
         assert!(again.len() <= bytes.len());
     }
     let (mut section, mut again, mut objects) = (Section::new(bytes), Vec::new(), Vec::new());
     while let Some(key) = section.objects(&mut objects) {
-        put_objects(&mut again, key, objects.iter().copied());
+        let expires = objects.iter().any(|object| object.deadline != Deadline::NEVER);
+        put_objects(&mut again, key, objects.iter().copied(), expires);
         assert!(again.len() <= bytes.len());
     }
 }

@@ -7,7 +7,7 @@ use bets_engine::io::sim::{Plan, Sim};
 
 use crate::common::Random;
 use crate::history::State;
-use crate::workload::{Ended, reopen, workload};
+use crate::workload::{DIR, Ended, read_only, reopen, workload};
 
 /// So many moments of a sequence are crashed at.
 const CRASHES: usize = 4;
@@ -26,6 +26,12 @@ pub fn check(data: &[u8]) {
         let plan = plan(crash[1]);
         let image = point.image(&plan);
         opens(&image, history.allowed(at, false), "a power loss", at);
+        for (dir, expected) in history.backups(at) {
+            match read_only(&image, dir) {
+                Ok(found) => assert_eq!(found.as_ref(), Some(expected), "the backup {dir} at {at}"),
+                Err(error) => panic!("the backup {dir} at {at}: {error}"),
+            }
+        }
         // The recovery is crashed as well: what it found is durable only once it is through.
         let again = image.crash(image.ops() * usize::from(crash[1]) / 256, &plan);
         opens(
@@ -46,6 +52,14 @@ fn plan(byte: u8) -> Plan {
 }
 
 fn opens(image: &Sim, allowed: &[State], what: &str, at: usize) {
+    // Whoever only reads finds the same, and changes nothing of it.
+    match read_only(image, DIR) {
+        Ok(found) => assert!(
+            allowed.contains(&found),
+            "read after {what} at {at}: {found:?}, not {allowed:?}"
+        ),
+        Err(error) => panic!("reading after {what} at {at}: {error}"),
+    }
     match reopen(image) {
         Ok(found) => assert!(
             allowed.contains(&found),

@@ -14,8 +14,10 @@ use crate::table::{Protection, TableResource};
 pub enum Need {
     /// It reads objects.
     Read,
-    /// It changes objects or the table.
+    /// It changes objects, or what is stored of the table.
     Write,
+    /// It changes what this VM knows of the table alone: closing it, say.
+    Administer,
 }
 
 /// Runs `f` with the table that `term` names or identifies, if there is one; it may be closed, and rights are not looked at.
@@ -78,6 +80,9 @@ fn see_to_owner(env: Env<'_>, table: &TableResource) {
 
 fn check(env: Env<'_>, table: &TableResource, need: Need) -> Result<(), Fail> {
     table.check_state()?;
+    if need == Need::Write && table.options.config.read_only {
+        return Err(Fail::Badarg(atoms::access()));
+    }
     let me = caller(env);
     if me == table.owner_raw() {
         return Ok(());

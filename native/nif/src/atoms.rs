@@ -9,6 +9,7 @@ rustler::atoms! {
     greater = ">",
     less = "<",
     read,
+    write,
     tuple,
     unequal = "/=",
     already_exists,

@@ -38,6 +38,7 @@ impl From<Error> for Fail {
         match error {
             Error::WouldBlock => Fail::WouldWait,
             Error::Closed => Fail::Badarg(atoms::id()),
+            Error::Snapshot => Fail::Badarg(atoms::access()),
             other => Fail::Engine(Box::new(other)),
         }
     }

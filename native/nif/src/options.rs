@@ -35,7 +35,7 @@ pub struct Options {
 
 impl Options {
     /// Reads `{Type, KeyPos, Protection, Named, DefaultDir, Temporary, Sync, MaxFileSize, Cache, ReadConcurrency,
-    /// WriteConcurrency, DecentralizedCounters, Compressed, Ttl, Merge}`.
+    /// WriteConcurrency, DecentralizedCounters, Compressed, Ttl, Merge, ReadOnly}`.
     pub fn decode(term: Term<'_>) -> Result<Options, Fail> {
         let fields = get_tuple(term).map_err(|_| Fail::none())?;
         let &[
@@ -54,6 +54,7 @@ impl Options {
             compressed,
             ttl,
             merge,
+            read_only,
         ] = fields.as_slice()
         else {
             return Err(Fail::none());
@@ -71,6 +72,7 @@ impl Options {
                 compressed: get(compressed)?,
                 temporary: get(temporary)?,
                 ttl_ms: optional(ttl).map(get).transpose()?,
+                read_only: get(read_only)?,
                 ..Config::default()
             },
             read_concurrency: get(read_concurrency)?,

@@ -51,18 +51,18 @@ struct Tables {
 
 impl Tables {
     /// Whether one who opens a table under this name or in this directory was killed meanwhile: its call goes on to the end, and then gives both back.
-    fn is_opened_by_dead(&self, env: Env<'_>, name: Option<usize>, dir: &Path) -> bool {
+    fn is_opened_by_dead(&self, env: Env<'_>, name: Option<usize>, dir: Option<&Path>) -> bool {
         self.openers
             .iter()
-            .filter(|(at, (named, _))| at.as_path() == dir || (name.is_some() && *named == name))
+            .filter(|(at, (named, _))| Some(at.as_path()) == dir || (name.is_some() && *named == name))
             .any(|(_, (_, opener))| !is_alive(Some(env), *opener))
     }
 }
 
 struct Entry {
     table: ResourceArc<TableResource>,
-    /// The directory as it was claimed.
-    dir: PathBuf,
+    /// The directory as it was claimed; `None` for a snapshot, which leaves it to others.
+    dir: Option<PathBuf>,
 }
 
 /// Spreads the words of atoms, which are small numbers shifted by the VM's tag bits.
@@ -125,15 +125,15 @@ pub fn all() -> Vec<ResourceArc<TableResource>> {
 /// A place in the registry, held while a table is opened.
 pub struct Claim {
     name: Option<usize>,
-    dir: PathBuf,
+    dir: Option<PathBuf>,
     /// The number that the table will have.
     pub id: u64,
     published: bool,
 }
 
-/// Takes the name and the directory for a table to be opened. Waits for tables there that are just closing, so it is for
+/// Takes the name and the directory (a snapshot takes none) for a table to be opened. Waits for tables there that are just closing, so it is for
 /// dirty schedulers only.
-pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail> {
+pub fn claim(env: Env<'_>, name: Option<Atom>, dir: Option<&Path>) -> Result<Claim, Fail> {
     let raw = name.map(atom_word);
     loop {
         let mut tables = TABLES.lock();
@@ -146,9 +146,9 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
             (Some(raw), None) if tables.reserved.contains(&raw) => {
                 return Err(Fail::Badarg(atoms::already_exists()));
             }
-            _ => match tables.dirs.get(dir) {
+            _ => match dir.and_then(|dir| Some((dir, tables.dirs.get(dir)?))) {
                 None => None,
-                Some(id) => {
+                Some((dir, id)) => {
                     let taken = || {
                         Fail::Engine(Box::new(Error::AlreadyOpen {
                             dir: dir.to_path_buf(),
@@ -168,13 +168,12 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: &Path) -> Result<Claim, Fail
             if let Some(raw) = raw {
                 tables.reserved.insert(raw);
             }
-            tables.dirs.insert(dir.to_path_buf(), None);
-            tables
-                .openers
-                .insert(dir.to_path_buf(), (raw, pid_word(env.pid())));
+            tables.dirs.extend(dir.map(|dir| (dir.to_path_buf(), None)));
+            let opener = (raw, pid_word(env.pid()));
+            tables.openers.extend(dir.map(|dir| (dir.to_path_buf(), opener)));
             return Ok(Claim {
                 name: raw,
-                dir: dir.to_path_buf(),
+                dir: dir.map(Path::to_path_buf),
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 published: false,
             });
@@ -196,8 +195,10 @@ impl Claim {
         let mut tables = TABLES.lock();
         self.published = true;
         let dir = std::mem::take(&mut self.dir);
-        tables.openers.remove(&dir);
-        tables.dirs.insert(dir.clone(), Some(self.id));
+        if let Some(dir) = &dir {
+            tables.openers.remove(dir);
+            tables.dirs.insert(dir.clone(), Some(self.id));
+        }
         tables.by_id.insert(
             self.id,
             Entry {
@@ -217,8 +218,10 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if !self.published {
             let mut tables = TABLES.lock();
-            tables.dirs.remove(&self.dir);
-            tables.openers.remove(&self.dir);
+            if let Some(dir) = &self.dir {
+                tables.dirs.remove(dir);
+                tables.openers.remove(dir);
+            }
             if let Some(name) = self.name {
                 tables.reserved.remove(&name);
             }
@@ -280,8 +283,9 @@ impl Renaming<'_> {
         if let Some(dir) = dir
             && let Some(entry) = tables.by_id.get_mut(&self.table.id)
         {
-            let old = std::mem::replace(&mut entry.dir, dir.clone());
-            tables.dirs.remove(&old);
+            if let Some(old) = entry.dir.replace(dir.clone()) {
+                tables.dirs.remove(&old);
+            }
             tables.dirs.insert(dir, Some(self.table.id));
         }
         // Whoever closes a table takes its name away after the state has changed, under the same lock.
@@ -304,8 +308,9 @@ impl Drop for Renaming<'_> {
 /// Forgets a table that was closed.
 pub fn forget(table: &TableResource) {
     let mut tables = TABLES.lock();
-    if let Some(entry) = tables.by_id.remove(&table.id) {
-        tables.dirs.remove(&entry.dir);
+    let dir = tables.by_id.remove(&table.id).and_then(|entry| entry.dir);
+    if let Some(dir) = dir {
+        tables.dirs.remove(&dir);
     }
     CLOSED.notify_all();
 }

@@ -10,7 +10,8 @@
 //!           4  CRC-32 of all before it
 //!
 //! body: generation 8, table id 8, hash seed 8, last seq 8, clock 8, type 1, equality 1, zero 2, keypos 4, next segment id 4,
-//!       name length 4, name, number of segments 4, then for each: id 4, state 1, zero 3, length 8, first seq 8, last seq 8
+//!       name length 4, name, number of segments 4, then for each: id 4, state 1, zero 3, length 8, first seq 8, last seq 8;
+//!       behind them, for each retired segment: id 4
 //! ```
 
 use super::{Fields, VERSION, crc32};
@@ -69,6 +70,8 @@ pub struct Manifest {
     pub next_segment: u32,
     /// The table's segments, in the order of their ids.
     pub segments: Vec<Entry>,
+    /// Segments that are no part of the table any more, whose files stay while snapshots may read them; in the order of their ids.
+    pub retired: Vec<u32>,
 }
 
 /// Why a manifest is refused.
@@ -105,6 +108,9 @@ impl Manifest {
             for n in [segment.len, segment.first_seq, segment.last_seq] {
                 body.extend_from_slice(&n.to_le_bytes());
             }
+        }
+        for id in &self.retired {
+            body.extend_from_slice(&id.to_le_bytes());
         }
         let mut out = Vec::with_capacity(body.len() + 20);
         out.extend_from_slice(MAGIC);
@@ -159,7 +165,8 @@ impl Manifest {
         let name_len = fields.u32()? as usize;
         let name = fields.bytes(name_len)?.to_vec();
         let count = fields.u32()? as usize;
-        if keypos == 0 || fields.0.len() != count.checked_mul(SEGMENT_LEN)? {
+        let retired_len = fields.0.len().checked_sub(count.checked_mul(SEGMENT_LEN)?)?;
+        if keypos == 0 || retired_len % 4 != 0 {
             return None;
         }
         let mut segments = Vec::with_capacity(count);
@@ -182,6 +189,17 @@ impl Manifest {
             }
             segments.push(entry);
         }
+        let mut retired = Vec::with_capacity(retired_len / 4);
+        for _ in 0..retired_len / 4 {
+            let id = fields.u32()?;
+            let named = segments
+                .binary_search_by_key(&id, |entry: &Entry| entry.id)
+                .is_ok();
+            if id >= next_segment || named || retired.last().is_some_and(|&last| last >= id) {
+                return None;
+            }
+            retired.push(id);
+        }
         let meta = Meta {
             kind,
             keypos,
@@ -197,6 +215,7 @@ impl Manifest {
             meta,
             next_segment,
             segments,
+            retired,
         })
     }
 }
@@ -236,6 +255,7 @@ mod tests {
                     last_seq: 0,
                 },
             ],
+            retired: vec![1, 7],
         }
     }
 

@@ -4,6 +4,7 @@
 //! loses, tears or reorders what was not synced) and `failing` (fails the Nth call). The latter two are test equipment,
 //! compiled for tests and with the feature `testing`. Offsets and lengths are in bytes.
 
+mod bytes;
 mod dirs;
 #[cfg(any(test, feature = "testing"))]
 pub mod failing;
@@ -18,6 +19,8 @@ use std::io::{ErrorKind, Result};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+pub(crate) use bytes::Bytes;
 
 /// What stands behind a path, without following a symbolic link in its last component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,6 +46,7 @@ impl Log {
     fn sealed_manifest(&self) -> Manifest {
         let mut manifest = self.maintenance.lock().manifest.clone();
         manifest.segments.retain(|entry| entry.state == State::Sealed);
+        manifest.retired.clear();
         manifest.generation += 1;
         manifest.clock_ms = manifest.clock_ms.max(self.time.highest());
         manifest

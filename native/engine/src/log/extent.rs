@@ -28,7 +28,10 @@ impl Log {
         let maintenance = self.maintenance.lock();
         self.check_open()?;
         let mut end = self.append.lock();
-        end.flush()?;
+        // A snapshot has nothing to write: its staged records are in memory alone, and were checked when it was opened.
+        if !self.config.read_only {
+            end.flush()?;
+        }
         let segments = self.segments.load();
         let mut extents = Vec::new();
         for entry in &maintenance.manifest.segments {

@@ -24,6 +24,9 @@ impl Log {
     pub fn sync(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         self.check_open()?;
+        if self.config.read_only {
+            return Ok(());
+        }
         let left = self.make_durable()?;
         // The records are safe. Segments that could not be sealed, for want of room say, are sealed by a later care.
         let _ = self.seal_left(&mut maintenance, &left);
@@ -35,6 +38,9 @@ impl Log {
         let mut maintenance = self.maintenance.lock();
         // Under the lock: a close that went first has given the directory to whoever opens next.
         self.check_open()?;
+        if self.config.read_only {
+            return Ok(None);
+        }
         self.needs_care.store(false, Ordering::Release);
         let left = self.make_durable()?;
         self.seal_left(&mut maintenance, &left)?;
@@ -75,7 +81,8 @@ impl Log {
         let maintenance = self.maintenance.lock();
         let manifest = &maintenance.manifest;
         let all_sealed = manifest.segments.iter().all(|entry| entry.state == State::Sealed);
-        let clean = all_sealed && self.check_open().is_err() && !self.config.temporary;
+        let kept = !self.config.temporary && !self.config.read_only;
+        let clean = all_sealed && self.check_open().is_err() && kept;
         let sealed = self.sealed();
         (clean && sealed.len() == manifest.segments.len()).then(|| (manifest.clone(), sealed))
     }

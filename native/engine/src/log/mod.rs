@@ -11,6 +11,7 @@ mod hints;
 mod maintain;
 mod replace;
 mod slots;
+mod snapshot;
 mod stage;
 mod time;
 mod waiters;
@@ -27,6 +28,7 @@ pub use extent::Extent;
 pub(crate) use maintain::create_segment;
 pub use maintain::publish;
 pub use replace::Output;
+pub use snapshot::Written;
 pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 

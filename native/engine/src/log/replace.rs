@@ -7,8 +7,9 @@ use super::{Log, create_segment};
 use crate::format::frame::{Record, Stamp};
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::HEADER_LEN;
-use crate::io::File;
+use crate::io::{File, Lock};
 use crate::keydir::Location;
+use crate::lock::snapshot;
 use crate::log::maintain::PublishFailure;
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
@@ -18,6 +19,11 @@ use crate::{Error, Result};
 const PIECE_LEN: usize = 1 << 20;
 /// After so many bytes a segment that is being written is synced, so that no single sync takes long.
 const SYNC_LEN: u64 = 32 << 20;
+
+/// No snapshot is open.
+struct Alone {
+    _lock: Option<Box<dyn Lock>>,
+}
 
 /// A segment that a merge writes and the manifest does not name yet.
 #[derive(Debug)]
@@ -159,7 +165,14 @@ impl Log {
             .retain(|entry| !inputs.iter().any(|input| input.id == entry.id));
         next.segments.extend(outputs.iter().map(|output| output.entry));
         next.segments.sort_by_key(|entry| entry.id);
+        // Held until the manifest stands: who opens a snapshot behind that does not read the inputs.
+        let alone = self.without_snapshots();
+        if alone.is_none() {
+            next.retired.extend(inputs.iter().map(|input| input.id));
+            next.retired.sort_unstable();
+        }
         self.publish_next(&mut maintenance, next)?;
+        drop(alone);
         for input in inputs {
             input.set_retired();
         }
@@ -180,6 +193,42 @@ impl Log {
             self.remove_retired(&mut maintenance, segment);
             self.change_disk_bytes(|bytes| bytes.saturating_sub(*len));
         }
+    }
+
+    /// Shuts out snapshots as long as the value lives. `None` if one may be open.
+    fn without_snapshots(&self) -> Option<Alone> {
+        if self.config.temporary || seeded::has(Fault::SnapshotIgnored) {
+            return Some(Alone { _lock: None });
+        }
+        let lock = snapshot::alone(&*self.storage, &self.dir.path())?;
+        Some(Alone { _lock: Some(lock) })
+    }
+
+    /// Whether files of segments stay only because snapshots may read them.
+    pub fn keeps_retired(&self) -> bool {
+        !self.maintenance.lock().manifest.retired.is_empty()
+    }
+
+    /// Removes the files that were kept for snapshots if none is open any more. `false` if some stay. Waits for the disk.
+    pub fn release_retired(&self) -> Result<bool> {
+        let mut maintenance = self.maintenance.lock();
+        self.check_open()?;
+        let segments = self.segments.load();
+        // A merge that is not through still reads its inputs.
+        let in_use = |id: &u32| segments.iter().flatten().any(|segment| segment.id == *id);
+        let (kept, gone): (Vec<u32>, Vec<u32>) =
+            maintenance.manifest.retired.iter().partition(|id| in_use(id));
+        if gone.is_empty() || self.without_snapshots().is_none() {
+            return Ok(kept.is_empty() && gone.is_empty());
+        }
+        let mut next = maintenance.manifest.clone();
+        next.retired.clone_from(&kept);
+        self.publish_next(&mut maintenance, next)
+            .map_err(|failure| failure.error)?;
+        for id in gone {
+            self.unlink_segment(id);
+        }
+        Ok(kept.is_empty())
     }
 
     /// Leaves the active segment, if it has records, and seals it: a merge takes sealed segments only.

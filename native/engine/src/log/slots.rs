@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use super::{Log, Maintenance};
+use crate::format::segment::file_name;
 use crate::segment::Segment;
 use crate::segment::hint::path as hint_path;
 use crate::{Error, Result};
@@ -55,14 +56,32 @@ impl Log {
         maintenance.slots.free.push(segment.slot);
     }
 
-    /// Removes a segment that the manifest no longer names, and to which no location in the keydir points. Readers that are in it finish.
+    /// Removes a segment that is no part of the table any more, and to which no location in the keydir points. Readers that are in it finish. Its file
+    /// stays if the manifest keeps it for snapshots.
     pub(super) fn remove_retired(&self, maintenance: &mut Maintenance, segment: &Arc<Segment>) {
-        self.remove_segment(segment);
+        if maintenance.manifest.retired.contains(&segment.id) {
+            self.forget_segment(segment);
+        } else {
+            self.remove_segment(segment);
+        }
         let retired = (segment.slot, Arc::downgrade(segment));
         maintenance.slots.retired.push_back(retired);
     }
 
     fn remove_segment(&self, segment: &Arc<Segment>) {
+        self.forget_segment(segment);
+        self.unlink_segment(segment.id);
+    }
+
+    /// Removes a segment's file, and its hint. One that stays is an orphan, which the next opening removes.
+    pub(super) fn unlink_segment(&self, id: u32) {
+        self.dir.with(|dir| {
+            let _ = self.storage.unlink(&dir.join(file_name(id)));
+            let _ = self.storage.unlink(&hint_path(dir, id));
+        });
+    }
+
+    fn forget_segment(&self, segment: &Arc<Segment>) {
         segment.set_retired();
         self.segments.rcu(|segments| {
             let mut segments = (**segments).clone();
@@ -72,11 +91,6 @@ impl Log {
             segments
         });
         self.handles.forget(segment);
-        // A file that stays is an orphan, which the next opening removes.
-        let _ = self.storage.unlink(&segment.path());
-        if segment.sealed_once() {
-            let _ = self.storage.unlink(&hint_path(&self.dir.path(), segment.id));
-        }
     }
 
     /// If slots are running short, makes old ones free again after `forget` was called with them.

@@ -72,6 +72,21 @@ impl Share {
     }
 }
 
+/// Once tombstones and the like take more than this part of what is live, all that they may hide is merged with them.
+const KEPT_PART: u64 = 5;
+
+/// The index of the last segment with tombstones that no merge of a few segments gets rid of, if there are many of them and a merge of it with all older ones does.
+/// Filters of keys are wrong for one key in a hundred and each segment, so such tombstones would become ever more beside segments that never change.
+fn outgrown(shares: &[Share], small: u64) -> Option<usize> {
+    let kept: u64 = shares.iter().map(|share| share.kept_bytes).sum();
+    let bytes: u64 = shares.iter().map(|share| share.bytes - share.dead_bytes).sum();
+    let live = bytes.saturating_sub(kept);
+    let last = shares.iter().rposition(|share| share.kept_bytes > 0)?;
+    // A damaged segment stays, and may hide anything.
+    let whole = shares[..=last].iter().all(|share| !share.damaged);
+    (whole && kept > small.max(live / KEPT_PART)).then_some(last)
+}
+
 impl Policy {
     /// The indices of those of the segments, which come in the order of their seqs, that a merge takes in; none if no merge is due.
     pub fn choose(&self, segments: &[Arc<Segment>], max_file_size: u64) -> Vec<usize> {
@@ -91,6 +106,9 @@ impl Policy {
         let crowded = shares
             .split(|share| !is_small(share))
             .any(|run| run.len() >= MANY_SMALL);
+        if let Some(last) = outgrown(shares, small) {
+            return (0..=last).collect();
+        }
         if !triggers && !crowded {
             return Vec::new();
         }
@@ -182,5 +200,25 @@ mod tests {
         };
         assert_eq!(chosen(&[kept]), []);
         assert_eq!(share(0, 0).fragmentation(), 100);
+    }
+
+    #[test]
+    fn many_tombstones_that_could_not_be_dropped_are_merged_with_all_that_is_older() {
+        let kept = |bytes| Share {
+            kept_bytes: bytes,
+            ..share(bytes, 0)
+        };
+        let stays = share(100 * MB, 0);
+        assert_eq!(chosen(&[stays, kept(20 * MB), stays]), []);
+        assert_eq!(
+            chosen(&[stays, kept(20 * MB), stays, kept(41 * MB), stays]),
+            [0, 1, 2, 3]
+        );
+        assert_eq!(chosen(&[share(10 * MB, 0), kept(9 * MB)]), []);
+        let damaged = Share {
+            damaged: true,
+            ..stays
+        };
+        assert_eq!(chosen(&[damaged, kept(50 * MB)]), []);
     }
 }

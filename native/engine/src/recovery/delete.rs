@@ -9,7 +9,7 @@ use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, FILE, NEW_FILE};
 use crate::format::segment::parse_file_name;
 use crate::io::Storage;
-use crate::lock::PID_FILE;
+use crate::lock::{PID_FILE, snapshot};
 use crate::log::STAGE_FILE;
 use crate::{Error, Result};
 
@@ -20,6 +20,7 @@ pub fn delete(storage: &dyn Storage, dir: &Path) -> Result<()> {
         .rename(&from, &to)
         .map_err(|e| Error::io("rename", &from, e))?;
     finish(storage, dir)?;
+    remove(storage, &dir.join(snapshot::FILE))?;
     remove(storage, &dir.join(PID_FILE))?;
     match storage.remove_dir(dir) {
         Ok(()) => sync_dir(storage, dir.parent().unwrap_or(Path::new("."))),

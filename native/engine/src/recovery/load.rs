@@ -61,7 +61,7 @@ impl Opening<'_> {
                 table: self.manifest.table,
                 sources: &sources,
                 segments: &self.segments,
-                write_hints: !self.config.temporary,
+                write_hints: !self.config.temporary && !self.config.read_only,
                 threads: self.config.load_threads,
                 expiry: &self.expiry,
             };

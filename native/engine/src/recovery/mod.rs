@@ -14,6 +14,7 @@
 pub mod delete;
 mod load;
 mod rounds;
+pub mod snapshot;
 mod tail;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -30,7 +31,7 @@ use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, 
 use crate::format::segment::parse_file_name;
 use crate::io::{Kind, Storage};
 use crate::keydir::Keydir;
-use crate::lock::{DirLock, PID_FILE};
+use crate::lock::{DirLock, PID_FILE, snapshot as snapshot_lock};
 use crate::log::{Log, STAGE_FILE, create_segment, publish};
 use crate::seeded::{self, Fault};
 use crate::segment::{Segment, Segments};
@@ -141,8 +142,8 @@ pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config)
         // What was left out as expired must not come back.
         opening.manifest.clock_ms = opening.manifest.clock_ms.max(opening.expiry.now.ms());
     }
-    publish(&**storage, dir, &opening.manifest, !config.temporary).map_err(|failure| failure.error)?;
-    opening.remove_orphans(&emptied);
+    let gone = opening.publish(emptied)?;
+    opening.remove_orphans(&gone);
     let hintless = opening.hintless();
     // Its segment is sealed now, so one that stays does no harm.
     let _ = storage.unlink(&dir.join(STAGE_FILE));
@@ -203,6 +204,25 @@ impl Opening<'_> {
             !self.config.temporary,
         )?;
         Ok((segment, file))
+    }
+
+    /// Publishes the manifest, in which `emptied` and the retired segments are not named any more, unless snapshots may read them. Gives those whose files can go.
+    fn publish(&mut self, mut emptied: Vec<u32>) -> Result<Vec<u32>> {
+        let alone = if self.config.temporary {
+            None
+        } else {
+            snapshot_lock::alone(&**self.storage, self.dir)
+        };
+        let retired = &mut self.manifest.retired;
+        if alone.is_some() || self.config.temporary {
+            emptied.append(retired);
+        } else {
+            retired.append(&mut emptied);
+            retired.sort_unstable();
+        }
+        publish(&**self.storage, self.dir, &self.manifest, !self.config.temporary)
+            .map_err(|failure| failure.error)?;
+        Ok(emptied)
     }
 
     /// The sealed segments without a hint: those that were unsealed till now.
@@ -286,6 +306,7 @@ pub(crate) fn table_files(storage: &dyn Storage, dir: &Path) -> Result<Vec<Strin
             NEW_FILE,
             DELETED_FILE,
             PID_FILE,
+            snapshot_lock::FILE,
             STAGE_FILE,
             CHECKPOINT_FILE,
             CLOCK_FILE,
@@ -376,13 +397,14 @@ fn first_manifest(storage: &dyn Storage, dir: &Path, meta: &Meta, config: &Confi
         meta: meta.clone(),
         next_segment: 1,
         segments: Vec::new(),
+        retired: Vec::new(),
     };
     publish(storage, dir, &manifest, !config.temporary).map_err(|failure| failure.error)?;
     Ok(manifest)
 }
 
 fn orphans(names: &[String], manifest: &Manifest) -> Vec<u32> {
-    let known = |id| manifest.segments.iter().any(|entry| entry.id == id);
+    let known = |id| manifest.segments.iter().any(|entry| entry.id == id) || manifest.retired.contains(&id);
     names
         .iter()
         .filter_map(|name| parse_file_name(name))

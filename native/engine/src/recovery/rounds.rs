@@ -210,6 +210,9 @@ impl Load<'_> {
             }
         } else {
             for shard in shards {
+                if units.iter().all(|unit| unit.items[shard].is_empty()) {
+                    continue;
+                }
                 let mut guard = keydir.lock(shard);
                 for (unit, live) in units.iter().zip(&mut live) {
                     for item in &unit.items[shard] {

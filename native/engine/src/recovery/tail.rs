@@ -25,29 +25,29 @@ use crate::{Error, Now, Result};
 const COPY_LEN: usize = 1 << 20;
 
 /// An unsealed segment on the disk, or the stage with what may be missing in it.
-struct Piece {
-    segment: Arc<Segment>,
-    path: PathBuf,
-    scanner: Scanner,
-    staged: bool,
+pub(super) struct Piece {
+    pub(super) segment: Arc<Segment>,
+    pub(super) path: PathBuf,
+    pub(super) scanner: Scanner,
+    pub(super) staged: bool,
 }
 
 /// Where the log stops.
 #[derive(Clone, Copy)]
-struct Stop {
-    piece: usize,
-    pos: u64,
+pub(super) struct Stop {
+    pub(super) piece: usize,
+    pub(super) pos: u64,
     bad: Bad,
 }
 
 /// What reading the unsealed segments told.
-struct Survey {
+pub(super) struct Survey {
     /// Where the accepted records end, in the last piece that has some.
-    stop: Stop,
+    pub(super) stop: Stop,
     /// Where they end in each piece.
-    ends: Vec<u64>,
+    pub(super) ends: Vec<u64>,
     /// The last accepted seq.
-    last_seq: u64,
+    pub(super) last_seq: u64,
     /// The highest seq known to be durable.
     durable_seq: u64,
     /// The highest time that a mark tells.
@@ -60,6 +60,28 @@ impl Opening<'_> {
     /// Applies the unsealed segments, seals what is durable of them, and moves the rest to fresh ones. Gives the ids of segments that hold
     /// nothing of the table any more.
     pub(super) fn recover_tail(&mut self) -> Result<Vec<u32>> {
+        let mut pieces = self.pieces()?;
+        let path = self.dir.join(STAGE_FILE);
+        match self.storage.open(&path, false) {
+            Ok(file) => self.add_stage(&mut pieces, file)?,
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("open", &path, e)),
+        }
+        let mut survey = self.survey(&mut pieces)?;
+        self.learn_time(&survey);
+        refuse_damage(&mut pieces, &mut survey)?;
+        cut_torn(&mut survey);
+        self.apply_pieces(&mut pieces, &survey)
+    }
+
+    /// Takes the time that the marks tell for reached.
+    pub(super) fn learn_time(&mut self, survey: &Survey) {
+        self.manifest.clock_ms = self.manifest.clock_ms.max(survey.clock_ms);
+        self.expiry.now = self.expiry.now.max(Now::at(survey.clock_ms));
+    }
+
+    /// The unsealed segments, in the order of their ids, which is that of their records.
+    pub(super) fn pieces(&mut self) -> Result<Vec<Piece>> {
         let mut entries = self.manifest.segments.clone();
         entries.retain(|entry| entry.state == State::Unsealed);
         let mut pieces = Vec::new();
@@ -73,34 +95,12 @@ impl Opening<'_> {
                 staged: false,
             });
         }
-        self.add_stage(&mut pieces)?;
-        let mut survey = self.survey(&mut pieces)?;
-        self.manifest.clock_ms = self.manifest.clock_ms.max(survey.clock_ms);
-        self.expiry.now = self.expiry.now.max(Now::at(survey.clock_ms));
-        // Whatever the marks say, a value that is rotten above them was torn by the crash, and so was all that followed.
-        if let Some(&(piece, pos, unit)) = survey
-            .rotten
-            .iter()
-            .find(|(_, _, u)| u.last_seq > survey.durable_seq)
-        {
-            survey.stop = Stop {
-                piece,
-                pos,
-                bad: Bad::Cut,
-            };
-            survey.last_seq = unit.first_seq - 1;
-        }
-        self.apply_pieces(&mut pieces, &survey)
+        Ok(pieces)
     }
 
     /// Puts the stage behind the piece that it belongs to.
-    fn add_stage(&self, pieces: &mut Vec<Piece>) -> Result<()> {
+    pub(super) fn add_stage(&self, pieces: &mut Vec<Piece>, file: Arc<dyn File>) -> Result<()> {
         let path = self.dir.join(STAGE_FILE);
-        let file = match self.storage.open(&path, false) {
-            Ok(file) => file,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(Error::io("open", &path, e)),
-        };
         let len = file.len().map_err(|e| Error::io("read", &path, e))?;
         let mut header = vec![0; len.min(u64::from(HEADER_LEN)) as usize];
         file.read_at(&mut header, 0)
@@ -127,7 +127,7 @@ impl Opening<'_> {
     }
 
     /// Reads on from the last sealed record for as long as the seqs go on.
-    fn survey(&self, pieces: &mut [Piece]) -> Result<Survey> {
+    pub(super) fn survey(&self, pieces: &mut [Piece]) -> Result<Survey> {
         let start = Stop {
             piece: 0,
             pos: u64::from(HEADER_LEN),
@@ -183,7 +183,6 @@ impl Opening<'_> {
                 survey.stop = Stop { piece: i, pos, bad };
             }
         }
-        refuse_damage(pieces, &mut survey)?;
         Ok(survey)
     }
 
@@ -220,7 +219,7 @@ impl Opening<'_> {
                 } else if piece.staged {
                     copier.copy(self, piece, pos, unit)?;
                 } else if unit.last_seq <= survey.durable_seq || self.config.temporary {
-                    self.apply_unit(piece, pos, unit.end)?;
+                    self.apply_unit(piece, pos, unit.end, 0)?;
                     sealed.len = unit.end;
                     sealed.last_seq = unit.last_seq;
                     if sealed.first_seq == 0 {
@@ -254,7 +253,8 @@ impl Opening<'_> {
         Ok(emptied)
     }
 
-    fn apply_unit(&mut self, piece: &mut Piece, mut pos: u64, end: u64) -> Result<()> {
+    /// Applies the records of a unit, which stand so many bytes further on in the segment than in the piece (or before, the number wraps).
+    pub(super) fn apply_unit(&mut self, piece: &mut Piece, mut pos: u64, end: u64, shift: u64) -> Result<()> {
         while pos < end {
             let Found::Frame(frame) = piece
                 .scanner
@@ -268,7 +268,7 @@ impl Opening<'_> {
                 &mut self.keydir,
                 &self.segments,
                 &frame,
-                location(&piece.segment, pos, len),
+                location(&piece.segment, pos.wrapping_add(shift), len),
                 &self.expiry,
             )
             .map_err(|refused| refused.into_error(&piece.segment, pos))?;
@@ -290,8 +290,24 @@ fn holds(stage: &mut Piece, first_seq: u64) -> Result<bool> {
     Ok(false)
 }
 
+/// Whatever the marks say, a value that is rotten above them was torn by the crash, and so was all that followed.
+pub(super) fn cut_torn(survey: &mut Survey) {
+    let torn = survey
+        .rotten
+        .iter()
+        .find(|(_, _, unit)| unit.last_seq > survey.durable_seq);
+    if let Some(&(piece, pos, unit)) = torn {
+        survey.stop = Stop {
+            piece,
+            pos,
+            bad: Bad::Cut,
+        };
+        survey.last_seq = unit.first_seq - 1;
+    }
+}
+
 /// Refuses a stop that no crash can have made: one below a durable mark, wherever behind the stop that mark stands.
-fn refuse_damage(pieces: &mut [Piece], survey: &mut Survey) -> Result<()> {
+pub(super) fn refuse_damage(pieces: &mut [Piece], survey: &mut Survey) -> Result<()> {
     let Stop { piece: at, pos, bad } = survey.stop;
     for (i, piece) in pieces.iter_mut().enumerate().skip(at) {
         let from = if i == at { pos } else { u64::from(HEADER_LEN) };
@@ -396,11 +412,11 @@ impl Copier {
     }
 }
 
-fn read_error(piece: &Piece, e: std::io::Error) -> Error {
+pub(super) fn read_error(piece: &Piece, e: std::io::Error) -> Error {
     Error::io("read", &piece.path, e)
 }
 
-fn changed(piece: &Piece, offset: u64) -> Error {
+pub(super) fn changed(piece: &Piece, offset: u64) -> Error {
     let path = piece.path.clone();
     Error::Damaged {
         path,

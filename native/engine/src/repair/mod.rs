@@ -41,7 +41,7 @@ use crate::dir::Dir;
 use crate::format::manifest::{DELETED_FILE, Entry, FILE, Manifest, State};
 use crate::format::segment::{file_name, parse_file_name};
 use crate::io::Storage;
-use crate::lock::DirLock;
+use crate::lock::{DirLock, snapshot};
 use crate::log::{STAGE_FILE, publish};
 use crate::recovery::{check_meta, read_manifest, require_table, table_files};
 use crate::table::Open;
@@ -125,6 +125,13 @@ pub fn repair(
         }
     };
     let _lock = DirLock::take(storage, dir)?;
+    // A repair removes files whatever snapshot may read them.
+    let Some(_alone) = snapshot::alone(&**storage, dir) else {
+        return Err(Error::Locked {
+            dir: dir.to_path_buf(),
+            pid: None,
+        });
+    };
     let names = table_files(&**storage, dir)?;
     refuse_deleted(dir, &names)?;
     let found = no_manifest.map_or_else(|| read_manifest(&**storage, dir), Err);

@@ -64,6 +64,7 @@ pub fn rebuild(
         meta: meta.clone(),
         next_segment: next_id(storage, dir, names)?,
         segments: Vec::new(),
+        retired: Vec::new(),
     };
     let mut alien = Vec::new();
     for (id, name, found) in files {

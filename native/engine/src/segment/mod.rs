@@ -14,10 +14,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use rustix::io::Errno;
 
 use crate::dir::Dir;
 use crate::format;
 use crate::format::manifest::Entry;
+use crate::format::segment::{HEADER_LEN, check_header};
 use crate::io::{File, Storage};
 use crate::keydir::Location;
 use crate::merge::Filter;
@@ -179,9 +181,15 @@ impl Segment {
         !matches!(found, Ok(None))
     }
 
-    /// Opens its file for reading.
+    /// Opens its file for reading. ESTALE if the directory must be a certain table's, and is another's.
     pub fn open(&self, storage: &dyn Storage) -> io::Result<Arc<dyn File>> {
-        self.dir.with(|dir| storage.open(&dir.join(&self.name), false))
+        let file = self.dir.with(|dir| storage.open(&dir.join(&self.name), false))?;
+        if let Some(table) = self.dir.table {
+            let mut header = [0; HEADER_LEN as usize];
+            file.read_at(&mut header, 0)?;
+            check_header(&header, self.id, table).map_err(|_| Errno::STALE)?;
+        }
+        Ok(file)
     }
 }
 

@@ -94,9 +94,7 @@ impl Scanner {
         let id = self.segment.to_le_bytes();
         while pos + MIN_LEN as u64 <= self.end {
             let window = self.window(pos, self.search_len(pos))?;
-            let next = window
-                .windows(13)
-                .position(|w| w[9..13] == id && (1..=7).contains(&(w[8] & 0x0f)));
+            let next = find_head(window, id);
             let Some(skip) = next else {
                 pos += (window.len().saturating_sub(12)).max(1) as u64;
                 continue;
@@ -144,6 +142,32 @@ impl Scanner {
         })
     }
 }
+
+/// The first place where the header of a frame of this segment may stand.
+fn find_head(window: &[u8], id: [u8; 4]) -> Option<usize> {
+    let mut at = 0;
+    while at + 13 <= window.len() {
+        // Most of what is searched is reserved space. No id is zero, so no header has its id in zeros.
+        if let Some(ahead) = window.get(at..at + ZEROS)
+            && ahead.iter().fold(0, |all, byte| all | byte) == 0
+        {
+            at += ZEROS - 12;
+            continue;
+        }
+        let end = window.len().min(at + ZEROS + 12);
+        let found = window[at..end]
+            .windows(13)
+            .position(|w| w[9..13] == id && (1..=7).contains(&(w[8] & 0x0f)));
+        if let Some(found) = found {
+            return Some(at + found);
+        }
+        at = end - 12;
+    }
+    None
+}
+
+/// So many zeros are passed over at once.
+const ZEROS: usize = 64;
 
 /// What a position in a log holds: a lone record, or a batch as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

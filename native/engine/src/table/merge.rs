@@ -34,6 +34,7 @@ impl Table {
     pub fn merge_start(&self, choice: MergeChoice<'_>) -> Result<bool> {
         let inner = &*self.inner;
         inner.check()?;
+        inner.log.check_writable()?;
         let mut merge = inner.merge.lock();
         if merge.is_some() {
             return Err(Error::Merging);
@@ -82,7 +83,10 @@ impl Table {
         let stepped = merge.step(inner, budget);
         let progress = merge.progress();
         match stepped {
-            Ok(()) if progress.phase == Phase::Done => *held = None,
+            Ok(()) if progress.phase == Phase::Done => {
+                *held = None;
+                inner.plan_release();
+            }
             Ok(()) => {}
             // The keydir still points to inputs, and a merge of the outputs would take what was copied for dead: this one has to come to its end.
             Err(failed) if merge.is_published() => return Err(failed.error),
@@ -119,6 +123,7 @@ impl Table {
     pub fn backup(&self, to: &Path) -> Result<Commit> {
         let inner = &*self.inner;
         inner.check()?;
+        inner.log.check_writable()?;
         // Only merges remove segments that are sealed.
         let _merge = inner.merge.lock();
         inner.log.backup(to).map(Commit)
@@ -127,9 +132,10 @@ impl Table {
     /// Whether the policy wants a merge. Looks at each segment's numbers, and never touches the disk.
     pub fn merge_due(&self, policy: &Policy) -> bool {
         let log = &self.inner.log;
-        !policy
-            .choose(&log.sealed(), log.config().max_file_size)
-            .is_empty()
+        log.check_writable().is_ok()
+            && !policy
+                .choose(&log.sealed(), log.config().max_file_size)
+                .is_empty()
     }
 
     /// The numbers of the sealed segments, in the order of their seqs. Never touches the disk.

@@ -47,6 +47,8 @@ use expiry::{Sweeper, Timers};
 
 /// When care that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether the snapshots are gone for which files stay.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 /// An open table. Dropping it closes it in the background; [`Table::close`] waits and tells what went wrong.
 #[derive(Debug)]
@@ -70,14 +72,19 @@ pub(crate) struct Inner {
     panicked: AtomicBool,
     timers: Timers,
     sweeper: Arc<Sweeper>,
+    release: Arc<Release>,
     itself: Weak<Inner>,
 }
 
 impl Table {
-    /// Opens the table in `dir`, creating the directory if need be (see [`Open`]). Waits for the disk.
+    /// Opens the table in `dir`, creating the directory if need be (see [`Open`]); for reading only, whatever is there must exist. Waits for the disk.
     pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Table> {
         let cache = config.cache.then(TableCache::default);
-        let Opened { lock, log, keydir } = recovery::open(storage, dir, open, config)?;
+        let Opened { lock, log, keydir } = if config.read_only {
+            recovery::snapshot::open(storage, dir, open, &config)?
+        } else {
+            recovery::open(storage, dir, open, config)?
+        };
         let inner = Arc::new_cyclic(|itself| Inner {
             kind: log.meta().kind,
             log,
@@ -90,14 +97,19 @@ impl Table {
             panicked: AtomicBool::new(false),
             timers: Timers::new(),
             sweeper: Arc::new(Sweeper(Weak::clone(itself))),
+            release: Arc::new(Release {
+                inner: Weak::clone(itself),
+                planned: AtomicBool::new(false),
+            }),
             itself: Weak::clone(itself),
         });
-        if inner.log.time.expires() {
+        if inner.log.time.expires() && inner.log.check_writable().is_ok() {
             inner.begin_timers();
         }
         if inner.log.config().background && inner.log.wants_hints() {
             inner.plan_hints();
         }
+        inner.plan_release();
         Ok(Table { inner })
     }
 
@@ -115,6 +127,7 @@ impl Table {
     /// two places. Readers and writers go on meanwhile. Waits for the disk.
     pub fn rename(&self, to: &Path, name: &[u8]) -> Result<()> {
         self.inner.check()?;
+        self.inner.log.check_writable()?;
         self.inner.log.rename(to, name)
     }
 
@@ -132,6 +145,7 @@ impl Table {
     /// Closes and removes the table with its files, and nothing that is not the table's. After a crash there is the whole table
     /// or none. Waits for the disk.
     pub fn destroy(&self) -> Result<()> {
+        self.inner.log.check_writable()?;
         self.inner.close(|log| {
             log.abandon();
             delete(&*log.storage, &log.dir())
@@ -154,6 +168,9 @@ impl Table {
     /// Does what is due in the background: syncing, sealing, making hints, sweeping. Gives the time after which more is due. Waits for the disk.
     pub fn care(&self) -> Result<Option<Duration>> {
         let again = self.inner.log.care();
+        if self.inner.log.keeps_retired() {
+            let _ = self.inner.log.release_retired();
+        }
         while self.inner.log.make_hints() {}
         self.sweep()?;
         again
@@ -234,6 +251,10 @@ impl Inner {
     /// Closes the table and leaves a checkpoint of its keydir.
     fn close_whole(&self) -> Result<()> {
         self.close(|log| {
+            if log.config().read_only {
+                log.abandon();
+                return Ok(());
+            }
             log.close()?;
             self.write_checkpoint();
             Ok(())
@@ -293,6 +314,15 @@ impl Inner {
         });
     }
 
+    /// Plans to look whether files that stay for snapshots can go, again and again until they are gone.
+    pub(super) fn plan_release(&self) {
+        let due = self.log.config().background && self.log.keeps_retired();
+        if due && !self.release.planned.swap(true, Ordering::AcqRel) {
+            let job = Arc::downgrade(&self.release);
+            background::run_after(job, RELEASE_AFTER);
+        }
+    }
+
     /// Plans what an append made necessary.
     fn plan(&self, care: Care) {
         if !self.log.config().background {
@@ -321,6 +351,26 @@ impl Job for Inner {
             // No room for a spare segment, say. Writes that came meanwhile count on this care to make them durable.
             Err(_) => Some(RETRY_AFTER),
         }
+    }
+}
+
+/// Looks whether files that stay for snapshots can go.
+#[derive(Debug)]
+struct Release {
+    inner: Weak<Inner>,
+    planned: AtomicBool,
+}
+
+impl Job for Release {
+    fn run(&self) -> Option<Duration> {
+        self.planned.store(false, Ordering::Release);
+        let inner = self.inner.upgrade()?;
+        // What could not be removed is tried again, and so is what failed.
+        let _ = inner.log.release_retired();
+        if inner.log.check_open().is_ok() {
+            inner.plan_release();
+        }
+        None
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Config {
     pub compressed: bool,
     /// Whether the table's files are of no use after the process: nothing is synced.
     pub temporary: bool,
+    /// Whether the table is a snapshot: what is there now, read beside whoever writes. Nothing in its directory is changed but the lock's file made.
+    pub read_only: bool,
     /// Whether syncs and the like are done by the process's background threads. Without, [`Table::care`](super::Table::care) has to be
     /// called: for tests that decide themselves what happens when.
     pub background: bool,
@@ -138,6 +140,7 @@ impl Default for Config {
             cache: true,
             compressed: false,
             temporary: false,
+            read_only: false,
             background: true,
             load_threads: 0,
             ttl_ms: None,

@@ -50,6 +50,8 @@ pub struct History {
     acked_at: Vec<usize>,
     /// The last step that was durable once this step was acknowledged.
     durable: Vec<usize>,
+    /// Backups: behind how many operations they were acknowledged, where they are, and what they hold.
+    backups: Vec<(usize, String, Objects)>,
 }
 
 impl History {
@@ -58,7 +60,18 @@ impl History {
             states: vec![None],
             acked_at: vec![0],
             durable: vec![0],
+            backups: Vec::new(),
         }
+    }
+
+    pub fn add_backup(&mut self, sim: &Sim, dir: String, state: Objects) {
+        self.backups.push((sim.ops(), dir, state));
+    }
+
+    /// The backups that must be there after a crash behind `ops` operations.
+    pub fn backups(&self, ops: usize) -> impl Iterator<Item = (&str, &Objects)> {
+        let there = self.backups.iter().filter(move |(at, ..)| *at <= ops);
+        there.map(|(_, dir, state)| (dir.as_str(), state))
     }
 
     pub fn add(&mut self, sim: &Sim, state: State, durable: bool) {

@@ -19,6 +19,9 @@ mod history;
 mod tally;
 mod workload;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bets_engine::seeded::{self, Fault};
 use tally::Tally;
 
@@ -32,14 +35,30 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn every_crash_leaves_a_state_of_the_history() {
     let wanted = number("BETS_CRASH_IMAGES", 100_000) as usize;
-    let mut seed = number("BETS_CRASH_SEED", 1);
+    let next = AtomicU64::new(number("BETS_CRASH_SEED", 1));
     let mut tally = Tally::default();
-    while tally.distinct.len() < wanted {
-        if let Err(wrong) = tally.run(seed) {
-            panic!("{wrong}");
+    let distinct = Arc::clone(&tally.distinct);
+    let work = || {
+        let mut tally = Tally {
+            distinct: Arc::clone(&distinct),
+            ..Tally::default()
+        };
+        while distinct.len() < wanted {
+            if let Err(wrong) = tally.run(next.fetch_add(1, Ordering::Relaxed)) {
+                panic!("{wrong}");
+            }
         }
-        seed += 1;
-    }
+        tally
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            // Its panic has been printed.
+            tally.add(worker.join().expect("nothing is wrong"));
+        }
+    });
+    let seed = next.into_inner();
     println!(
         "{} distinct images, 0 bad, {} kills, {} of them with a stage, {} failed syncs, last workload {seed}",
         tally.distinct.len(),
@@ -49,6 +68,12 @@ fn every_crash_leaves_a_state_of_the_history() {
     );
     assert!(tally.staged > 0, "no kill with a stage");
     assert!(tally.failed_syncs > 0, "no failed sync");
+    println!(
+        "{} images read before they were recovered, {} looks at backups",
+        tally.snapshots, tally.backups
+    );
+    assert!(tally.snapshots > 0, "no image was read");
+    assert!(tally.backups > 0, "no backup was looked at");
     println!("crash points by the operation before them: {:?}", tally.kinds);
     println!("in recoveries: {:?}", tally.recovery_kinds);
     for kind in [
@@ -61,6 +86,7 @@ fn every_crash_leaves_a_state_of_the_history() {
         "unlink",
         "sync",
         "sync_dir",
+        "link",
     ] {
         assert!(
             tally.kinds.get(kind).is_some_and(|&n| n > 0),

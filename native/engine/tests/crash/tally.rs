@@ -2,17 +2,41 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bets_engine::io::Storage;
 use bets_engine::io::sim::{Plan, Sim};
 
 use crate::common::Random;
-use crate::history::State;
-use crate::workload::{DIR, Ended, reopen, workload};
+use crate::history::{History, State};
+use crate::workload::{DIR, Ended, read_only, reopen, workload};
+
+/// The images that were tried, for threads that share them.
+pub struct Distinct([Mutex<HashSet<u64>>; 64], AtomicUsize);
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Distinct(std::array::from_fn(|_| Mutex::default()), AtomicUsize::new(0))
+    }
+}
+
+impl Distinct {
+    pub fn len(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    /// Whether this image is a new one.
+    fn insert(&self, image: u64) -> bool {
+        let new = self.0[image as usize % 64].lock().unwrap().insert(image);
+        self.1.fetch_add(usize::from(new), Ordering::Relaxed);
+        new
+    }
+}
 
 #[derive(Default)]
 pub struct Tally {
-    pub distinct: HashSet<u64>,
+    pub distinct: Arc<Distinct>,
     pub kinds: BTreeMap<&'static str, u64>,
     pub recovery_kinds: BTreeMap<&'static str, u64>,
     pub kills: u64,
@@ -20,6 +44,10 @@ pub struct Tally {
     pub staged: u64,
     /// Workloads that ended with a failed sync.
     pub failed_syncs: u64,
+    /// Images that were opened for reading only before.
+    pub snapshots: u64,
+    /// Backups that were looked at in an image.
+    pub backups: u64,
 }
 
 /// Whether there is a stage with a record in it.
@@ -30,6 +58,41 @@ fn is_staged(image: &Sim) -> bool {
 }
 
 impl Tally {
+    /// Adds what another thread has counted.
+    pub fn add(&mut self, other: Tally) {
+        for (kinds, more) in [
+            (&mut self.kinds, other.kinds),
+            (&mut self.recovery_kinds, other.recovery_kinds),
+        ] {
+            for (kind, n) in more {
+                *kinds.entry(kind).or_default() += n;
+            }
+        }
+        self.kills += other.kills;
+        self.staged += other.staged;
+        self.failed_syncs += other.failed_syncs;
+        self.snapshots += other.snapshots;
+        self.backups += other.backups;
+    }
+
+    /// Looks at the backups that must be in an image.
+    fn check_backups(
+        &mut self,
+        image: &Sim,
+        history: &History,
+        ops: usize,
+        what: &str,
+    ) -> Result<(), String> {
+        for (dir, expected) in history.backups(ops) {
+            self.backups += 1;
+            match read_only(image, dir) {
+                Ok(Some(found)) if found == *expected => {}
+                found => return Err(format!("{what}: backup {dir} is {found:?}, not {expected:?}")),
+            }
+        }
+        Ok(())
+    }
+
     /// Runs the workload of this seed and crashes it everywhere. Gives what is wrong.
     pub fn run(&mut self, seed: u64) -> Result<(), String> {
         let mut random = Random::new(seed);
@@ -62,7 +125,11 @@ impl Tally {
                     point.at(),
                     point.kind()
                 );
-                self.check(&point.image(&plan), survivors, crash_again(40), &what)?;
+                let image = point.image(&plan);
+                if plan == Plan::Nothing {
+                    self.check_backups(&image, &history, point.at(), &what)?;
+                }
+                self.check(&image, survivors, crash_again(40), &what)?;
             }
         }
         Ok(())
@@ -76,10 +143,23 @@ impl Tally {
         in_recovery: Option<&[State]>,
         what: &str,
     ) -> Result<(), String> {
-        if !self.distinct.insert(image.fingerprint()) {
+        let fingerprint = image.fingerprint();
+        if !self.distinct.insert(fingerprint) {
             return Ok(());
         }
+        // One in eight is read before it is recovered, which must show the same.
+        let read = (fingerprint >> 32)
+            .is_multiple_of(8)
+            .then(|| read_only(image, DIR));
+        self.snapshots += u64::from(read.is_some());
         let found = reopen(image).map_err(|error| format!("{what}: {error}"))?;
+        match read {
+            Some(Err(error)) => return Err(format!("{what}, for reading only: {error}")),
+            Some(Ok(read)) if read != found => {
+                return Err(format!("{what}: {read:?} was read, then {found:?} recovered"));
+            }
+            _ => {}
+        }
         if !allowed.contains(&found) {
             return Err(format!("{what}: found {found:?}, allowed {allowed:?}"));
         }

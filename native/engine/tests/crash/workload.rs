@@ -63,6 +63,28 @@ fn open_at(sim: &Sim, open: &Open, compressed: bool, clock: &Arc<Hand>) -> Resul
     )
 }
 
+fn open_snapshot(sim: &Sim, dir: &str) -> Result<Table> {
+    let storage: Arc<dyn Storage> = Arc::new(sim.clone());
+    let config = Config {
+        read_only: true,
+        ..config(false, Hand::at(DOOMSDAY))
+    };
+    Table::open(&storage, Path::new(dir), &EXISTING, config)
+}
+
+/// What an opening for reading only finds when all that expires has expired.
+pub fn read_only(sim: &Sim, dir: &str) -> Result<State> {
+    match open_snapshot(sim, dir) {
+        Ok(table) => {
+            let found = objects(&table);
+            table.kill();
+            Ok(Some(found))
+        }
+        Err(Error::NoTable { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What an opening finds when all that expires has expired, after which its process dies. So a history tells only of what does not expire: an object that
 /// does hides what was there before, for ever.
 pub fn reopen(sim: &Sim) -> Result<State> {
@@ -102,6 +124,10 @@ struct Run<'a> {
     deadlines: BTreeMap<u8, u64>,
     state: Objects,
     history: History,
+    /// Snapshots that are open, and what they have to show.
+    snapshots: Vec<(Table, Objects)>,
+    backups: usize,
+    wrong: Option<String>,
 }
 
 /// Why a workload ended.
@@ -136,6 +162,9 @@ pub fn workload(sim: &Sim, random: &mut Random) -> (History, Ended) {
         deadlines: BTreeMap::new(),
         state: Objects::new(),
         history: History::new(),
+        snapshots: Vec::new(),
+        backups: 0,
+        wrong: None,
     };
     run.add(true);
     let fails = run.random.below(6) == 0;
@@ -150,6 +179,9 @@ pub fn workload(sim: &Sim, random: &mut Random) -> (History, Ended) {
         .map(|found| found.map_err(|error| error.to_string()));
     let expected = run.history.allowed(sim.ops(), true).last().cloned().flatten();
     run.table.kill();
+    if let Some(wrong) = run.wrong {
+        return (run.history, Ended::Wrong(wrong));
+    }
     match found {
         Some(Err(wrong)) => (run.history, Ended::Wrong(wrong)),
         Some(Ok(found)) if found != expected => {
@@ -182,7 +214,41 @@ impl Run<'_> {
             self.add(durable || self.always && synced.is_ok());
             synced?;
         }
-        self.end()
+        self.end()?;
+        self.look_at_snapshots();
+        Ok(())
+    }
+
+    /// Opens a snapshot, or looks at those that are open and closes one.
+    fn snapshot(&mut self) -> Result<bool> {
+        if self.random.below(2) == 0 {
+            self.snapshots
+                .push((open_snapshot(self.sim, DIR)?, self.state.clone()));
+        }
+        self.look_at_snapshots();
+        if self.snapshots.len() > 2 {
+            let at = self.random.below(self.snapshots.len());
+            self.snapshots.swap_remove(at).0.close()?;
+        }
+        Ok(false)
+    }
+
+    fn look_at_snapshots(&mut self) {
+        for (table, expected) in &self.snapshots {
+            let found = objects(table);
+            if found != *expected {
+                self.wrong = Some(format!("a snapshot shows {found:?}, not {expected:?}"));
+            }
+        }
+    }
+
+    fn backup(&mut self) -> Result<bool> {
+        self.backups += 1;
+        let dir = format!("/b{}", self.backups);
+        self.table.backup(Path::new(&dir))?;
+        self.history.add_backup(self.sim, dir, self.state.clone());
+        // It has made all records so far durable.
+        Ok(true)
     }
 
     /// One key in two forms.
@@ -210,6 +276,12 @@ impl Run<'_> {
                 .0
                 .fetch_add(self.random.next() % 5_000, Ordering::Relaxed);
             return self.table.sweep().map(|()| false);
+        }
+        if self.random.below(12) == 0 {
+            return self.snapshot();
+        }
+        if self.backups < 2 && self.random.below(60) == 0 {
+            return self.backup();
         }
         match self.random.below(if self.merges { 28 } else { 21 }) {
             0..=4 => self.put(step),
@@ -418,6 +490,9 @@ impl Run<'_> {
     /// Deletes the table or closes it.
     fn end(&mut self) -> Result<()> {
         if self.random.below(4) == 0 {
+            // Their files go with the table's.
+            self.look_at_snapshots();
+            self.snapshots.clear();
             self.table.destroy()?;
             self.history.add(self.sim, None, true);
         } else {

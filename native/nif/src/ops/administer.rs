@@ -21,9 +21,9 @@ use crate::temporary;
 
 use super::open::{decode_heir, path};
 
-/// The table of the call's first argument, for callers that may change it; a failed one only if `failed` allows.
-fn arc(call: &Call<'_>, failed: bool) -> Result<ResourceArc<TableResource>, Fail> {
-    let id = match access::with(call.arg(0), Need::Write, |table| Ok(table.id)) {
+/// The table of the call's first argument, for callers that have the right; a failed one only if `failed` allows.
+fn arc(call: &Call<'_>, need: Need, failed: bool) -> Result<ResourceArc<TableResource>, Fail> {
+    let id = match access::with(call.arg(0), need, |table| Ok(table.id)) {
         Err(Fail::TableFailed) if failed => access::with_any(call.arg(0), |table| table.map(|t| t.id)),
         other => Some(other?),
     };
@@ -43,7 +43,8 @@ pub fn delete<'a>(call: &Call<'a>) -> Outcome<'a> {
 }
 
 fn retire(call: &Call<'_>, destroy: bool) -> Result<(), Fail> {
-    let table = arc(call, true)?;
+    let need = if destroy { Need::Write } else { Need::Administer };
+    let table = arc(call, need, true)?;
     let was = table.begin_closing().ok_or_else(Fail::id)?;
     registry::unname(&table);
     let monitor = table.admin.lock().monitor.take();
@@ -92,7 +93,7 @@ pub fn sync<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `rename(Tab, Name) -> NameOrIdentifier | {move, Identifier}`: the latter if the directory has to move too, by [`relocate`].
 pub fn rename<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = arc(call, false)?;
+    let table = arc(call, Need::Write, false)?;
     let name = Atom::from_term(call.arg(1)).map_err(|_| Fail::none())?;
     if !table.options.named {
         table.set_name(name);
@@ -111,7 +112,7 @@ pub fn rename<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `relocate(Tab, Name, NameUtf8, Dir) -> Name`: renames a table and moves its directory.
 pub fn relocate<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = arc(call, false)?;
+    let table = arc(call, Need::Write, false)?;
     let name = Atom::from_term(call.arg(1)).map_err(|_| Fail::none())?;
     let name_utf8: Binary<'_> = call.arg(2).decode().map_err(|_| Fail::none())?;
     let dir = path(call.arg(3))?;
@@ -126,7 +127,7 @@ pub fn relocate<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `give_away(Tab, Pid, Gift) -> true`.
 pub fn give_away<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = arc(call, false)?;
+    let table = arc(call, Need::Administer, false)?;
     let to: LocalPid = call.arg(1).decode().map_err(|_| Fail::none())?;
     let caller = raw::caller(call.env);
     if table.owner_raw() != caller {
@@ -145,7 +146,7 @@ pub fn give_away<'a>(call: &Call<'a>) -> Outcome<'a> {
 
 /// `set_options(Tab, {Heir, Protection} | invalid) -> true`, where `undefined` leaves one as it is.
 pub fn set_options<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = arc(call, false)?;
+    let table = arc(call, Need::Administer, false)?;
     if table.owner_raw() != raw::caller(call.env) {
         return Err(Fail::Badarg(atoms::not_owner()));
     }

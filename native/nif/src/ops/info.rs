@@ -54,6 +54,7 @@ fn describe<'a>(call: &Call<'a>, table: &TableResource) -> Result<Term<'a>, Fail
         word("protection", protection_atom(table.protection()).to_term(env)),
         word("dir", path_term(env, &table.table.dir())),
         word("temporary", boolean(env, options.config.temporary)),
+        word("access", access_atom(options).to_term(env)),
         word("sync", sync(env, config.sync)),
         word(
             "ttl",
@@ -75,6 +76,14 @@ fn describe<'a>(call: &Call<'a>, table: &TableResource) -> Result<Term<'a>, Fail
 fn decentralized_counters(options: &Options, kind: TableKind) -> bool {
     let by_default = kind == TableKind::OrderedSet || options.write_concurrency == atoms::auto();
     options.write_concurrency != atoms::r#false() && options.decentralized_counters.unwrap_or(by_default)
+}
+
+fn access_atom(options: &Options) -> Atom {
+    if options.config.read_only {
+        atoms::read()
+    } else {
+        atoms::write()
+    }
 }
 
 fn sync(env: Env<'_>, sync: Sync) -> Term<'_> {

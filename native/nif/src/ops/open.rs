@@ -31,8 +31,9 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
         root if options.config.temporary => temporary::fresh(&root)?,
         dir => dir,
     };
-    let claim = registry::claim(env, options.named.then_some(name), &dir)?;
-    let how = if mode == atoms::create() {
+    let own = (!options.config.read_only).then_some(dir.as_path());
+    let claim = registry::claim(env, options.named.then_some(name), own)?;
+    let how = if mode == atoms::create() && !options.config.read_only {
         Open::OrCreate(Meta {
             kind: options.kind.unwrap_or(TableKind::Set),
             keypos: options.keypos.unwrap_or(1),

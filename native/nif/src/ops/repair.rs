@@ -73,7 +73,7 @@ pub fn check<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn verify<'a>(call: &Call<'a>) -> Outcome<'a> {
     let dir = path(call.arg(0))?;
     let checking = checking(call.arg(1))?;
-    let _claim = registry::claim(call.env, None, &dir)?;
+    let _claim = registry::claim(call.env, None, Some(&dir))?;
     let found = repair::verify(storage(), &dir, &checking.bytes)?;
     Ok((atoms::ok(), report(call.env, &found)).encode(call.env))
 }
@@ -99,7 +99,7 @@ pub fn repair<'a>(call: &Call<'a>) -> Outcome<'a> {
         }),
         None => Open::Existing { kind, keypos },
     };
-    let _claim = registry::claim(call.env, None, &dir)?;
+    let _claim = registry::claim(call.env, None, Some(&dir))?;
     let done = repair::repair(storage(), &dir, &how, mode, None, &checking.bytes)?;
     Ok((atoms::ok(), report(call.env, &done)).encode(call.env))
 }
