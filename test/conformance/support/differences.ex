@@ -92,6 +92,7 @@ defmodule Conformance.Differences do
   @own_items [
     :dir,
     :temporary,
+    :access,
     :sync,
     :ttl,
     :max_file_size,
