@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::keydir::Location;
+use crate::keydir::prefetch::prefetch;
 
 /// A record's place: a table's number in the process, and a location in that table.
 pub type Place = (u64, Location);
@@ -27,6 +28,9 @@ pub struct Entry {
     /// Whether it was read since the clock's hand came by.
     used: AtomicBool,
 }
+
+/// A cache line, in bytes.
+const LINE: usize = 64;
 
 /// What an entry costs beyond its own allocation, about: the allocator's part and its way in a set.
 const OVERHEAD_BYTES: usize = 24;
@@ -96,15 +100,19 @@ impl Entry {
     /// Has the processor fetch the header and what stands behind it, without waiting.
     #[inline]
     pub fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let start = std::ptr::from_ref(self).cast::<i8>();
-            // SAFETY: a prefetch of any address has no effect that a program could see.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(start);
-                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64));
-            }
+        let start = std::ptr::from_ref(self).cast::<u8>();
+        prefetch(start);
+        prefetch(start.wrapping_add(LINE));
+    }
+
+    /// The same for what comes behind that, up to a quarter of a kilobyte. Waits for the header.
+    #[inline]
+    pub fn prefetch_rest(&self) {
+        let start = std::ptr::from_ref(self).cast::<u8>();
+        let end = size_of::<Entry>() + self.key_len as usize + self.value_len as usize;
+        // An entry may begin anywhere in a line.
+        for at in (2 * LINE..end.min(4 * LINE) + LINE).step_by(LINE) {
+            prefetch(start.wrapping_add(at.min(end - 1)));
         }
     }
 

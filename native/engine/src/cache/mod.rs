@@ -93,9 +93,12 @@ impl TableCache {
     }
 
     /// To be called before many records are asked for by [`TableCache::get`], which then costs less, and less still while the guard is
-    /// kept. That holds up the freeing of memory, so it is to be let go before anything waits.
-    pub fn warm(&self, locations: impl Iterator<Item = Location>) -> Guard {
-        shard::warm(locations.map(|location| CACHE.shard((self.table, location))))
+    /// kept. That holds up the freeing of memory, so it is to be let go before anything waits. `whole` says that whole values will be looked at, not only where they begin.
+    pub fn warm(&self, locations: impl Iterator<Item = Location>, whole: bool) -> Guard {
+        shard::warm(
+            locations.map(|location| CACHE.shard((self.table, location))),
+            whole,
+        )
     }
 
     /// Keeps a record, perhaps.

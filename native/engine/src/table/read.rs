@@ -108,7 +108,7 @@ impl Table {
                     warmed = inner
                         .cache
                         .as_ref()
-                        .map(|cache| cache.warm(batch.copied()))
+                        .map(|cache| cache.warm(batch.copied(), true))
                         .filter(|_| wait == Wait::Never);
                 }
                 let read = inner.record(location, key.compared(), wait, |stored, value| {

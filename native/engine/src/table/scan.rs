@@ -142,19 +142,20 @@ impl Table {
     ) -> Result<bool> {
         self.scan_wanted(
             cursor,
-            (objects, bytes),
+            (objects, bytes, true),
             wait,
             |_, _| true,
             |key, value| f(key, value.unwrap_or_default()),
         )
     }
 
-    /// Like [`Table::scan`], at most so many objects and about so many bytes, but `f` gets no value of an object that is not `wanted`. `wanted` may be asked
-    /// about an object more than once, and before it is known whether the step succeeds.
+    /// Like [`Table::scan`], but `f` gets no value of an object that is not `wanted`. `wanted` may be asked about an object more than once, and before it is
+    /// known whether the step succeeds. The limits are at most so many objects, about so many bytes, and whether most of the values will be wanted, which are
+    /// then fetched whole ahead of time.
     pub fn scan_wanted(
         &self,
         cursor: &mut Cursor,
-        limits: (usize, usize),
+        limits: (usize, usize, bool),
         wait: Wait,
         mut wanted: impl FnMut(&[u8], &[u8]) -> bool,
         mut f: impl FnMut(&[u8], Option<&[u8]>),
@@ -182,7 +183,7 @@ impl Inner {
         &self,
         step: &mut Step,
         cursor: &mut Cursor,
-        (objects, bytes): (usize, usize),
+        (objects, bytes, whole): (usize, usize, bool),
         wait: Wait,
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
         f: &mut impl FnMut(&[u8], Option<&[u8]>),
@@ -212,7 +213,7 @@ impl Inner {
                 None => taken,
             };
             let over = |at| now != Now::BEFORE_ALL && keys.is_over(at, now);
-            let read = self.gather_values(&found[..taken], values, (bytes, wait), &over, wanted)?;
+            let read = self.gather_values(&found[..taken], values, (bytes, whole, wait), &over, wanted)?;
             let Some(read) = read else {
                 self.check()?;
                 continue;
@@ -240,7 +241,7 @@ impl Inner {
         &self,
         found: &[(Key<'_>, Location)],
         values: &mut Vec<u8>,
-        (bytes, wait): (usize, Wait),
+        (bytes, whole, wait): (usize, bool, Wait),
         over: &impl Fn(usize) -> bool,
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<Option<Vec<Read>>> {
@@ -265,7 +266,7 @@ impl Inner {
         let warmed = self
             .cache
             .as_ref()
-            .map(|cache| cache.warm(found.iter().map(|(_, location)| *location)));
+            .map(|cache| cache.warm(found.iter().map(|(_, location)| *location), whole));
         for (i, &(key, location)) in found.iter().enumerate() {
             if over(i) {
                 reads.push(Read::default());

@@ -67,6 +67,8 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
         let filter = filter(call, table, call.arg(3))?;
         let mut cursor = cursor(call, table, call.arg(1), &filter)?;
         let unfiltered = filter.clauses.is_empty();
+        // What only has to be of some arity mostly is.
+        let whole = filter.clauses.iter().all(|clause| clause.tests.is_empty());
         let mut step = Step {
             table,
             limit: if table.layout.kind().is_bag() {
@@ -95,7 +97,7 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
             let mut skipping = call.budget();
             let scanned = table.table.scan_wanted(
                 &mut cursor,
-                (objects, SCAN_BYTES),
+                (objects, SCAN_BYTES, whole),
                 call.wait(),
                 |key, value| unfiltered || filter.passes(key, value, table.keypos(), &mut skipping),
                 |key, value| step.take(key, value),

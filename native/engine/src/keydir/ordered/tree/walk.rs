@@ -50,6 +50,9 @@ impl Tree {
                 Bound::Included(key) => keys.before(key, true),
                 Bound::Excluded(key) => keys.before(key, false),
             };
+            for first in keys.pointers()[..until].iter().skip(at).take(AHEAD) {
+                prefetch(*first);
+            }
             for at in at..until {
                 if let Some(ahead) = keys.pointers()[..until].get(at + AHEAD) {
                     prefetch(*ahead);
