@@ -293,6 +293,10 @@ impl<'t> Source for Terms<'t> {
             Map(pairs) => View::Map(pairs.len()),
             Nil => View::Nil,
             List(elements, tail) if from == elements.len() => return self.view(At(tail, 0)),
+            // Of the tail itself, not of the list that it ends, the elements may be asked for.
+            List(elements, tail) if from + 1 == elements.len() => {
+                View::Cons(At(&elements[from], 0), At(tail, 0))
+            }
             List(elements, _) => View::Cons(At(&elements[from], 0), At(term, from + 1)),
             Bits(bytes, last_bits) => View::Bits(bytes, *last_bits),
         })
