@@ -8,7 +8,11 @@ use super::page::{Page, PagePtr};
 use super::search;
 
 /// A node of more children is split.
-const FANOUT: usize = if cfg!(test) { 3 } else { 64 };
+const FANOUT: usize = if cfg!(any(test, feature = "shuttle")) {
+    3
+} else {
+    64
+};
 
 /// What an inner node costs for each child, in bytes.
 pub(super) const CHILD_LEN: usize = size_of::<u64>() + size_of::<Child>();

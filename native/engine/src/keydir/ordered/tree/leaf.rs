@@ -38,7 +38,11 @@ pub(super) struct Header {
 }
 
 /// So many keys find a place before the leaf is made anew.
-const ADDED_MAX: usize = if cfg!(test) { 2 } else { 8 };
+const ADDED_MAX: usize = if cfg!(any(test, feature = "shuttle")) {
+    2
+} else {
+    8
+};
 
 /// A place where nothing can be added any more.
 const CLOSED: u64 = u64::MAX;
@@ -80,8 +84,11 @@ pub(super) fn empty(next: *const Page) -> NonNull<Header> {
     .build()
 }
 
-/// A leaf of these nodes, which are in order and live as long as it, in front of this page. It belongs to the caller.
-pub(super) fn of(nodes: &[*const Node], next: *const Page) -> NonNull<Header> {
+/// A leaf of these nodes, in order, in front of this page. It belongs to the caller.
+///
+/// # Safety
+/// The nodes are there.
+pub(super) unsafe fn of(nodes: &[*const Node], next: *const Page) -> NonNull<Header> {
     // SAFETY: by this function's contract.
     let key = |node: &*const Node| unsafe { &**node }.key.compared();
     let prefix = match (nodes.first(), nodes.last()) {
@@ -241,9 +248,8 @@ impl<'g> Leaf<'g> {
         }
         let tag = self.tag(key)?;
         self.added()
-            .filter(|word| word >> POINTER_BITS == tag)
-            .map(node_of)
-            .find(|node| node.key.compared() == key)
+            .find(|(found, node)| *found == tag && node.key.compared() == key)
+            .map(|(_, node)| node)
     }
 
     /// How many of the sorted keys come before this one, it itself among them if `or_equal`.
@@ -280,7 +286,7 @@ impl<'g> Leaf<'g> {
 
     /// All its keys in order, as they are at this moment.
     pub(super) fn keys(self) -> Keys<'g> {
-        let mut added: SmallVec<[&Node; ADDED_MAX]> = self.added().map(node_of).collect();
+        let mut added: SmallVec<[&Node; ADDED_MAX]> = self.added().map(|(_, node)| node).collect();
         if added.is_empty() {
             return Keys {
                 leaf: self,
@@ -311,11 +317,17 @@ impl<'g> Leaf<'g> {
         }
     }
 
-    fn added(self) -> impl Iterator<Item = u64> + 'g {
+    /// The added keys' nodes, each behind the hash that its word has.
+    fn added(self) -> impl Iterator<Item = (u64, &'g Node)> {
         let words = self.header().added.iter();
         words
             .map(|place| place.load(Ordering::Acquire))
             .filter(|word| *word != 0 && *word != CLOSED)
+            .map(|word| {
+                let node = (word & ((1 << POINTER_BITS) - 1)) as *const Node;
+                // SAFETY: words are made of the addresses of nodes, which live as long as the leaf, by the contract of `new`.
+                (word >> POINTER_BITS, unsafe { &*node })
+            })
     }
 
     /// What an added key's word begins with; `None` if the key does not begin as the sorted ones do.
@@ -324,12 +336,6 @@ impl<'g> Leaf<'g> {
         key.starts_with(prefix)
             .then(|| search::head(key, prefix.len()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> POINTER_BITS)
     }
-}
-
-/// The node of an added key.
-fn node_of<'g>(word: u64) -> &'g Node {
-    // SAFETY: words are made of the addresses of nodes, and who calls this has the leaf, with which its nodes live.
-    unsafe { &*((word & ((1 << POINTER_BITS) - 1)) as *const Node) }
 }
 
 /// All keys of a leaf in order, at one moment.
@@ -430,7 +436,8 @@ impl<'g> Keys<'g> {
 
     /// A leaf of some of these keys, in front of this page. It belongs to the caller.
     pub(super) fn part(&self, range: Range<usize>, next: *const Page) -> NonNull<Header> {
-        of(&self.pointers()[range], next)
+        // SAFETY: nodes named by a leaf live as long as it, by the contract of `Leaf::new`.
+        unsafe { of(&self.pointers()[range], next) }
     }
 
     /// A leaf of the same keys in front of another page. It belongs to the caller.

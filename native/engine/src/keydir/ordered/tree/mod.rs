@@ -28,9 +28,13 @@ use self::page::Page;
 use super::node::Node;
 use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 
-/// A leaf of so many keys is split before the next one is added. It stays below a kilobyte, from which on the C library tidies up all its free memory at an
+/// A leaf of so many keys is split before the next one is added. It mostly stays below a kilobyte, from which on the C library tidies up all its free memory at an
 /// allocation.
-pub(super) const LEAF_MAX: usize = if cfg!(test) { 4 } else { 48 };
+pub(super) const LEAF_MAX: usize = if cfg!(any(test, feature = "shuttle")) {
+    4
+} else {
+    48
+};
 
 /// What a key costs in its leaf, and a page beyond its keys, in bytes.
 pub(super) const ENTRY_LEN: usize = leaf::ENTRY_LEN;
@@ -128,7 +132,9 @@ impl Tree {
             .into_iter()
             .map(|node| Box::into_raw(node).cast_const())
             .collect();
-        let right = Box::into_raw(Box::new(Page::new(low, leaf::of(&nodes, leaf.next()))));
+        // SAFETY: they were boxes until now.
+        let upper = unsafe { leaf::of(&nodes, leaf.next()) };
+        let right = Box::into_raw(Box::new(Page::new(low, upper)));
         if page.replace(leaf, keys.in_front_of(right), guard) {
             self.add_to_root(right, guard);
             return Run::new();
