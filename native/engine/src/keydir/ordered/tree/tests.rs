@@ -120,6 +120,22 @@ fn an_empty_page_that_was_left_goes_with_the_next_one() {
     assert!(tree.pages.load(Relaxed) <= pages / 2);
 }
 
+/// Else a key could be added to a leaf whose keys were copied already, and be lost with it.
+#[test]
+fn a_closed_leaf_takes_no_more_keys() {
+    let tree = Tree::new();
+    let guard = &epoch::pin();
+    let node = Node::new(Key::plain(b"b"), Location::from_bits(0), Deadline::NEVER);
+    // SAFETY: the first page is there as long as the tree.
+    let leaf = unsafe { tree.first.as_ref() }.leaf(guard);
+    assert_eq!(leaf.close().len(), 0);
+    assert!(!leaf.add(b"b", &raw const node));
+    assert!(leaf.find(b"b").is_none());
+    // Another leaf takes its place.
+    assert!(insert(&tree, b"b"));
+    check(&tree);
+}
+
 proptest! {
     #[test]
     fn it_is_a_sorted_set(ops in proptest::collection::vec((any::<bool>(), 0..60_u8, 0..4_usize), 1..400)) {
