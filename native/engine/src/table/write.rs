@@ -178,6 +178,9 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
+        if wait == Wait::Never && shard.is_long_to_add(hash, key) {
+            return Err(Error::WouldBlock);
+        }
         let appended = self.log.append(record, wait)?;
         if seeded::has(Fault::ShownLate) {
             std::thread::sleep(std::time::Duration::from_millis(1));
@@ -196,6 +199,9 @@ impl Inner {
         key: Key<'_>,
         wait: Wait,
     ) -> Result<Commit> {
+        if wait == Wait::Never && shard.is_long_to_remove(hash, key) {
+            return Err(Error::WouldBlock);
+        }
         let appended = self.log.append(&tombstone(key), wait)?;
         let old = shard.remove(hash, key, appended.last_seq);
         self.forget(&old);
@@ -310,6 +316,13 @@ impl Inner {
             |((key, value), at): &(Write<'_>, Place)| value.is_some() && !shards[at.shard].has_room(*key);
         if writes.iter().any(no_room) {
             return Err(Error::KeydirFull);
+        }
+        let is_long = |((key, value), at): &(Write<'_>, Place)| match value {
+            Some(_) => shards[at.shard].is_long_to_add(at.hash, *key),
+            None => shards[at.shard].is_long_to_remove(at.hash, *key),
+        };
+        if wait == Wait::Never && writes.iter().any(is_long) {
+            return Err(Error::WouldBlock);
         }
         let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
         let mut records: Vec<Record<'_>> = writes
@@ -436,8 +449,16 @@ fn lock_shards(
 
 fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
-        Wait::May => Ok(keydir.lock(shard)),
-        Wait::Never => keydir.try_lock(shard).map_err(|_| Error::WouldBlock),
+        Wait::May => {
+            let mut guard = keydir.lock(shard);
+            guard.resize();
+            Ok(guard)
+        }
+        Wait::Never => keydir
+            .try_lock(shard)
+            .ok()
+            .filter(|guard| !guard.is_resize_due())
+            .ok_or(Error::WouldBlock),
     }
 }
 
