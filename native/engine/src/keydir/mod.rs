@@ -20,13 +20,20 @@ pub use span::{Direction, Span};
 
 use batch::BATCH_BYTES;
 
-use crate::{Deadline, Now};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{Deadline, Key, Now};
 
 /// Number of write locks of a keydir.
 pub const SHARDS: usize = 256;
 
 /// How often an attempt to take a lock without waiting tries.
 const LOCK_TRIES: u32 = 32;
+
+/// The hash of a key's compared part in the table with this seed.
+pub fn key_hash(seed: u64, key: Key<'_>) -> u64 {
+    xxh3_64_with_seed(key.compared(), seed)
+}
 
 /// The write lock of a hash.
 fn shard_of(hash: u64) -> usize {

@@ -214,7 +214,7 @@ fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<
                 found.ok()?.unwrap_or(false)
             }
             keydir => {
-                let hit = keydir.get(key, Now::BEFORE_ALL).ok()?;
+                let hit = keydir.get(keydir.hash(key), key, Now::BEFORE_ALL).ok()?;
                 hit.is_some_and(|hit| hit.location == location)
             }
         })
@@ -223,7 +223,7 @@ fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<
 
 fn is_present(inner: &Inner, key: Key<'_>) -> Result<bool> {
     look(inner, |keydir| {
-        Some(keydir.get(key, Now::BEFORE_ALL).ok()?.is_some())
+        Some(keydir.get(keydir.hash(key), key, Now::BEFORE_ALL).ok()?.is_some())
     })
 }
 

@@ -172,7 +172,7 @@ impl Table {
                 all.ok().map(Option::unwrap_or_default)
             }
             keydir => {
-                let hit = keydir.get(key, now).ok()?;
+                let hit = keydir.get(keydir.hash(key), key, now).ok()?;
                 Some(hit.map(|hit| hit.deadline).into_iter().collect())
             }
         })?;
@@ -308,7 +308,7 @@ impl Inner {
         self.with_shard(key, Wait::May, |hash, shard| {
             let mut next = None;
             let gone = shard.remove_expired(hash, key, now, &mut next);
-            self.forget(&gone);
+            self.forget(hash, &gone);
             if let Some(deadline) = next {
                 self.timers.add(hash, key, deadline, now);
             }
@@ -343,7 +343,7 @@ impl Inner {
     /// Takes out what a key has that has expired, for who must not wait for the sweep.
     pub(crate) fn remove_expired_from_keydir(&self, key: Key<'_>, now: Now) -> Result<()> {
         self.with_shard(key, Wait::May, |hash, shard| {
-            self.forget(&shard.remove_expired(hash, key, now, &mut None));
+            self.forget(hash, &shard.remove_expired(hash, key, now, &mut None));
             Ok(())
         })
     }

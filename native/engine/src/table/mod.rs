@@ -60,6 +60,8 @@ pub struct Table {
 pub(crate) struct Inner {
     pub(crate) log: Log,
     pub(crate) kind: TableKind,
+    /// That of the keydir, whichever stands in place.
+    hash_seed: u64,
     pub(crate) keydir: ArcSwap<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
@@ -79,19 +81,21 @@ pub(crate) struct Inner {
 impl Table {
     /// Opens the table in `dir`, creating the directory if need be (see [`Open`]); for reading only, whatever is there must exist. Waits for the disk.
     pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Table> {
-        let cache = config.cache.then(TableCache::default);
+        let cached = config.cache;
         let Opened { lock, log, keydir } = if config.read_only {
             recovery::snapshot::open(storage, dir, open, &config)?
         } else {
             recovery::open(storage, dir, open, config)?
         };
+        let kind = log.meta().kind;
         let inner = Arc::new_cyclic(|itself| Inner {
-            kind: log.meta().kind,
+            kind,
+            hash_seed: keydir.seed(),
             log,
             keydir: ArcSwap::from_pointee(keydir),
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
-            cache,
+            cache: cached.then(|| TableCache::new(kind.is_bag())),
             merge: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
