@@ -48,7 +48,7 @@ fn settled() -> usize {
     while before != HELD.load(Relaxed) {
         before = HELD.load(Relaxed);
         for _ in 0..1_000 {
-            crossbeam_epoch::pin().flush();
+            bets_engine::epoch::pin().flush();
         }
         std::thread::sleep(Duration::from_millis(50));
     }

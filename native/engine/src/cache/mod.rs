@@ -9,7 +9,7 @@ mod tests;
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use crate::keydir::Location;
 use entry::Entry;

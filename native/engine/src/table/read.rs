@@ -44,7 +44,7 @@ impl Table {
             // Keydir and cache are asked one after the other; where they will look is known now.
             cache.prefetch(hash);
             // Taken here once, it costs those nothing who take it again further in.
-            let _guard = crossbeam_epoch::pin();
+            let _guard = crate::epoch::pin();
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
             let candidate = inner.calm(wait, |keydir| {
                 keydir.prefetch(hash);

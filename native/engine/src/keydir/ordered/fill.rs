@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, ControlFlow};
 
-use crossbeam_epoch::{self as epoch, Guard};
+use crate::epoch::{self, Guard};
 
 use super::OrderedKeydir;
 use super::node::Node;
