@@ -109,6 +109,12 @@ fn protect(range: &Range<usize>, writable: bool) {
     assert_eq!(done, 0);
 }
 
+fn protect_all(shared: &[Range<usize>], writable: bool) {
+    for range in shared {
+        protect(range, writable);
+    }
+}
+
 /// Notes a write and allows it.
 extern "C" fn fault(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel hands both over.
@@ -153,7 +159,7 @@ fn shared() -> Vec<Range<usize>> {
     let exe = std::env::current_exe().unwrap();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let start = START.load(SeqCst).addr();
-    let mut ranges = vec![start..start + ARENA_LEN];
+    let mut ranges = Vec::from([start..start + ARENA_LEN]);
     let mut end_of_exe = 0;
     for line in maps.lines() {
         let mut words = line.split_whitespace();
@@ -188,10 +194,10 @@ fn writes(shared: &[Range<usize>], round: usize) -> usize {
     let notes = notes();
     notes.faults.store(0, SeqCst);
     notes.expected.store(true, SeqCst);
-    shared.iter().for_each(|range| protect(range, false));
+    protect_all(shared, false);
     notes.round.store(round, SeqCst);
     wait_for_threads();
-    shared.iter().for_each(|range| protect(range, true));
+    protect_all(shared, true);
     notes.expected.store(false, SeqCst);
     let found = notes.faults.load(SeqCst);
     let base = shared[1].start;
