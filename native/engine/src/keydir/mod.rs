@@ -4,6 +4,7 @@
 //! serves the tables whose order is that of the key's hash, [`OrderedKeydir`] those in the order of the keys. [`Keydir`] is what the rest of the engine sees.
 
 mod batch;
+mod current;
 mod hash;
 mod kinds;
 mod location;
@@ -11,6 +12,7 @@ mod ordered;
 pub(crate) mod prefetch;
 mod span;
 
+pub use current::Current;
 pub use batch::{Batch, Next};
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
 pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
