@@ -2,7 +2,12 @@
 //!
 //! A million keys of 19 bytes in random order, values of 103 bytes: `{16-byte binary, 100-byte binary}` as stored. The names tell what to compare: `a_limit_..` stands in
 //! each group. The whole path is measured by `examples/table_bench.rs`, memory and the longest operation by `examples/keydir_bench.rs`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_imports, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::wildcard_imports,
+    reason = "a benchmark"
+)]
 
 use std::cell::Cell;
 use std::fs::File;

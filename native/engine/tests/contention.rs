@@ -159,7 +159,8 @@ fn shared() -> Vec<Range<usize>> {
     let exe = std::env::current_exe().unwrap();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let start = START.load(SeqCst).addr();
-    let mut ranges = Vec::from([start..start + ARENA_LEN]);
+    let arena = start..start + ARENA_LEN;
+    let mut ranges = vec![arena];
     let mut end_of_exe = 0;
     for line in maps.lines() {
         let mut words = line.split_whitespace();
@@ -276,7 +277,9 @@ fn lookups_write_to_no_memory_that_threads_share() {
         .collect();
     let run = |work: Work| {
         for (_, table) in &tables {
-            (0..ROUNDS).for_each(|i| work(table, i));
+            for i in 0..ROUNDS {
+                work(table, i);
+            }
         }
     };
     let found = std::thread::scope(|scope| {
@@ -285,7 +288,9 @@ fn lookups_write_to_no_memory_that_threads_share() {
             scope.spawn(move || {
                 OWN.set(true);
                 // What a thread has of its own comes to be with its first lookups, and the cache's marks are set by them.
-                WORKS[..4].iter().for_each(|(_, work)| run(*work));
+                for (_, work) in &WORKS[..4] {
+                    run(*work);
+                }
                 notes().done.fetch_add(1, SeqCst);
                 for round in 1..=WORKS.len() {
                     while notes().round.load(SeqCst) != round {

@@ -93,7 +93,9 @@ fn an_opening_takes_a_quarter_more_than_the_running_table_at_most() {
         drop(table);
         for gone in [&[][..], &["CHECKPOINT"], &["CHECKPOINT", ".hint"]] {
             for threads in [1, 2] {
-                gone.iter().for_each(|end| remove(dir.path(), end));
+                for end in gone {
+                    remove(dir.path(), end);
+                }
                 let before = settled();
                 PEAK.store(before, Relaxed);
                 let table = open(&dir, kind, threads);

@@ -137,7 +137,9 @@ fn small_tables_are_cheap_in_memory_descriptors_and_disk() {
 
     let before = ALLOCATED.load(Relaxed);
     let tables = open_all();
-    tables.iter().for_each(|table| fill(table, 1));
+    for table in &tables {
+        fill(table, 1);
+    }
     check(&tables, before, "new");
     for table in &tables {
         table.care().unwrap();
@@ -146,7 +148,9 @@ fn small_tables_are_cheap_in_memory_descriptors_and_disk() {
         table.care().unwrap();
     }
     check(&tables, before, "written to and synced");
-    tables.iter().for_each(|table| table.close().unwrap());
+    for table in &tables {
+        table.close().unwrap();
+    }
     drop(tables);
 
     let before = ALLOCATED.load(Relaxed);
@@ -182,7 +186,9 @@ fn small_tables_are_cheap_in_memory_descriptors_and_disk() {
         table.care().unwrap();
     }
     check(&tables, before, "written to again");
-    tables.iter().for_each(|table| table.close().unwrap());
+    for table in &tables {
+        table.close().unwrap();
+    }
     drop(tables);
     assert_eq!(descriptors(&base.0), 0);
 }

@@ -1,6 +1,7 @@
 //! Deciding what is live, copying it, and putting the copies in the place of the inputs.
 
 use super::{Failed, Merge, Outside};
+use crate::epoch;
 use crate::format::frame::{Frame, Kind, Record, delete_object_key, removed_seqs};
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::{Keydir, Location};
@@ -149,7 +150,7 @@ fn judge(
         // Where a key has one object, its newest put hides all that is older.
         let replaced = || Ok::<_, Error>(!inner.kind.is_bag() && is_present(inner, key)?);
         let may_hold = |other: &Outside| {
-            let hash = inner.keydir.load().hash(key);
+            let hash = inner.hash(key);
             other
                 .filter
                 .as_ref()
@@ -230,7 +231,7 @@ fn is_present(inner: &Inner, key: Key<'_>) -> Result<bool> {
 /// Asks the keydir until no writer is in the way.
 fn look<R>(inner: &Inner, mut ask: impl FnMut(&Keydir) -> Option<R>) -> Result<R> {
     loop {
-        if let Some(answer) = ask(&inner.keydir.load()) {
+        if let Some(answer) = ask(inner.keydir.load(&epoch::pin())) {
             return Ok(answer);
         }
         // A writer that panicked keeps its shard for ever.

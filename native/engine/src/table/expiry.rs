@@ -271,7 +271,7 @@ impl Inner {
     fn sweep(&self) -> Result<bool> {
         self.check()?;
         let mut work = self.timers.work.lock();
-        if self.timers.count.load(Ordering::Relaxed) > self.keydir.load().len() * 2 + SPARE
+        if self.timers.count.load(Ordering::Relaxed) > self.keydir.hold().len() * 2 + SPARE
             && work.gathering.is_none()
         {
             self.timers.clear();
@@ -320,7 +320,7 @@ impl Inner {
     fn gather(&self, cursor: &mut Cursor) -> Result<bool> {
         let now = self.log.time.now();
         let mut keys = Batch::new();
-        let keydir = self.keydir.load();
+        let keydir = self.keydir.hold();
         let more = loop {
             keys.clear();
             match keydir.scan(&cursor.span(), cursor.within, SCANNED, &mut keys) {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
+use crate::epoch;
 use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
@@ -43,8 +44,8 @@ impl Table {
         if let Some(cache) = &inner.cache {
             // Keydir and cache are asked one after the other; where they will look is known now.
             cache.prefetch(hash);
-            // Taken here once, it costs those nothing who take it again further in.
-            let _guard = crate::epoch::pin();
+            // Taken here once, it costs those next to nothing who take it again further in.
+            let _guard = epoch::pin();
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
             let candidate = inner.calm(wait, |keydir| {
                 keydir.prefetch(hash);
@@ -183,7 +184,7 @@ impl Inner {
     }
 
     /// The hash of a key's compared part.
-    pub(super) fn hash(&self, key: Key<'_>) -> u64 {
+    pub(crate) fn hash(&self, key: Key<'_>) -> u64 {
         key_hash(self.hash_seed, key)
     }
 
@@ -193,7 +194,7 @@ impl Inner {
         loop {
             let epoch = self.epoch.load(Ordering::Acquire);
             if epoch & 1 == 0 {
-                let found = f(&self.keydir.load());
+                let found = f(self.keydir.load(&epoch::pin()));
                 std::sync::atomic::fence(Ordering::Acquire);
                 if let (Some(found), true) = (found, self.epoch.load(Ordering::Relaxed) == epoch) {
                     return Ok(found);

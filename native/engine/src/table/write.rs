@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_swap::Guard;
+use crate::epoch::{self, Guard};
 use parking_lot::MutexGuard;
 
 use super::read::MAX_NOWAIT_OBJECTS;
@@ -107,19 +107,19 @@ impl Table {
     pub fn clear_counted(&self, wait: Wait) -> Result<(Commit, u64)> {
         let inner = &*self.inner;
         inner.check()?;
-        let keydir = inner.keydir.load_full();
+        let keydir = inner.keydir.hold();
         if inner.log.time.expires() && wait == Wait::Never && keydir.len() > MAX_NOWAIT_OBJECTS as u64 {
             return Err(Error::WouldBlock);
         }
         let all = lock_shards(&keydir, 0..SHARDS, wait)?;
-        if !Arc::ptr_eq(&keydir, &inner.keydir.load()) {
+        if !inner.keydir.is(&keydir) {
             drop(all);
             return self.clear_counted(wait);
         }
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
-        inner.keydir.store(Arc::new(keydir.fresh()));
+        inner.keydir.replace(keydir.fresh());
         inner.log.add_all_dead(appended.last_seq);
         inner.clear_timers();
         let now = inner.log.time.now();
@@ -143,16 +143,30 @@ impl Inner {
         if let Some(cache) = &self.cache {
             cache.prefetch(hash);
         }
+        let (mut pinned, mut counted) = (None, None);
         loop {
-            let keydir = self.keydir.load();
+            let keydir = self.current(wait, &mut pinned, &mut counted);
             keydir.prefetch(hash);
-            let mut shard = lock_shard(&keydir, Keydir::shard_of(hash), wait)?;
+            let mut shard = lock_shard(keydir, Keydir::shard_of(hash), wait)?;
             // A clear puts a new keydir in place while it holds all locks of the old one.
-            if self.is_current(&keydir) {
+            if self.keydir.is(keydir) {
                 // A close puts an empty one in place, in which no key is there.
                 self.check()?;
                 return f(hash, &mut shard);
             }
+        }
+    }
+
+    /// The keydir of now, kept as becomes one who may wait or not.
+    fn current<'k>(
+        &'k self,
+        wait: Wait,
+        pinned: &'k mut Option<Guard>,
+        counted: &'k mut Option<Arc<Keydir>>,
+    ) -> &'k Keydir {
+        match wait {
+            Wait::Never => self.keydir.load(pinned.get_or_insert_with(epoch::pin)),
+            Wait::May => counted.insert(self.keydir.hold()),
         }
     }
 
@@ -162,10 +176,6 @@ impl Inner {
         if let Some(cache) = &self.cache {
             cache.prefetch_record(hash);
         }
-    }
-
-    fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
-        Arc::ptr_eq(keydir, &self.keydir.load())
     }
 
     pub(super) fn store(
@@ -303,14 +313,15 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[Place], &mut [WriteGuard<'_>]) -> Result<R>,
     ) -> Result<R> {
+        let hashes: Vec<u64> = keys.clone().map(|key| self.hash(key)).collect();
+        let (mut pinned, mut counted) = (None, None);
         loop {
-            let keydir = self.keydir.load();
-            let hashes: Vec<u64> = keys.clone().map(|key| keydir.hash(key)).collect();
+            let keydir = self.current(wait, &mut pinned, &mut counted);
             let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
-            let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
-            if !self.is_current(&keydir) {
+            let mut shards = lock_shards(keydir, wanted.iter().copied(), wait)?;
+            if !self.keydir.is(keydir) {
                 continue;
             }
             self.check()?;
