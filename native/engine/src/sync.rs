@@ -13,6 +13,20 @@ pub(crate) use std::sync::atomic::Ordering;
 #[cfg(feature = "shuttle")]
 pub(crate) use modelled::*;
 
+/// Something on cache lines of its own, for what every read looks at: what writers change beside it must not take it out of the readers' caches. Lines are
+/// fetched in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Lines<T>(pub(crate) T);
+
+impl<T> std::ops::Deref for Lines<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// Test equipment: the same names, each call of which lets shuttle decide who goes on.
 ///
 /// They are the standard library's atomics, so that memory of zeros is one and a pointer to a word may be taken for one, as the keydir does. What

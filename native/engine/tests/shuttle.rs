@@ -1,8 +1,8 @@
 //! Small models of threads that meet in the keydir and in the value cache, run in many orders of their steps by shuttle.
 //!
 //! `cargo test -p bets_engine --features shuttle --test shuttle`. `BETS_SCHEDULES` says in how many orders each model is run (default 300).
-//! What is not tried: other orders of memory than the sequentially consistent one (`bin/soak tsan` looks at these), and the steps inside crossbeam's
-//! skip list and epochs, which keep atomics of their own.
+//! What is not tried: other orders of memory than the sequentially consistent one (`bin/soak tsan` looks at these), and the steps inside the
+//! epoch, which keeps atomics of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

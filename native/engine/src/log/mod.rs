@@ -39,6 +39,7 @@ use crate::keydir::Location;
 use crate::segment::handles::Handles;
 use crate::segment::{Segment, Segments};
 use crate::sticky::Sticky;
+use crate::sync::Lines;
 use crate::table::{Config, Meta};
 use crate::{Error, Result};
 use hints::Hints;
@@ -58,7 +59,7 @@ pub struct Log {
     /// As in the manifest, for those who may not wait for it.
     meta: ArcSwap<Meta>,
     config: Config,
-    segments: ArcSwap<Segments>,
+    segments: Lines<ArcSwap<Segments>>,
     pub(crate) handles: Handles,
     append: Mutex<End>,
     maintenance: Mutex<Maintenance>,
@@ -68,12 +69,12 @@ pub struct Log {
     disk_bytes: AtomicU64,
     /// The seq of the last record that removed everything, as far as this opening knows.
     cleared_seq: AtomicU64,
-    closed: AtomicBool,
+    closed: Lines<AtomicBool>,
     needs_care: AtomicBool,
     pub(crate) sticky: Sticky,
     waiters: Waiters,
     hints: Hints,
-    pub(crate) time: Time,
+    pub(crate) time: Lines<Time>,
 }
 
 /// What only one thread works on at a time.
@@ -107,7 +108,7 @@ impl Log {
             table: manifest.table,
             meta: ArcSwap::from_pointee(manifest.meta.clone()),
             config,
-            segments: ArcSwap::from_pointee(segments),
+            segments: Lines(ArcSwap::from_pointee(segments)),
             append: Mutex::new(End::new(end, last_seq + 1)),
             maintenance: Mutex::new(Maintenance {
                 manifest,
@@ -120,12 +121,12 @@ impl Log {
             unsynced_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(disk_bytes),
             cleared_seq: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
+            closed: Lines(AtomicBool::new(false)),
             needs_care: AtomicBool::new(false),
             sticky: Sticky::default(),
             waiters: Waiters::default(),
             hints: Hints::default(),
-            time,
+            time: Lines(time),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::format::segment::{HEADER_LEN, check_header};
 use crate::io::{File, Storage};
 use crate::keydir::Location;
 use crate::merge::Filter;
+use crate::sync::Lines;
 use live::Live;
 
 /// One segment of an open table.
@@ -37,7 +38,7 @@ pub struct Segment {
     handle: ArcSwapOption<Handle>,
     /// Frames from this offset on are staged and not in the file yet; `u32::MAX` if there are none.
     staged_from: AtomicU32,
-    live: Live,
+    live: Lines<Live>,
     /// Bytes of records that stay, but for which no object is live: what a merge could not drop.
     kept: AtomicU64,
     sealed: OnceLock<Entry>,
@@ -63,7 +64,7 @@ impl Segment {
             name: format::segment::file_name(id),
             handle: ArcSwapOption::empty(),
             staged_from: AtomicU32::new(u32::MAX),
-            live: Live::default(),
+            live: Lines::default(),
             kept: AtomicU64::new(0),
             sealed: OnceLock::new(),
             filter: OnceLock::new(),
