@@ -7,7 +7,7 @@
 -export([all/0, find/1, names/0, scenario_ops/1, scenarios/0, shown/0]).
 -export_type([op/0, scenario/0, unit/0]).
 
--type scenario() :: main | lists | counters | matching | ranges | sync | merge | memory.
+-type scenario() :: main | lists | counters | matching | ranges | sync | merge | memory | latency.
 -type unit() :: nanoseconds | microseconds | milliseconds | bytes | times.
 -type op() :: #{
     name := atom(),
@@ -35,6 +35,7 @@ all() ->
     Opening = Whole#{unit => milliseconds},
     Prepared = Opening#{needs => [{prepare_open, 2}]},
     Merging = #{procs => [1], needs => [{merge, 2}], types => [set, ordered_set]},
+    Latency = #{procs => [1]},
     Ordered = #{mode => read, types => [ordered_set]},
     Selecting = #{mode => read, needs => [{select, 2}], types => [set]},
     Bytes = #{procs => [1], unit => bytes},
@@ -75,6 +76,8 @@ all() ->
         op(merge_before, "disk a key before a merge", merge, none, Merging#{unit => bytes}),
         op(merge_peak, "disk a key at most, during a merge", merge, none, Merging#{unit => bytes}),
         op(merge_after, "disk a key after a merge", merge, none, Merging#{unit => bytes}),
+        op(merge_p99, "p99 of lookups during a merge, beside without", latency, none, Latency#{unit => times}),
+        op(merge_stall, "longest lookup during a merge, more than without", latency, none, Latency#{unit => milliseconds}),
         op(memory, "memory a key, resident", memory, none, Bytes),
         op(memory_vm, "memory a key, allocated in the VM", memory, none, Bytes),
         op(memory_own, "memory a key, own account", memory, none, Bytes),
@@ -104,6 +107,7 @@ find(Name) ->
         [] -> error
     end.
 
+%% Those that a subject has a job for each: `latency' is what `bench_merge' measures.
 -spec scenarios() -> [scenario()].
 scenarios() ->
     [main, lists, counters, matching, ranges, sync, merge, memory].

@@ -11,6 +11,7 @@
 -type section() :: main | {axis(), term()}.
 
 -define(AXIS_OPS, [insert, lookup_hit, lookup_miss, overwrite]).
+-define(PAIR_OPS, [insert, lookup_hit, lookup_miss, overwrite, mix, counter_one]).
 %% Large values are as many as fit.
 -define(AXIS_BYTES, (1 bsl 29)).
 -define(MEMORY_LIMIT, (1 bsl 28)).
@@ -30,7 +31,7 @@ axes(_Config) ->
 
 -spec jobs(bench_args:config()) -> [map()].
 jobs(#{runs := Runs, axis_runs := AxisRuns} = Config) ->
-    [Job || Run <- lists:seq(1, Runs), Job <- main(Run, Config) ++ floors(Run, Config)] ++
+    [Job || Run <- lists:seq(1, Runs), Job <- main(Run, Config) ++ latencies(Run, Config) ++ floors(Run, Config)] ++
         [
             Job
          || Run <- lists:seq(1, AxisRuns),
@@ -46,9 +47,25 @@ main(Run, #{ops := Ops, subjects := Subjects} = Config) ->
      || Procs <- Counts,
         Scenario <- bench_ops:scenarios(),
         Subject <- Subjects,
-        Asked <- [asked(Scenario, Ops, Procs, Subject, Config)],
+        Asked <- [[Op || Op <- asked(Scenario, Ops, Procs, Subject, Config), worthwhile(Config, Run, Procs, Scenario, Op, Subject)]],
         Asked =/= []
     ].
+
+%% A report has to be done within minutes. What is the same in every run is measured once; so are the subjects that are not in question; and
+%% with two processes only what shows whether they get in each other's way.
+worthwhile(#{command := report}, Run, Procs, Scenario, Op, #{core := Core, scenarios := Scenarios, type := Type}) ->
+    (Scenarios =:= all orelse lists:member(Scenario, Scenarios)) andalso
+        (Run =:= 1 orelse (Core andalso Scenario =/= memory andalso {Scenario, Type} =/= {merge, ordered_set})) andalso
+        (Procs =/= 2 orelse Scenario =:= sync orelse (Core andalso lists:member(Op, ?PAIR_OPS)));
+worthwhile(_Config, _Run, _Procs, _Scenario, _Op, _Subject) ->
+    true.
+
+%% `bin/bench merge', which has subjects of its own.
+latencies(1, #{command := report, ops := Ops} = Config) ->
+    Subject = #{name => latency, title => "bets and ets", limit => infinity},
+    [job(main, 1, 1, latency, [], Subject, Config) || lists:member(merge_p99, Ops)];
+latencies(_Run, _Config) ->
+    [].
 
 %% A program beside the subjects, where a report shows floors.
 floors(Run, #{command := report} = Config) ->
@@ -80,19 +97,18 @@ at(memory_limit, Limit, #{objects := N, sample := Sample} = Config) ->
         memory_limit => Limit, value := 1024, objects := min(N, 4 * Limit div 1024), sample := min(Sample, 20000), batch_bytes => Limit div 16
     }.
 
-%% What of a scenario is measured with so many processes. A report leaves out what says little with two of them.
+%% What of a scenario is measured with so many processes.
 asked(Scenario, Ops, Procs, Subject, Config) ->
     [
         Name
      || #{name := Name, procs := Allowed} = Op <- bench_ops:scenario_ops(Scenario),
         lists:member(Name, Ops),
-        counted(Scenario, Procs, Allowed, Config),
+        lists:member(Procs, counts(Allowed, Config)),
         bench_subject:takes_part(Subject, Op)
     ].
 
-counted(_Scenario, Procs, Allowed, _Config) when is_list(Allowed) -> lists:member(Procs, Allowed);
-counted(Scenario, Procs, all, #{command := report}) when Procs > 1 -> lists:member(Scenario, [main, counters]) andalso Procs =:= 2;
-counted(_Scenario, Procs, all, #{procs := Counts}) -> lists:member(Procs, Counts).
+counts(all, #{procs := Counts}) -> Counts;
+counts(Allowed, _Config) -> Allowed.
 
 %% `infinity' is greater than every number in the term order, which is what min/2 goes by.
 job(Section, Run, Procs, Scenario, Asked, #{name := Name, limit := Limit} = Subject, Config) ->

@@ -18,6 +18,10 @@
     options := [term()],
     %% for ratios: ours are compared with the others of their type
     role := ours | memory | durable,
+    %% a report measures these again and again, and the others once
+    core := boolean(),
+    %% what a report measures of it
+    scenarios := all | [bench_ops:scenario()],
     %% objects beyond which the subject is too slow to be measured
     limit := infinity | pos_integer()
 }.
@@ -78,16 +82,21 @@ all() ->
     [
         subject(bets, "bets", bench_bets, set, ours),
         subject(ets, "ets", bench_ets, set, memory),
-        (subject(bets_uncached, "bets, no cache", bench_bets, set, ours))#{options := [{cache, false}]},
+        (subject(bets_uncached, "bets, no cache", bench_bets, set, ours))#{
+            options := [{cache, false}], core := false, scenarios := [main]
+        },
         subject(bitcask, "Bitcask", bench_bitcask, set, durable),
-        subject(mnesia, "mnesia", bench_mnesia, set, durable),
-        (subject(dets, "dets", bench_dets, set, durable))#{limit := 20000},
+        (subject(mnesia, "mnesia", bench_mnesia, set, durable))#{core := false},
+        (subject(dets, "dets", bench_dets, set, durable))#{core := false, limit := 20000},
         subject(bets_ordered, "bets ordered_set", bench_bets, ordered_set, ours),
         subject(ets_ordered, "ets ordered_set", bench_ets, ordered_set, memory)
     ].
 
 subject(Name, Title, Module, Type, Role) ->
-    #{name => Name, title => Title, module => Module, type => Type, options => [], role => Role, limit => infinity}.
+    #{
+        name => Name, title => Title, module => Module, type => Type, options => [], role => Role,
+        core => true, scenarios => all, limit => infinity
+    }.
 
 -spec names() -> [atom()].
 names() ->

@@ -7,7 +7,14 @@
 -spec run(map()) -> {ok, [bench_run:result()]} | {error, iodata()}.
 run(#{program := _} = Job) ->
     bench_floor:run(Job);
+run(#{scenario := latency, dir := Dir, objects := Objects, milliseconds := Ms} = Job) ->
+    Seconds = integer_to_list(max(1, Ms * 5 div 2000)),
+    Options = ["--objects", integer_to_list(Objects), "--seconds", Seconds, "--dir", Dir, "--results", Dir ++ ".out"],
+    in_vm(Job, paths() ++ ["-noinput", "-s", "bench_merge", "main", "-extra", "merge" | Options]);
 run(#{dir := Dir} = Job) ->
+    in_vm(Job, paths() ++ ["-noinput"] ++ cache(Job) ++ ["-run", "bench_run", "main", Dir ++ ".job"]).
+
+in_vm(#{dir := Dir} = Job, Args) ->
     remove(Dir),
     ok = filelib:ensure_dir(filename:join(Dir, "x")),
     JobFile = Dir ++ ".job",
@@ -15,7 +22,7 @@ run(#{dir := Dir} = Job) ->
     _ = file:delete(OutFile),
     ok = file:write_file(JobFile, io_lib:format("~0p.~n", [Job#{out => OutFile}])),
     Outcome =
-        case limited(Job, arguments(Job, JobFile)) of
+        case limited(Job, Args) of
             {error, Why} -> {error, Why};
             {Status, Output} -> outcome(Status, Output, file:consult(OutFile))
         end,
@@ -26,12 +33,14 @@ run(#{dir := Dir} = Job) ->
 outcome(0, _Output, {ok, Results}) -> {ok, Results};
 outcome(Status, Output, _) -> {error, io_lib:format("exit status ~b~n~ts", [Status, Output])}.
 
-arguments(Job, JobFile) ->
-    Paths = lists:append([["-pa", Path] || {pa, Values} <- init:get_arguments(), Path <- Values]),
-    Cache = lists:append([["-bets", "cache", integer_to_list(Limit div 8)] || #{memory_limit := Limit} <- [Job], is_integer(Limit)]),
-    Paths ++ ["-noinput"] ++ Cache ++ ["-run", "bench_run", "main", JobFile].
+paths() ->
+    lists:append([["-pa", Path] || {pa, Values} <- init:get_arguments(), Path <- Values]).
 
-limited(#{memory_limit := Limit}, Args) when is_integer(Limit) ->
+%% The default is a part of the machine's memory, which is not what a VM in a group has.
+cache(#{memory_limit := Limit}) -> ["-bets", "cache", integer_to_list(Limit div 8)];
+cache(_Job) -> [].
+
+limited(#{memory_limit := Limit}, Args) ->
     bench_cgroup:with(Limit, fun(Enter) -> execute(os:find_executable("sh"), ["-c", Enter ++ " && exec \"$@\"", "sh", erl() | Args]) end);
 limited(_Job, Args) ->
     execute(erl(), Args).
