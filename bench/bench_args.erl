@@ -5,7 +5,9 @@
 -export_type([config/0]).
 
 -type config() :: #{
-    command := table | report | {render, file:filename()},
+    command := table | report | tuning | {render, file:filename()},
+    %% whether this only tries that everything runs
+    short := boolean(),
     objects := pos_integer(),
     dets_objects := pos_integer(),
     sample := pos_integer(),
@@ -36,6 +38,8 @@ parse(Args) ->
 
 command(["report" | Args]) ->
     parse(Args, (defaults())#{command := report, runs := 3, write := report("report")});
+command(["tuning" | Args]) ->
+    parse(Args, (defaults())#{command := tuning, objects := 500000, runs := 3, write := report("tuning")});
 command(["render", File | Args]) ->
     parse(Args, (defaults())#{command := {render, File}, write := report("report")});
 command(Args) ->
@@ -44,6 +48,7 @@ command(Args) ->
 defaults() ->
     #{
         command => table,
+        short => false,
         objects => 1000000,
         dets_objects => 20000,
         sample => 400000,
@@ -82,12 +87,9 @@ parse(["--dir", Dir | T], C) -> parse(T, C#{dir := filename:absname(Dir)});
 parse(["--write", Name | T], C) -> parse(T, C#{write := report(Name)});
 parse([Arg | _], _) -> throw({wrong, "I do not understand ~ts here.", [Arg]}).
 
-%% Everything that a report has, in the little that it takes to see that it runs.
-short(#{dir := Dir} = C) ->
-    C#{
-        command := report, objects := 2000, dets_objects := 500, runs := 1, milliseconds := 20, at_once := 2, long := true,
-        write := filename:join(Dir, "short.md")
-    }.
+%% Everything that the two reports have, in the little that it takes to see that it runs. They are written beside the tables.
+short(C) ->
+    C#{short := true, objects := 2000, dets_objects := 500, runs := 1, milliseconds := 20, at_once := 2, long := true}.
 
 split(List) ->
     string:lexemes(List, ",").
@@ -122,6 +124,7 @@ usage() ->
     [
         "bin/bench [options]                 one table: bets beside its peers, each scenario in a fresh VM\n"
         "bin/bench report [options]          that, the targets, and how the figures grow with values, keys and objects, with charts\n"
+        "bin/bench tuning [options]          what options of bets cost and bring\n"
         "bin/bench render FILE [options]     the report of what an earlier run has left in _build/bench/NAME.results\n"
         "bin/bench merge [options]           latencies while a table is merged; has options of its own\n\n"
         "  --objects N        objects in a table (1000000)\n"

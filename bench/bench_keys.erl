@@ -13,6 +13,8 @@
     key := key_type(),
     %% bytes
     value := non_neg_integer(),
+    %% what values consist of, by default what does not compress
+    filler => random | text,
     %% how many objects a sample has at most
     sample := pos_integer(),
     batch_bytes := pos_integer(),
@@ -31,20 +33,36 @@ key(#{key := tuple}, I) -> {user, I div 100, binary:part(erlang:md5(<<I:64>>), 0
 %% The I-th object; `Version' tells the value of an overwrite from the first one.
 -spec object(shape(), non_neg_integer(), byte()) -> {term(), binary()}.
 object(#{value := Size} = Shape, I, Version) when Size >= 9 ->
-    {key(Shape, I), <<I:64, Version, (filler(Size - 9))/binary>>};
+    {key(Shape, I), <<I:64, Version, (filler(maps:get(filler, Shape, random), Size - 9))/binary>>};
 object(#{value := Size} = Shape, I, Version) ->
     {key(Shape, I), binary:part(<<I:56, Version>>, 8 - Size, Size)}.
 
-%% Bytes that do not compress, the same for every object of a VM.
-filler(Size) ->
-    case persistent_term:get({?MODULE, Size}, none) of
+%% The same for every object of a VM.
+filler(Kind, Size) ->
+    case persistent_term:get({?MODULE, Kind, Size}, none) of
         none ->
-            {Filler, _} = rand:bytes_s(Size, rand:seed_s(exsss, {1, 2, 3})),
-            persistent_term:put({?MODULE, Size}, Filler),
+            Filler = binary:part(bytes(Kind, Size), 0, Size),
+            persistent_term:put({?MODULE, Kind, Size}, Filler),
             Filler;
         Filler ->
             Filler
     end.
+
+%% Bytes that do not compress, or words in random order.
+bytes(random, Size) ->
+    {Bytes, _} = rand:bytes_s(Size, rand:seed_s(exsss, {1, 2, 3})),
+    Bytes;
+bytes(text, Size) ->
+    Words = {"table ", "object ", "segment ", "record ", "key ", "value ", "owner ", "of ", "a ", "the ", "reads ", "writes ", "and ", "merge ", "log ", "in "},
+    {Text, _} = lists:mapfoldl(
+        fun(_, State) ->
+            {At, Next} = rand:uniform_s(tuple_size(Words), State),
+            {element(At, Words), Next}
+        end,
+        rand:seed_s(exsss, {1, 2, 3}),
+        lists:seq(0, Size)
+    ),
+    list_to_binary(Text).
 
 %% A permutation of 0..N-1 that is unrelated to the order of the keys and of any table's buckets: a Feistel network on the bits of the
 %% number, applied again until the result is below N. It needs no memory, as sorting by a hash would.

@@ -4,10 +4,11 @@
 %%
 %%   bench_main      runs the jobs, keeps their results, prints or writes the report
 %%   bench_args      the command line
-%%   bench_plan      which jobs there are, in which order
+%%   bench_plan      which jobs there are, in which order; bench_tuning those of bin/bench tuning, and their report
 %%   bench_progress  how far it is, on the standard error
 %%   bench_vm        one fresh VM for one job; bench_cgroup holds it to a limit of memory
 %%   bench_machine   what the figures were measured on
+%%   bench_check     what a short run looks at
 %%   bench_results   medians, spreads, ratios
 %%   bench_targets   what is aimed at; bench_floor runs the programs that say what is possible
 %%   bench_report    the report; bench_markdown its tables, bench_charts and bench_svg its charts
@@ -34,6 +35,9 @@ main() ->
             {ok, [{machine, Machine}, {config, Measured}, {results, Results}]} = file:consult(File),
             publish(Results, Measured#{write := maps:get(write, Config)}, Machine),
             halt(0);
+        {ok, #{short := true, dir := Dir} = Config} ->
+            Runs = [run(Config#{command := C, write := filename:join(Dir, atom_to_list(C) ++ ".md")}) || C <- [report, tuning]],
+            halt(lists:max(Runs));
         {ok, Config} ->
             halt(run(Config));
         {help, Text} ->
@@ -53,10 +57,12 @@ run(#{subjects := Wanted, dir := Dir, at_once := AtOnce} = Wish) ->
     Results = [R || {ok, Rs} <- Outcomes, R <- Rs],
     keep(Results, Config, Machine),
     publish(Results, Config, Machine),
-    case [failed || error <- Outcomes] of
-        [] -> 0;
-        _ -> 1
-    end.
+    Wrong = ["a job failed" || error <- Outcomes] ++ checked(Results, Config),
+    _ = [io:format(standard_error, "WRONG: ~ts~n", [What]) || What <- Wrong],
+    min(1, length(Wrong)).
+
+checked(Results, #{short := true, write := Path} = Config) -> bench_check:results(Results, Config) ++ bench_check:files(Path);
+checked(_Results, _Config) -> [].
 
 available(#{title := Title} = Subject) ->
     case bench_subject:available(Subject) of
@@ -99,20 +105,29 @@ describe(#{section := Section, run := Run, procs := Procs, scenario := Scenario,
 axis(main) -> "";
 axis({Axis, Point}) -> io_lib:format("~s ~p, ", [Axis, Point]).
 
+report(Results, #{command := tuning} = Config, Machine) -> {bench_tuning:report(Results, Config, Machine), []};
+report(Results, Config, Machine) -> bench_report:format(Results, Config, Machine).
+
 %% What was measured outlives its report, so that another can be made of it.
 keep(Results, #{write := none} = Config, Machine) ->
     keep(Results, Config#{write := "table.md"}, Machine);
-keep(Results, #{write := Path, dir := Dir} = Config, Machine) ->
-    File = filename:join(filename:dirname(Dir), filename:basename(Path, ".md") ++ ".results"),
+keep(Results, #{write := Path, dir := Dir, short := Short} = Config, Machine) ->
+    %% A try does not replace what was measured.
+    Folder =
+        case Short of
+            true -> Dir;
+            false -> filename:dirname(Dir)
+        end,
+    File = filename:join(Folder, filename:basename(Path, ".md") ++ ".results"),
     Terms = [{machine, Machine}, {config, Config}, {results, Results}],
     ok = file:write_file(File, unicode:characters_to_binary([io_lib:format("~tp.~n", [Term]) || Term <- Terms])),
     io:format(standard_error, "what was measured is in ~ts~n", [File]).
 
 publish(Results, #{write := none} = Config, Machine) ->
-    {Report, _Charts} = bench_report:format(Results, Config, Machine),
+    {Report, _Charts} = report(Results, Config, Machine),
     io:put_chars(Report);
 publish(Results, #{write := Path} = Config, Machine) ->
-    {Report, Charts} = bench_report:format(Results, Config, Machine),
+    {Report, Charts} = report(Results, Config, Machine),
     ok = filelib:ensure_dir(Path),
     ok = file:write_file(Path, unicode:characters_to_binary(Report)),
     lists:foreach(

@@ -7,7 +7,7 @@
 -export([all/0, find/1, names/0, scenario_ops/1, scenarios/0, shown/0]).
 -export_type([op/0, scenario/0, unit/0]).
 
--type scenario() :: main | lists | counters | matching | ranges | sync | merge | memory | latency.
+-type scenario() :: main | lists | counters | matching | ranges | sync | merge | churn | memory | latency.
 -type unit() :: nanoseconds | microseconds | milliseconds | bytes | times.
 -type op() :: #{
     name := atom(),
@@ -76,6 +76,9 @@ all() ->
         op(merge_before, "disk a key before a merge", merge, none, Merging#{unit => bytes}),
         op(merge_peak, "disk a key at most, during a merge", merge, none, Merging#{unit => bytes}),
         op(merge_after, "disk a key after a merge", merge, none, Merging#{unit => bytes}),
+        op(churn, "insert, overwriting again and again", churn, none, Merging),
+        op(churn_peak, "disk a key at most, meanwhile", churn, none, Merging#{unit => bytes}),
+        op(churn_after, "disk a key when it is over", churn, none, Merging#{unit => bytes}),
         op(merge_p99, "p99 of lookups during a merge, beside without", latency, none, Latency#{unit => times}),
         op(merge_stall, "longest lookup during a merge, more than without", latency, none, Latency#{unit => milliseconds}),
         op(memory, "memory a key, resident", memory, none, Bytes),
@@ -95,10 +98,10 @@ op(Name, Title, Scenario, Items, More) ->
 names() ->
     [Name || #{name := Name} <- all()].
 
-%% What is measured if nothing is said: all but what only fills a table for others.
+%% What is measured if nothing is said: all but what only fills a table for others, and what only concerns options of bets.
 -spec shown() -> [atom()].
 shown() ->
-    names() -- [counter_load, match_load, range_load, merge_load].
+    names() -- [counter_load, match_load, range_load, merge_load, churn, churn_peak, churn_after].
 
 -spec find(atom()) -> {ok, op()} | error.
 find(Name) ->
@@ -110,7 +113,7 @@ find(Name) ->
 %% Those that a subject has a job for each: `latency' is what `bench_merge' measures.
 -spec scenarios() -> [scenario()].
 scenarios() ->
-    [main, lists, counters, matching, ranges, sync, merge, memory].
+    [main, lists, counters, matching, ranges, sync, merge, churn, memory].
 
 -spec scenario_ops(scenario()) -> [op()].
 scenario_ops(Scenario) ->

@@ -4,11 +4,11 @@
 %% take turns (A B C D A B C D ...), so that a machine that gets slower in the middle gets slower for all of them.
 -module(bench_plan).
 
--export([axes/1, jobs/1]).
+-export([axes/1, jobs/1, job/7]).
 -export_type([section/0, axis/0]).
 
 -type axis() :: value | key | objects | memory_limit.
--type section() :: main | {axis(), term()}.
+-type section() :: main | {axis(), term()} | {tuning, Table :: atom()}.
 
 -define(AXIS_OPS, [insert, lookup_hit, lookup_miss, overwrite]).
 -define(PAIR_OPS, [insert, lookup_hit, lookup_miss, overwrite, mix, counter_one]).
@@ -30,6 +30,8 @@ axes(_Config) ->
     [].
 
 -spec jobs(bench_args:config()) -> [map()].
+jobs(#{command := tuning} = Config) ->
+    bench_tuning:jobs(Config);
 jobs(#{runs := Runs, axis_runs := AxisRuns} = Config) ->
     [Job || Run <- lists:seq(1, Runs), Job <- main(Run, Config) ++ latencies(Run, Config) ++ floors(Run, Config)] ++
         [
@@ -110,9 +112,10 @@ asked(Scenario, Ops, Procs, Subject, Config) ->
 counts(all, #{procs := Counts}) -> Counts;
 counts(Allowed, _Config) -> Allowed.
 
-%% `infinity' is greater than every number in the term order, which is what min/2 goes by.
+%% One scenario of one subject. `infinity' is greater than every number in the term order, which is what min/2 goes by.
+-spec job(section(), pos_integer(), pos_integer(), bench_ops:scenario() | floor, [atom()], map(), map()) -> map().
 job(Section, Run, Procs, Scenario, Asked, #{name := Name, limit := Limit} = Subject, Config) ->
-    Job = maps:with([key, value, sample, milliseconds, memory_limit, batch_bytes], maps:merge(#{batch_bytes => ?BATCH_BYTES}, Config)),
+    Job = maps:with([key, value, filler, sample, milliseconds, memory_limit, batch_bytes], maps:merge(#{batch_bytes => ?BATCH_BYTES}, Config)),
     Job#{
         section => Section,
         run => Run,

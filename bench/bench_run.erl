@@ -42,6 +42,8 @@ scenario(#{scenario := memory, ops := Asked} = Job) ->
     asked(bench_memory:run(Job), Asked);
 scenario(#{scenario := merge, ops := Asked} = Job) ->
     asked(bench_compact:run(Job), Asked);
+scenario(#{scenario := churn, ops := Asked} = Job) ->
+    asked(bench_compact:churn(Job), Asked);
 scenario(#{scenario := Scenario, ops := Asked, subject := #{module := Module} = Subject} = Job) ->
     Context = context(Job, purpose(Scenario)),
     Last = last_asked([Op || Op <- bench_ops:scenario_ops(Scenario), bench_subject:takes_part(Subject, Op)], Asked),
