@@ -73,7 +73,6 @@ impl Merge {
             let scanner = Self::scanner(&mut self.scanner, inner, &other.segment, &other.entry)?;
             self.pos = self.pos.max(u64::from(HEADER_LEN));
             let until = self.pos + budget;
-            let keydir = inner.keydir.load();
             while self.pos < scanner.end() && self.pos < until {
                 match scanner
                     .at(self.pos, false)
@@ -81,7 +80,7 @@ impl Merge {
                 {
                     Found::Frame(frame) => {
                         if frame.head.kind == Kind::Put {
-                            self.hashes.push(keydir.hash(frame.key()));
+                            self.hashes.push(inner.hash(frame.key()));
                         }
                         self.pos += frame.head.frame_len() as u64;
                     }

@@ -62,7 +62,7 @@ fn await_writers(inner: &Inner) {
     if seeded::has(Fault::WritersNotAwaited) {
         return;
     }
-    let keydir = inner.keydir.load();
+    let keydir = inner.keydir.hold();
     for shard in 0..SHARDS {
         drop(keydir.lock(shard));
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Merge;
+use crate::cache::Spot;
 use crate::format::frame::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
@@ -51,7 +52,7 @@ impl Merge {
                         segment.add_live(new, len);
                         inner.log.add_dead(old);
                         if let Some(cache) = &inner.cache {
-                            cache.relocate(old, new);
+                            cache.relocate(Spot { hash, location: old }, new);
                         }
                     }
                     Ok(())
