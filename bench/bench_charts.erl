@@ -117,7 +117,7 @@ axis_title(memory_limit) -> "Four times more data than memory".
 
 -spec axis_note(bench_plan:axis()) -> string().
 axis_note(value) -> "Large values are fewer, so that all of them together have at most 512 MiB.\n\n";
-axis_note(memory_limit) -> "Values of 1 KiB, in a VM that a cgroup holds to a quarter of the data's size, the page cache included.\n\n";
+axis_note(memory_limit) -> "Values of 2 KiB, in a VM that a cgroup holds to a quarter of the data's size, the page cache included.\n\n";
 axis_note(_Axis) -> "".
 
 %% The points of an axis with that of the main table among them, in order.

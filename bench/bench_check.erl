@@ -10,7 +10,13 @@
 results(Results, #{command := report, ops := Ops, subjects := Subjects}) ->
     Measured = lists:usort([Op || #{op := Op, section := main} <- Results]),
     Names = [Name || #{name := Name} <- Subjects],
-    Targets = [{Subject, What, Bound} || {Subject, What, Bounds} <- bench_targets:all(), lists:member(Subject, Names), Bound <- Bounds],
+    Targets = [
+        {Subject, What, Bound}
+     || {Subject, {Op, _} = What, Bounds} <- bench_targets:all(),
+        lists:member(Op, Ops),
+        Bound <- Bounds,
+        lists:all(fun(Name) -> lists:member(Name, Names) end, [Subject | reference(Bound)])
+    ],
     [lists:flatten(io_lib:format("~s was not measured", [Op])) || Op <- Ops -- Measured] ++
         [
             lists:flatten(io_lib:format("the target ~p of ~s, ~p is not judged", [Bound, Subject, What]))
@@ -18,6 +24,9 @@ results(Results, #{command := report, ops := Ops, subjects := Subjects}) ->
         ];
 results(_Results, _Config) ->
     [].
+
+reference({of_subject, Name, _}) when Name =/= durable -> [Name];
+reference(_Bound) -> [].
 
 %% The time of an operation that is too short for the clock may come out below nothing, and then has no ratio.
 judged(Subject, {Op, Procs} = What, {of_subject, Reference, _} = Bound, Results) when Reference =/= durable ->

@@ -93,10 +93,10 @@ compared(_Axis) -> [bets, ets, bitcask, bets_ordered, ets_ordered].
 at(value, Size, #{objects := N} = Config) -> Config#{value := Size, objects := min(N, ?AXIS_BYTES div Size)};
 at(key, Type, Config) -> Config#{key := Type};
 at(objects, N, Config) -> Config#{objects := N};
-%% Values of 1 KiB, four times the limit of them together.
+%% Values of 2 KiB, four times the limit of them together. What the benchmark itself keeps at a time must be little beside it.
 at(memory_limit, Limit, #{objects := N, sample := Sample} = Config) ->
     Config#{
-        memory_limit => Limit, value := 1024, objects := min(N, 4 * Limit div 1024), sample := min(Sample, 20000), batch_bytes => Limit div 16
+        memory_limit => Limit, value := 2048, objects := min(N, 4 * Limit div 2048), sample := min(Sample, 20000), batch_bytes => Limit div 64
     }.
 
 %% What of a scenario is measured with so many processes.
