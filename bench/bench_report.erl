@@ -7,6 +7,7 @@
 -import(bench_results, [values/3, values/4, median/1]).
 
 -define(FLOOR, "at the floor").
+-define(AXIS_RATIOS, [{bets, ets}, {bets, bitcask}, {bets_ordered, ets_ordered}]).
 
 %% The report, and the files of its charts, which stand beside it. A report for the terminal has none.
 -spec format(bench_results:results(), bench_args:config(), bench_machine:facts()) ->
@@ -167,14 +168,24 @@ against_peers(What, Ours, Theirs, Results) ->
         none -> ratio(none)
     end.
 
-%% An axis: an operation and subject a row, a point a column.
+%% An axis: an operation and subject a row, a point a column; below the subjects of an operation their ratios.
 axis(Axis, Points, Results, #{subjects := Subjects} = Config) ->
     Columns = bench_charts:columns(Axis, Points, Config),
+    Measured = fun(Op, Name) -> lists:any(fun(Point) -> values({Axis, Point}, {Op, 1}, Name, Results) =/= #{} end, Points) end,
+    At = fun(Section, Op, Name) -> values(Section, {Op, 1}, Name, Results) end,
     Rows = [
-        [[Title, ", ", Subject]] ++ [cell(values(Section, {Op, 1}, Name, Results)) || {Section, _} <- Columns]
+        Row
      || #{name := Op, title := Title, unit := nanoseconds} <- bench_ops:all(),
-        #{name := Name, title := Subject} <- Subjects,
-        lists:any(fun(Point) -> values({Axis, Point}, {Op, 1}, Name, Results) =/= #{} end, Points)
+        Row <-
+            [
+                [[Title, ", ", Subject]] ++ [cell(At(Section, Op, Name)) || {Section, _} <- Columns]
+             || #{name := Name, title := Subject} <- Subjects, Measured(Op, Name)
+            ] ++
+                [
+                    [[Title, ", ", title(Ours), " / ", title(Theirs)]] ++
+                        [ratio(bench_results:ratio(At(Section, Op, Ours), At(Section, Op, Theirs))) || {Section, _} <- Columns]
+                 || {Ours, Theirs} <- ?AXIS_RATIOS, Measured(Op, Ours), Measured(Op, Theirs)
+                ]
     ],
     {Axis, [
         bench_charts:axis_note(Axis),
