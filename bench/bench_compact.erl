@@ -5,7 +5,7 @@
 -export([run/1, churn/1]).
 
 -define(ROUNDS, 10).
--define(MERGE_INTERVAL, 500).
+-define(MERGE_INTERVAL, 200).
 
 -spec run(bench_run:job()) -> [bench_run:result()].
 run(#{subject := #{module := Module}, objects := N, dir := Dir} = Job) ->

@@ -56,7 +56,7 @@ tables() ->
             name => merging,
             title => "Merges",
             note =>
-                "A fifth of the objects, each overwritten ten times in random order, in files of 16 MiB, with a look at what is to be merged twice a second.",
+                "Half of the objects, each overwritten ten times in random order, in files of 16 MiB, with a look at what is to be merged five times a second.",
             ops => [churn, churn_peak, churn_after],
             variants => [
                 merging(merge_default, "defaults", []),
@@ -82,7 +82,7 @@ text(Name, Title, Options) ->
     (variant(Name, Title, Options))#{shape := #{filler => text, value => 1024, divided => 4}}.
 
 merging(Name, Title, Options) ->
-    (variant(Name, Title, [{max_file_size, 16 bsl 20} | Options]))#{shape := #{divided => 5}}.
+    (variant(Name, Title, [{max_file_size, 16 bsl 20} | Options]))#{shape := #{divided => 2}}.
 
 %% The variants of a table take turns.
 -spec jobs(bench_args:config()) -> [map()].
