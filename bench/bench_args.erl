@@ -39,7 +39,7 @@ parse(Args) ->
 command(["report" | Args]) ->
     parse(Args, (defaults())#{command := report, runs := 3, write := report("report")});
 command(["tuning" | Args]) ->
-    parse(Args, (defaults())#{command := tuning, objects := 500000, runs := 3, write := report("tuning")});
+    parse(Args, (defaults())#{command := tuning, ops := bench_ops:names(), objects := 500000, runs := 3, write := report("tuning")});
 command(["render", File | Args]) ->
     parse(Args, (defaults())#{command := {render, File}, write := report("report")});
 command(Args) ->

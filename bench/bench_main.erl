@@ -35,9 +35,8 @@ main() ->
             {ok, [{machine, Machine}, {config, Measured}, {results, Results}]} = file:consult(File),
             publish(Results, Measured#{write := maps:get(write, Config)}, Machine),
             halt(0);
-        {ok, #{short := true, dir := Dir} = Config} ->
-            Runs = [run(Config#{command := C, write := filename:join(Dir, atom_to_list(C) ++ ".md")}) || C <- [report, tuning]],
-            halt(lists:max(Runs));
+        {ok, #{short := true, command := table}} ->
+            halt(lists:max([run(short(Command)) || Command <- ["report", "tuning"]]));
         {ok, Config} ->
             halt(run(Config));
         {help, Text} ->
@@ -47,6 +46,11 @@ main() ->
             io:put_chars(standard_error, Text),
             halt(2)
     end.
+
+%% Both reports, with the arguments of the one command.
+short(Command) ->
+    {ok, #{dir := Dir} = Config} = bench_args:parse([Command | init:get_plain_arguments()]),
+    Config#{write := filename:join(Dir, Command ++ ".md")}.
 
 run(#{subjects := Wanted, dir := Dir, at_once := AtOnce} = Wish) ->
     Config = Wish#{subjects := [S || S <- Wanted, available(S)]},

@@ -86,23 +86,21 @@ merging(Name, Title, Options) ->
 
 %% The variants of a table take turns.
 -spec jobs(bench_args:config()) -> [map()].
-jobs(#{runs := Runs} = Config) ->
+jobs(#{runs := Runs, ops := Wanted} = Config) ->
     [
-        job(Table, Run, Scenario, Variant, Config)
+        job(Table, Run, Scenario, Asked, Variant, Config)
      || Run <- lists:seq(1, Runs),
         #{ops := Ops, variants := Variants} = Table <- tables(),
         Scenario <- bench_ops:scenarios(),
-        Variant <- Variants,
-        [] =/= asked(Scenario, Ops)
+        Asked <- [[Op || #{name := Op} <- bench_ops:scenario_ops(Scenario), lists:member(Op, Ops), lists:member(Op, Wanted)]],
+        Asked =/= [],
+        Variant <- Variants
     ].
 
-asked(Scenario, Ops) ->
-    [Op || #{name := Op} <- bench_ops:scenario_ops(Scenario), lists:member(Op, Ops)].
-
-job(#{name := Table, ops := Ops}, Run, Scenario, #{shape := Shape, procs := Procs} = Variant, #{objects := Objects} = Config) ->
+job(#{name := Table}, Run, Scenario, Asked, #{shape := Shape, procs := Procs} = Variant, #{objects := Objects} = Config) ->
     Subject = (maps:with([name, title, options, type], Variant))#{module => bench_bets, limit => infinity},
     Shaped = maps:merge(Config#{objects := Objects div maps:get(divided, Shape, 1)}, maps:without([divided], Shape)),
-    bench_plan:job({tuning, Table}, Run, Procs, Scenario, asked(Scenario, Ops), Subject, Shaped).
+    bench_plan:job({tuning, Table}, Run, Procs, Scenario, Asked, Subject, Shaped).
 
 -spec report(bench_results:results(), bench_args:config(), bench_machine:facts()) -> unicode:chardata().
 report(Results, #{objects := Objects, value := Value, runs := Runs}, Machine) ->
@@ -115,8 +113,14 @@ report(Results, #{objects := Objects, value := Value, runs := Runs}, Machine) ->
         [section(Table, Results) || Table <- tables()]
     ].
 
-section(#{name := Name, title := Title, note := Note, ops := Ops, variants := [#{name := First} | _] = Variants}, Results) ->
-    Found = [Op || Wanted <- Ops, {ok, Op} <- [bench_ops:find(Wanted)]],
+section(#{name := Name, ops := Ops} = Table, Results) ->
+    Measured = lists:usort([Op || #{section := {tuning, T}, op := Op} <- Results, T =:= Name]),
+    case [Op || Asked <- Ops, lists:member(Asked, Measured), {ok, Op} <- [bench_ops:find(Asked)]] of
+        [] -> [];
+        Found -> section(Table, Found, Results)
+    end.
+
+section(#{name := Name, title := Title, note := Note, variants := [#{name := First} | _] = Variants}, Found, Results) ->
     Header = ["" | [[OpTitle, ", ", unit(Unit)] || #{title := OpTitle, unit := Unit} <- Found]],
     Values = fun(#{name := Variant, procs := Procs}, Op) -> bench_results:values({tuning, Name}, {Op, Procs}, Variant, Results) end,
     Rows = [
