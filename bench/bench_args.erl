@@ -37,11 +37,11 @@ parse(Args) ->
     end.
 
 command(["report" | Args]) ->
-    parse(Args, (defaults())#{command := report, runs := 3, write := report("report")});
+    parse(Args, (defaults())#{command := report, procs := [1, 2], write := report("report")});
 command(["tuning" | Args]) ->
-    parse(Args, (defaults())#{command := tuning, ops := bench_ops:names(), objects := 500000, runs := 3, write := report("tuning")});
+    parse(Args, (defaults())#{command := tuning, ops := bench_ops:names(), objects := 500000, write := report("tuning")});
 command(["render", File | Args]) ->
-    parse(Args, (defaults())#{command := {render, File}, write := report("report")});
+    parse(Args, (defaults())#{command := {render, File}});
 command(Args) ->
     parse(Args, defaults()).
 
@@ -52,10 +52,10 @@ defaults() ->
         objects => 1000000,
         dets_objects => 20000,
         sample => 400000,
-        runs => 5,
+        runs => 3,
         axis_runs => 1,
         milliseconds => 2000,
-        procs => [1, 2],
+        procs => [1],
         ops => bench_ops:shown(),
         subjects => bench_subject:all(),
         key => bin16,
@@ -127,17 +127,17 @@ usage() ->
         "bin/bench tuning [options]          what options of bets cost and bring\n"
         "bin/bench render FILE [options]     the report of what an earlier run has left in _build/bench/NAME.results\n"
         "bin/bench merge [options]           latencies while a table is merged; has options of its own\n\n"
-        "  --objects N        objects in a table (1000000)\n"
+        "  --objects N        objects in a table (1000000; of tuning 500000)\n"
         "  --dets-objects N   the same for dets, which is slow (20000)\n"
-        "  --runs K           runs of everything; the table shows medians (5, of a report 3)\n"
+        "  --runs K           runs of everything; the table shows medians (3)\n"
         "  --axis-runs K      runs of what a report has with other values, keys and numbers of objects (1)\n"
-        "  --procs 1,2        process counts\n",
+        "  --procs 1,2        process counts (1; of a report 1,2)\n",
         ["  --key TYPE         of ", commas([Key || {Key, _} <- bench_keys:key_types()]), " (bin16)\n"],
         "  --value N          bytes of a value (100)\n"
         "  --long             in a report also 10,000,000 objects, and data of four times the memory (as root)\n"
         "  --dir DIR          where the tables lie (_build/bench/data)\n"
-        "  --write NAME       where the report goes: docs/benchmarks/NAME.md, or a path (a report: report)\n"
-        "  --short            a report with 2000 objects, two VMs at a time: checks that everything runs, measures nothing\n",
+        "  --write NAME       where the report goes: docs/benchmarks/NAME.md, or a path (NAME is report or tuning for these)\n"
+        "  --short            report and tuning with 2000 objects, two VMs at a time: checks that everything runs, measures nothing\n",
         ["  --subjects A,B     of ", commas(bench_subject:names()), "\n"],
         ["  --only OP,OP       of ", commas(bench_ops:names()), "\n"]
     ].

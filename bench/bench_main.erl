@@ -33,7 +33,7 @@ main() ->
     case bench_args:parse(init:get_plain_arguments()) of
         {ok, #{command := {render, File}} = Config} ->
             {ok, [{machine, Machine}, {config, Measured}, {results, Results}]} = file:consult(File),
-            publish(Results, Measured#{write := maps:get(write, Config)}, Machine),
+            publish(Results, rendered(Measured, Config), Machine),
             halt(0);
         {ok, #{short := true, command := table}} ->
             halt(lists:max([run(short(Command)) || Command <- ["report", "tuning"]]));
@@ -46,6 +46,10 @@ main() ->
             io:put_chars(standard_error, Text),
             halt(2)
     end.
+
+%% Where it went before, if nothing else is said.
+rendered(Measured, #{write := none}) -> Measured;
+rendered(Measured, #{write := Path}) -> Measured#{write := Path}.
 
 %% Both reports, with the arguments of the one command.
 short(Command) ->
@@ -107,6 +111,7 @@ describe(#{section := Section, run := Run, procs := Procs, scenario := Scenario,
     io_lib:format("run ~b, ~ts~s, ~ts, ~b process(es), ~b objects", [Run, axis(Section), Scenario, Title, Procs, Objects]).
 
 axis(main) -> "";
+axis({tuning, Table}) -> io_lib:format("tuning ~s, ", [Table]);
 axis({Axis, Point}) -> io_lib:format("~s ~p, ", [Axis, Point]).
 
 report(Results, #{command := tuning} = Config, Machine) -> {bench_tuning:report(Results, Config, Machine), []};
