@@ -24,14 +24,19 @@ in_vm(#{dir := Dir} = Job, Args) ->
     Outcome =
         case limited(Job, Args) of
             {error, Why} -> {error, Why};
-            {Status, Output} -> outcome(Status, Output, file:consult(OutFile))
+            {Status, Output} -> outcome(Status, Output, file:consult(OutFile), Job)
         end,
     remove(Dir),
     _ = [file:delete(File) || File <- [JobFile, OutFile]],
     Outcome.
 
-outcome(0, _Output, {ok, Results}) -> {ok, Results};
-outcome(Status, Output, _) -> {error, io_lib:format("exit status ~b~n~ts", [Status, Output])}.
+%% What `bin/bench merge' prints is a result as well: it stands in the report as it is.
+outcome(0, Output, {ok, Results}, #{scenario := latency}) ->
+    {ok, [#{op => latencies, count => 1, value => 0, empty => 0.0, text => iolist_to_binary(Output)} | Results]};
+outcome(0, _Output, {ok, Results}, _Job) ->
+    {ok, Results};
+outcome(Status, Output, _, _Job) ->
+    {error, io_lib:format("exit status ~b~n~ts", [Status, Output])}.
 
 paths() ->
     lists:append([["-pa", Path] || {pa, Values} <- init:get_arguments(), Path <- Values]).
