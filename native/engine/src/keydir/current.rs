@@ -47,7 +47,9 @@ impl Current {
 
     /// Puts another one in its place and gives the one that was.
     pub fn replace(&self, new: Keydir) -> Arc<Keydir> {
-        let old = self.0.swap(Arc::into_raw(Arc::new(new)).cast_mut(), Ordering::AcqRel);
+        let old = self
+            .0
+            .swap(Arc::into_raw(Arc::new(new)).cast_mut(), Ordering::AcqRel);
         let guard = epoch::pin();
         // SAFETY: the count was the pointer's until now. One more is taken for the caller; that of the pointer goes when no reader can have it from there.
         let held = unsafe {

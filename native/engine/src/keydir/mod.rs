@@ -12,8 +12,8 @@ mod ordered;
 pub(crate) mod prefetch;
 mod span;
 
-pub use current::Current;
 pub use batch::{Batch, Next};
+pub use current::Current;
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
 pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
 pub use location::Location;

@@ -158,7 +158,12 @@ impl Inner {
     }
 
     /// The keydir of now, kept as becomes one who may wait or not.
-    fn current<'k>(&'k self, wait: Wait, pinned: &'k mut Option<Guard>, counted: &'k mut Option<Arc<Keydir>>) -> &'k Keydir {
+    fn current<'k>(
+        &'k self,
+        wait: Wait,
+        pinned: &'k mut Option<Guard>,
+        counted: &'k mut Option<Arc<Keydir>>,
+    ) -> &'k Keydir {
         match wait {
             Wait::Never => self.keydir.load(pinned.get_or_insert_with(epoch::pin)),
             Wait::May => counted.insert(self.keydir.hold()),
