@@ -124,8 +124,9 @@ impl TableCache {
 
     /// Keeps a record at its new place.
     pub fn relocate(&self, old: Location, new: Location) {
-        self.get(old, |key, value| self.put(new, key, value));
-        self.remove(old);
+        let place = (self.table, old);
+        let (from, tag) = CACHE.shard(place);
+        from.relocate(tag, place, CACHE.shard((self.table, new)), new, CACHE.limit());
     }
 
     /// Forgets all records of segments with these slots. Walks the whole cache.

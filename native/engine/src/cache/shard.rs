@@ -13,6 +13,7 @@ use crossbeam_epoch::{self as epoch, Atomic, Guard, Owned};
 use smallvec::SmallVec;
 
 use super::entry::{Entry, Place};
+use crate::keydir::Location;
 
 const WAYS: usize = 8;
 const TAG_BITS: u32 = 16;
@@ -139,6 +140,39 @@ impl Shard {
         }
     }
 
+    /// Moves a record to its new place in `to`, or forgets it, if another writer is at work in either shard.
+    pub fn relocate(&self, tag: u64, old: Place, to: (&Shard, u64), new: Location, limit: u64) {
+        let guard = &epoch::pin();
+        let Some(moved) = self.take(tag, old, guard) else {
+            return;
+        };
+        if let Some(entry) = entry(moved.as_ptr() as u64, guard) {
+            entry.move_to(new);
+        }
+        let (shard, tag) = to;
+        if shard.try_put(tag, moved, limit, guard).is_none() {
+            // SAFETY: no way points to it, and it was this call that took it out, so this is the one time.
+            unsafe { guard.defer_unchecked(move || Entry::free(moved)) };
+        }
+    }
+
+    /// Takes an entry out and leaves its freeing to the caller; readers may be in it.
+    fn take(&self, tag: u64, place: Place, guard: &Guard) -> Option<NonNull<Entry>> {
+        let mut writer = self.writer.try_lock()?;
+        // SAFETY: only a writer replaces the sets, and this is the writer.
+        let sets = unsafe { self.sets.load(Ordering::Relaxed, guard).as_ref() }?;
+        sets.of(tag).0.iter().find_map(|way| {
+            let word = way.load(Ordering::Relaxed);
+            let found = entry(word, guard).filter(|_| word >> POINTER_BITS == tag)?;
+            if found.place() != place {
+                return None;
+            }
+            way.store(0, Ordering::Release);
+            writer.bytes = writer.bytes.saturating_sub(found.cost());
+            unpack(word)
+        })
+    }
+
     fn try_put(&self, tag: u64, new: NonNull<Entry>, limit: u64, guard: &Guard) -> Option<()> {
         let way = pack(tag, new)?;
         let fresh = entry(way, guard)?;
@@ -149,7 +183,9 @@ impl Shard {
         // SAFETY: only a writer replaces the sets, and this is the writer.
         let mut sets = unsafe { self.sets.load(Ordering::Relaxed, guard).as_ref() }?;
         let here = |way: &AtomicU64| {
-            entry(way.load(Ordering::Relaxed), guard).is_some_and(|entry| entry.place() == fresh.place())
+            let word = way.load(Ordering::Relaxed);
+            word >> POINTER_BITS == tag
+                && entry(word, guard).is_some_and(|entry| entry.place() == fresh.place())
         };
         if sets.of(tag).0.iter().any(here) {
             return None;

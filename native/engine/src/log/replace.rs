@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Log, create_segment};
 use crate::format::frame::{Record, Stamp};
+use crate::format::hint;
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::HEADER_LEN;
 use crate::io::{File, Lock};
@@ -13,6 +14,7 @@ use crate::lock::snapshot;
 use crate::log::maintain::PublishFailure;
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
+use crate::segment::hint::{HintWriter, identity};
 use crate::{Error, Result};
 
 /// Records are written to the file in pieces of about so many bytes.
@@ -37,6 +39,11 @@ pub struct Output {
     file: Arc<dyn File>,
     buf: Vec<u8>,
     synced: u64,
+    /// Its hint, unless it is to have none yet, or it could not be written.
+    hint: Option<HintWriter>,
+    /// Whether it has its hint.
+    hinted: bool,
+    table: u64,
 }
 
 impl Output {
@@ -61,6 +68,17 @@ impl Output {
             durable_seq: None,
         };
         record.put(&mut self.buf, stamp);
+        let hinted = hint::Entry {
+            kind: record.kind,
+            seq,
+            offset,
+            frame_len: len as u32,
+            expiry_ms: record.expiry_ms,
+            key: record.key,
+        };
+        if self.hint.as_mut().is_some_and(|hint| hint.add(&hinted).is_err()) {
+            self.hint = None;
+        }
         if self.buf.len() >= PIECE_LEN {
             self.flush()?;
         }
@@ -89,10 +107,16 @@ impl Output {
             .map_err(|e| Error::io("sync", &self.segment.path(), e))
     }
 
-    /// Writes what is left, and makes it durable if it shall be.
+    /// Writes what is left, and makes it durable if it shall be. Its hint is never synced.
     pub fn finish(&mut self, durable: bool) -> Result<()> {
         self.flush()?;
-        if durable { self.sync() } else { Ok(()) }
+        if durable {
+            self.sync()?;
+        }
+        if let Some(hint) = self.hint.take() {
+            self.hinted = hint.finish(&identity(self.table, &self.entry)).is_ok();
+        }
+        Ok(())
     }
 
     /// Its file, which can be read up to its length once it is finished.
@@ -110,6 +134,12 @@ impl Log {
         let segment = self.next_segment(&mut maintenance)?;
         let file = create_segment(&*self.storage, &segment, self.table, false)?;
         self.put_segment(&mut maintenance, &segment);
+        let hint = if self.config.temporary {
+            None
+        } else {
+            let dir = self.dir.path();
+            HintWriter::create(&*self.storage, &dir, self.table, segment.id).ok()
+        };
         let len = u64::from(HEADER_LEN);
         Ok(Output {
             entry: Entry {
@@ -124,6 +154,9 @@ impl Log {
             file,
             buf: Vec::with_capacity(PIECE_LEN),
             synced: 0,
+            hint,
+            hinted: false,
+            table: self.table,
         })
     }
 
@@ -180,7 +213,8 @@ impl Log {
             output.segment.set_sealed(output.entry);
             output.segment.set_kept_bytes(output.kept_bytes);
         }
-        self.want_hints(outputs.iter().map(|output| output.entry));
+        let without = outputs.iter().filter(|output| !output.hinted);
+        self.want_hints(without.map(|output| output.entry));
         let more: u64 = outputs.iter().map(|output| output.entry.len).sum();
         self.change_disk_bytes(|bytes| bytes + more);
         Ok(())
