@@ -241,12 +241,11 @@ fn judge(
             let deadline = Deadline::of(frame.head.expiry_ms);
             let now = inner.log.time.read();
             if !deadline.is_over(now) {
-                let is_live = match notes {
-                    Some(notes) => notes.is_live(pos as u32),
-                    None => {
-                        let location = Location::new(segment.slot, pos as u32, frame.head.frame_len() as u64);
-                        is_live(inner, key, seq, location)?
-                    }
+                let is_live = if let Some(notes) = notes {
+                    notes.is_live(pos as u32)
+                } else {
+                    let location = Location::new(segment.slot, pos as u32, frame.head.frame_len() as u64);
+                    is_live(inner, key, seq, location)?
                 };
                 return Ok(Some(if is_live { Verdict::Live } else { Verdict::Dead }));
             }

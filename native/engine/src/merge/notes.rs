@@ -112,7 +112,9 @@ mod tests {
         let end = u64::from(offsets().last().unwrap()) + 1000;
         let mut notes = Notes::new(end);
         let live: Vec<u32> = offsets().filter(|offset| offset % 3 != 0).collect();
-        live.iter().for_each(|&offset| notes.set_live(offset));
+        for &offset in &live {
+            notes.set_live(offset);
+        }
         let other = offsets().find(|offset| offset % 3 == 0).unwrap();
         notes.set_live(other);
         assert!(notes.is_live(other));

@@ -67,17 +67,16 @@ impl Older {
             None => begin(inner, other)?,
         };
         let more = match reading {
-            Reading::Hint(mut hint) => match self.read_hint(inner, &mut hint, budget) {
-                Some(more) => {
+            Reading::Hint(mut hint) => {
+                if let Some(more) = self.read_hint(inner, &mut hint, budget) {
                     self.reading = Some(Reading::Hint(hint));
                     more
-                }
-                None => {
+                } else {
                     self.hashes.clear();
                     self.reading = Some(scan(inner, other)?);
                     true
                 }
-            },
+            }
             Reading::Segment(mut scanner, mut pos) => {
                 let more = self.read_segment(inner, other, &mut scanner, &mut pos, budget)?;
                 self.reading = Some(Reading::Segment(scanner, pos));
