@@ -80,6 +80,33 @@ fn a_location_is_another_one_in_another_table() {
 }
 
 #[test]
+fn a_record_that_is_moved_is_found_at_its_new_place_alone() {
+    let cache = TableCache::default();
+    for n in 0..1000 {
+        cache.put(location(n), &n.to_le_bytes(), &[n as u8; 100]);
+    }
+    let held = cache.held_bytes();
+    assert!(held > 100_000);
+    for n in 0..1000 {
+        cache.relocate(location(n), location(n + 5000));
+        assert!(cache.get(location(n), |_, _| ()).is_none());
+        let found = cache.get(location(n + 5000), |key, value| (key.to_vec(), value.to_vec()));
+        assert_eq!(found, Some((n.to_le_bytes().to_vec(), vec![n as u8; 100])));
+    }
+    assert_eq!(cache.held_bytes(), held);
+    // What has another record there already stays as it is; what is not there does not come.
+    cache.put(location(7), b"k", b"v");
+    cache.relocate(location(7), location(5008));
+    cache.relocate(location(8), location(9));
+    assert!(
+        [7, 8, 9]
+            .iter()
+            .all(|&n| cache.get(location(n), |_, _| ()).is_none())
+    );
+    assert_eq!(cache.get(location(5008), |key, _| key.len()), Some(8));
+}
+
+#[test]
 fn readers_see_whole_records_while_others_come_and_go() {
     let cache = Cache::new(4 << 20);
     let held = Arc::default();
