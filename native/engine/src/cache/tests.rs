@@ -11,12 +11,12 @@ fn entry(table: u64, n: u64, held: &Arc<AtomicU64>) -> std::ptr::NonNull<Entry> 
 }
 
 fn put(cache: &Cache, n: u64, held: &Arc<AtomicU64>) {
-    let (shard, tag) = cache.shard((1, location(n)));
-    shard.put(tag, entry(1, n, held), cache.limit());
+    let (shard, tag) = cache.shard(n);
+    shard.put(tag, entry(1, n, held), None, cache.limit());
 }
 
 fn has(cache: &Cache, n: u64) -> bool {
-    let (shard, tag) = cache.shard((1, location(n)));
+    let (shard, tag) = cache.shard(n);
     shard
         .get(tag, (1, location(n)), |key, value| {
             assert_eq!(key, n.to_le_bytes());
@@ -35,7 +35,7 @@ fn with_room_nothing_is_forgotten_while_the_sets_grow() {
     let kept = (0..200_000).filter(|&n| has(&cache, n)).count();
     assert!(kept > 199_000, "{kept}");
     for n in 0..200_000 {
-        let (shard, tag) = cache.shard((1, location(n)));
+        let (shard, tag) = cache.shard(n);
         shard.remove(tag, (1, location(n)));
         assert!(!has(&cache, n));
     }
@@ -66,44 +66,89 @@ fn the_bound_holds_and_what_is_read_stays_longer() {
 
 #[test]
 fn a_location_is_another_one_in_another_table() {
-    let (a, b) = (TableCache::default(), TableCache::default());
-    a.put(location(5), b"k", b"a");
-    b.put(location(5), b"k", b"b");
-    assert_eq!(a.get(location(5), |_, value| value.to_vec()), Some(b"a".to_vec()));
+    let (a, b) = (TableCache::new(false), TableCache::new(false));
+    a.put(spot(9, 5), b"k", b"a");
+    b.put(spot(9, 5), b"k", b"b");
+    assert_eq!(value(&a, spot(9, 5)), Some(b"a".to_vec()));
     a.clear();
-    assert_eq!(a.get(location(5), |_, value| value.to_vec()), None);
-    assert_eq!(
-        b.get(location(5), |key, value| [key, value].concat()),
-        Some(b"kb".to_vec())
-    );
+    assert_eq!(value(&a, spot(9, 5)), None);
+    assert_eq!(value(&b, spot(9, 5)), Some(b"b".to_vec()));
     assert!(b.held_bytes() > 0);
 }
 
 #[test]
+fn a_record_takes_the_place_of_the_one_before() {
+    for many in [false, true] {
+        let cache = TableCache::new(many);
+        cache.put(spot(9, 1), b"k", b"one");
+        let one = cache.held_bytes();
+        for n in 2..1_000 {
+            cache.replace(spot(9, n), Some(location(n - 1)), b"k", b"new");
+            assert_eq!(value(&cache, spot(9, n)), Some(b"new".to_vec()));
+            assert_eq!(value(&cache, spot(9, n - 1)), None);
+        }
+        // One too long to be kept takes none.
+        let long = vec![0; MAX_VALUE_LEN + 1];
+        cache.replace(spot(9, 1_000), Some(location(999)), b"k", &long);
+        assert_eq!(value(&cache, spot(9, 999)), None);
+        assert_eq!(value(&cache, spot(9, 1_000)), None);
+        for _ in 0..10_000 {
+            crossbeam_epoch::pin().flush();
+        }
+        assert!(cache.held_bytes() < one, "{many}: {}", cache.held_bytes());
+    }
+}
+
+#[test]
+fn all_records_of_a_key_with_many_are_kept() {
+    let cache = TableCache::new(true);
+    let spots: Vec<Spot> = (0..1_000).map(|n| spot(9, n * 100)).collect();
+    for &spot in &spots {
+        cache.put(spot, b"k", b"v");
+    }
+    let kept = spots
+        .iter()
+        .filter(|&&spot| value(&cache, spot).is_some())
+        .count();
+    assert!(kept > 990, "{kept}");
+    cache.clear();
+}
+
+fn spot(hash: u64, n: u64) -> Spot {
+    Spot {
+        hash,
+        location: location(n),
+    }
+}
+
+fn value(cache: &TableCache, spot: Spot) -> Option<Vec<u8>> {
+    cache.get(spot, |_, value| value.to_vec())
+}
+
+#[test]
 fn a_record_that_is_moved_is_found_at_its_new_place_alone() {
-    let cache = TableCache::default();
-    for n in 0..1000 {
-        cache.put(location(n), &n.to_le_bytes(), &[n as u8; 100]);
+    for many in [false, true] {
+        let cache = TableCache::new(many);
+        let spot = |n: u64, at: u64| Spot {
+            hash: n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            location: location(at),
+        };
+        let has = |n, at| cache.get(spot(n, at), |key, value| (key.to_vec(), value.to_vec()));
+        for n in 0..1000 {
+            cache.put(spot(n, n), &n.to_le_bytes(), &[n as u8; 100]);
+        }
+        for n in 0..1000 {
+            cache.relocate(spot(n, n), location(n + 5000));
+            assert!(has(n, n).is_none());
+            assert_eq!(
+                has(n, n + 5000),
+                Some((n.to_le_bytes().to_vec(), vec![n as u8; 100]))
+            );
+        }
+        // What is not there does not come.
+        cache.relocate(spot(8, 8), location(9000));
+        assert!(has(8, 9000).is_none());
     }
-    let held = cache.held_bytes();
-    assert!(held > 100_000);
-    for n in 0..1000 {
-        cache.relocate(location(n), location(n + 5000));
-        assert!(cache.get(location(n), |_, _| ()).is_none());
-        let found = cache.get(location(n + 5000), |key, value| (key.to_vec(), value.to_vec()));
-        assert_eq!(found, Some((n.to_le_bytes().to_vec(), vec![n as u8; 100])));
-    }
-    assert_eq!(cache.held_bytes(), held);
-    // What has another record there already stays as it is; what is not there does not come.
-    cache.put(location(7), b"k", b"v");
-    cache.relocate(location(7), location(5008));
-    cache.relocate(location(8), location(9));
-    assert!(
-        [7, 8, 9]
-            .iter()
-            .all(|&n| cache.get(location(n), |_, _| ()).is_none())
-    );
-    assert_eq!(cache.get(location(5008), |key, _| key.len()), Some(8));
 }
 
 #[test]
@@ -118,7 +163,7 @@ fn readers_see_whole_records_while_others_come_and_go() {
                     let n = i.wrapping_mul(0x9e37_79b9 + t) % 50_000;
                     put(cache, n, held);
                     if i % 3 == 0 {
-                        let (shard, tag) = cache.shard((1, location(n)));
+                        let (shard, tag) = cache.shard(n);
                         shard.remove(tag, (1, location(n)));
                     }
                 }

@@ -1,5 +1,7 @@
 //! Checking the inputs, deciding what is live, copying it, and putting the copies in the place of the inputs.
 
+use crossbeam_epoch as epoch;
+
 use super::notes::Notes;
 use super::{Failed, Merge, Outside, Phase};
 use crate::format::frame::{Frame, Kind, Record, delete_object_key, removed_seqs};
@@ -228,7 +230,7 @@ fn judge(
         // Where a key has one object, its newest put hides all that is older.
         let replaced = || Ok::<_, Error>(!inner.kind.is_bag() && is_present(inner, key)?);
         let may_hold = |other: &Outside| {
-            let hash = inner.keydir.load().hash(key);
+            let hash = inner.hash(key);
             other
                 .filter
                 .as_ref()
@@ -302,7 +304,7 @@ fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<
                 found.ok()?.unwrap_or(false)
             }
             keydir => {
-                let hit = keydir.get(key, Now::BEFORE_ALL).ok()?;
+                let hit = keydir.get(keydir.hash(key), key, Now::BEFORE_ALL).ok()?;
                 hit.is_some_and(|hit| hit.location == location)
             }
         })
@@ -311,14 +313,14 @@ fn is_live(inner: &Inner, key: Key<'_>, seq: u64, location: Location) -> Result<
 
 fn is_present(inner: &Inner, key: Key<'_>) -> Result<bool> {
     look(inner, |keydir| {
-        Some(keydir.get(key, Now::BEFORE_ALL).ok()?.is_some())
+        Some(keydir.get(keydir.hash(key), key, Now::BEFORE_ALL).ok()?.is_some())
     })
 }
 
 /// Asks the keydir until no writer is in the way.
 fn look<R>(inner: &Inner, mut ask: impl FnMut(&Keydir) -> Option<R>) -> Result<R> {
     loop {
-        if let Some(answer) = ask(&inner.keydir.load()) {
+        if let Some(answer) = ask(inner.keydir.load(&epoch::pin())) {
             return Ok(answer);
         }
         // A writer that panicked keeps its shard for ever.

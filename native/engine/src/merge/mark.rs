@@ -40,7 +40,7 @@ impl Merge {
             batch.clear();
             let scanned = inner
                 .keydir
-                .load()
+                .hold()
                 .scan(&cursor.span(), cursor.within(), limit, batch);
             // A writer that panicked keeps its shard for ever, and a close puts an empty keydir in place.
             inner.check()?;

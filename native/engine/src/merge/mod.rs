@@ -70,7 +70,7 @@ fn await_writers(inner: &Inner) {
     if seeded::has(Fault::WritersNotAwaited) {
         return;
     }
-    let keydir = inner.keydir.load();
+    let keydir = inner.keydir.hold();
     for shard in 0..SHARDS {
         drop(keydir.lock(shard));
     }
@@ -334,10 +334,10 @@ impl Merge {
 
 /// Whether to go through the whole keydir costs less than to ask for each record of so many bytes of segments.
 fn sweeps(inner: &Inner, input_bytes: u64) -> bool {
-    let keydir = inner.keydir.load();
+    let keydir = inner.keydir.hold();
     let keys = keydir.len();
     let mean_len = inner.log.live_bytes().checked_div(keys).unwrap_or(0).max(1);
-    let ask = match **keydir {
+    let ask = match *keydir {
         Keydir::Ordered(_) => ASK_ORDERED,
         _ => ASK_HASHED,
     };

@@ -93,7 +93,6 @@ impl Older {
 
     /// `None` if the hint cannot be used.
     fn read_hint(&mut self, inner: &Inner, hint: &mut HintReader, budget: u64) -> Option<bool> {
-        let keydir = inner.keydir.load();
         let (mut buf, mut read) = (Vec::new(), 0);
         let blocks = hint.blocks();
         while read < budget {
@@ -104,7 +103,7 @@ impl Older {
             let mut block = blocks.read(place, &mut buf).ok()?;
             while let Some(entry) = block.next_entry().ok()? {
                 if entry.kind == Kind::Put {
-                    self.hashes.push(keydir.hash(entry.key));
+                    self.hashes.push(inner.hash(entry.key));
                 }
             }
         }
@@ -119,14 +118,13 @@ impl Older {
         pos: &mut u64,
         budget: u64,
     ) -> Result<bool> {
-        let keydir = inner.keydir.load();
         let until = *pos + budget;
         while *pos < scanner.end() && *pos < until {
             let found = scanner.at(*pos, false);
             match found.map_err(|e| Error::io("read", &other.segment.path(), e))? {
                 Found::Frame(frame) => {
                     if frame.head.kind == Kind::Put {
-                        self.hashes.push(keydir.hash(frame.key()));
+                        self.hashes.push(inner.hash(frame.key()));
                     }
                     *pos += frame.head.frame_len() as u64;
                 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Merge, input_files};
 use crate::background;
+use crate::cache::Spot;
 use crate::format::frame::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
@@ -37,15 +38,18 @@ impl Merge {
             .iter()
             .filter_map(|(key, old)| {
                 let input = &self.inputs[(*by_slot.get(usize::from(old.segment()))?)?];
-                Some((key, input, old, input.notes.moved(old)?))
+                Some((inner.hash(key), key, input, old, input.notes.moved(old)?))
             })
             .collect();
         for some in moves.chunks(WARMED) {
-            let _warm = inner.cache.as_ref().map(|cache| {
-                let places = some.iter().flat_map(|&(_, _, old, new)| [old, new]);
-                cache.warm(places, true)
-            });
-            for &(key, input, old, new) in some {
+            if let Some(cache) = &inner.cache {
+                let spots = some
+                    .iter()
+                    .map(|&(hash, _, _, location, _)| Spot { hash, location });
+                // The guard is not kept: who waits for a lock must not hold up the freeing of memory.
+                drop(cache.warm(spots, false));
+            }
+            for &(_, key, input, old, new) in some {
                 let Some(output) = inner.log.segment(new.segment()) else {
                     return Err(Error::MergeStuck);
                 };
@@ -56,7 +60,7 @@ impl Merge {
                         output.add_live(new, len);
                         inner.log.add_dead(old);
                         if let Some(cache) = &inner.cache {
-                            cache.relocate(old, new);
+                            cache.relocate(Spot { hash, location: old }, new);
                         }
                     }
                     Ok(())
@@ -105,7 +109,7 @@ impl Merge {
                         segment.add_live(new, len);
                         inner.log.add_dead(old);
                         if let Some(cache) = &inner.cache {
-                            cache.relocate(old, new);
+                            cache.relocate(Spot { hash, location: old }, new);
                         }
                     }
                     Ok(())

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::write::{Place, check_len};
 use super::{Commit, Found, Inner, Table, TableKind, Ttl, Wait};
+use crate::cache::Spot;
 use crate::format::frame::{Kind, Record, delete_object_key};
-use crate::keydir::{BagGuard, Entry, Location, WriteGuard};
+use crate::keydir::{BagGuard, Entry, WriteGuard};
 use crate::{Deadline, Error, Key, Now, Result};
 
 /// Whether a stored value and the other one are the same object. `None` if that cannot be told here: the call ends with
@@ -95,8 +96,8 @@ impl Table {
                 [only] => inner.log.append(only, wait)?,
                 several => inner.log.append_batch(several, wait, |_, _| {})?,
             };
-            inner.forget(&bag.remove(hash, key, &seqs));
-            Ok(Some((inner.done(appended, None, None), found.len())))
+            inner.forget(hash, &bag.remove(hash, key, &seqs));
+            Ok(Some((inner.done(appended), found.len())))
         })
     }
 
@@ -163,8 +164,8 @@ impl Table {
                 inner.log.sticky.set(Error::KeydirFull);
                 return Err(Error::KeydirFull);
             }
-            inner.forget(&gone);
-            Ok(Some((inner.done(appended, None, None), found.len())))
+            inner.forget(hash, &gone);
+            Ok(Some((inner.done(appended), found.len())))
         })
     }
 
@@ -189,7 +190,11 @@ impl Table {
                 return Err(Error::WouldBlock);
             }
             for (at, entry) in entries.live(now).enumerate() {
-                let read = inner.record(entry.location, key.compared(), wait, |stored, value| {
+                let spot = Spot {
+                    hash,
+                    location: entry.location,
+                };
+                let read = inner.record(spot, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
                     let form = (stored != key.bytes()).then_some(stored);
                     f(at, Found { value, key: form })
@@ -223,7 +228,16 @@ impl Inner {
         'puts: for (at, (&(key, value), &Place { hash, shard })) in puts.iter().zip(places).enumerate() {
             let mut old = None;
             for entry in alike(bag(&mut shards[shard])?, hash, (key, now), wait)? {
-                if self.is_same(entry.location, key, value, wait, same)? {
+                if self.is_same(
+                    Spot {
+                        hash,
+                        location: entry.location,
+                    },
+                    key,
+                    value,
+                    wait,
+                    same,
+                )? {
                     if entry.deadline == deadline {
                         continue 'puts;
                     }
@@ -261,7 +275,16 @@ impl Inner {
     ) -> Result<Vec<Entry>> {
         let mut copies = Vec::new();
         for entry in alike(bag, hash, (key, now), wait)? {
-            if self.is_same(entry.location, key, value, wait, same)? {
+            if self.is_same(
+                Spot {
+                    hash,
+                    location: entry.location,
+                },
+                key,
+                value,
+                wait,
+                same,
+            )? {
                 copies.push(entry);
             }
         }
@@ -270,13 +293,13 @@ impl Inner {
 
     pub(super) fn is_same(
         &self,
-        location: Location,
+        spot: Spot,
         key: Key<'_>,
         value: &[u8],
         wait: Wait,
         same: &mut Same<'_>,
     ) -> Result<bool> {
-        match self.record(location, key.compared(), wait, |_, stored| same(stored, value))? {
+        match self.record(spot, key.compared(), wait, |_, stored| same(stored, value))? {
             Some(answer) => answer.ok_or(Error::WouldBlock),
             // No segment goes away while a location that the keydir holds under lock points to it.
             None => Err(Error::Panicked),

@@ -41,6 +41,12 @@ impl BagKeydir {
         self.keys.hash(key)
     }
 
+    /// As [`HashKeydir::prefetch`].
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.keys.prefetch(hash);
+    }
+
     /// Looks a key up: its first object that has not expired.
     pub fn get(&self, hash: u64, key: Key<'_>, now: Now) -> Result<Option<Hit>, Busy> {
         let found = self.find(hash, key, |stored, entries| {

@@ -42,6 +42,14 @@ impl<'a> WriteGuard<'a> {
         self.index
     }
 
+    /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it.
+    #[inline]
+    pub fn prefetch_key(&mut self, hash: u64) {
+        if let Some(writer) = self.present(hash) {
+            writer.prefetch_key(hash);
+        }
+    }
+
     /// Looks a key up.
     pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
         self.present(hash)?.get(hash, key)

@@ -14,6 +14,7 @@ use super::entry::{self, Stored};
 use super::slots::{self, Slot};
 use super::write::State;
 use crate::Key;
+use crate::keydir::prefetch::prefetch;
 use crate::keydir::{Busy, Hit, Location};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, spin_loop};
 
@@ -69,6 +70,15 @@ impl Shard {
             spin_loop();
         }
         Err(Busy)
+    }
+
+    /// Has the processor fetch the slot where an entry with this hash may stand, without waiting.
+    #[inline]
+    pub(super) fn prefetch(&self, h32: u32) {
+        // Slots and capacity may be of two moments, which a prefetch does not mind.
+        let slots = self.slots.load(Ordering::Relaxed);
+        let home = slots::home(h32, self.capacity.load(Ordering::Relaxed));
+        prefetch(slots.wrapping_add(home));
     }
 
     #[inline]
