@@ -195,7 +195,11 @@ fn a_tombstone_stays_for_as_long_as_something_older_may_be_elsewhere() {
     let kept = table.segments();
     table.close().unwrap();
     let table = dir.reopen();
-    assert_eq!(table.segments(), kept, "a clean close keeps account of what stayed");
+    assert_eq!(
+        table.segments(),
+        kept,
+        "a clean close keeps account of what stayed"
+    );
     assert!(!table.merge_due(&policy));
     // Once the first segment is merged, it goes.
     table.delete(key(b"stays"), Wait::May).unwrap();

@@ -11,6 +11,7 @@ mod common;
 use std::path::PathBuf;
 
 use bets_engine::merge::{Phase, Report};
+use bets_engine::seeded::{self, Fault};
 use bets_engine::table::{MergeChoice, Table, TableKind, Wait};
 use common::{ALL_KINDS, TestDir, contents, key, put};
 
@@ -169,6 +170,35 @@ fn what_a_merge_writes_has_its_hint_at_once() {
             std::fs::remove_file(hint(&without, *id)).unwrap();
         }
         assert_eq!(contents(&without.reopen()), before, "{kind:?}");
+    }
+}
+
+/// Merges a tombstone without the older segment that has what it hides. Whether that is there again after an opening that reads the segments.
+fn deleted_comes_back(filler: u16) -> bool {
+    let dir = dir(TableKind::Set);
+    let table = dir.open();
+    put(&table, b"old", b"value");
+    for n in 0..filler {
+        put(&table, &n.to_be_bytes(), &[1; 60]);
+    }
+    seal(&table);
+    let before: Vec<u32> = table.segments().iter().map(|s| s.id).collect();
+    put(&table, b"new", b"value");
+    table.delete(key(b"old"), Wait::May).unwrap();
+    seal(&table);
+    let ids: Vec<u32> = table.segments().iter().map(|s| s.id).collect();
+    merge(&table, &ids[before.len()..]);
+    let copy = dir.copy();
+    copy.reopen().contains(key(b"old"), Wait::May).unwrap()
+}
+
+#[test]
+fn what_a_tombstone_hides_elsewhere_stays_hidden() {
+    for filler in [0, 500] {
+        assert!(!deleted_comes_back(filler));
+        seeded::put(Some(Fault::TombstoneDropped));
+        assert!(deleted_comes_back(filler), "the seeded fault is found");
+        seeded::put(None);
     }
 }
 

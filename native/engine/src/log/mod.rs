@@ -13,6 +13,7 @@ mod replace;
 mod slots;
 mod snapshot;
 mod stage;
+mod syncing;
 mod time;
 mod waiters;
 

@@ -171,7 +171,7 @@ impl Merge {
     /// Makes the outputs durable one by one, then names them in the manifest.
     pub(super) fn publish(&mut self, inner: &Inner) -> std::result::Result<bool, Failed> {
         if let Some(output) = self.outputs.get_mut(self.at) {
-            output.finish(!inner.log.config().temporary)?;
+            output.finish()?;
             self.at += 1;
             return Ok(true);
         }
@@ -204,6 +204,9 @@ fn output_for<'o>(
         .last()
         .is_some_and(|output| output.has_room(frame_len, max_file_size));
     if !goes_on || !has_room {
+        if let Some(last) = outputs.last_mut() {
+            last.end()?;
+        }
         outputs.push(inner.log.add_output()?);
     }
     outputs.last_mut().ok_or(Error::Panicked)

@@ -57,13 +57,18 @@ impl Merge {
 
     /// The index of the input with each slot.
     pub(super) fn inputs_by_slot(&self) -> Vec<Option<usize>> {
-        let slots = self.inputs.iter().map(|input| usize::from(input.segment.slot));
-        let mut by_slot = vec![None; slots.clone().max().map_or(0, |slot| slot + 1)];
-        for (at, slot) in slots.enumerate() {
-            by_slot[slot] = Some(at);
-        }
-        by_slot
+        by_slot(self.inputs.iter().map(|input| input.segment.slot))
     }
+}
+
+/// The index among these slots of each.
+pub(super) fn by_slot(slots: impl Iterator<Item = u16> + Clone) -> Vec<Option<usize>> {
+    let count = slots.clone().max().map_or(0, |slot| usize::from(slot) + 1);
+    let mut by_slot = vec![None; count];
+    for (at, slot) in slots.enumerate() {
+        by_slot[usize::from(slot)] = Some(at);
+    }
+    by_slot
 }
 
 fn last_key(batch: &Batch) -> Option<Key<'_>> {

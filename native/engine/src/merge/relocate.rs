@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::mark::by_slot;
 use super::{Merge, input_files};
 use crate::background;
 use crate::cache::Spot;
@@ -32,13 +33,18 @@ impl Merge {
     /// Goes through the keydir. A key that points to an input has done so since before, so what was noted tells where its record went.
     fn relocate_keys(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
         let more = self.next_keys(inner, budget)?;
-        let by_slot = self.inputs_by_slot();
+        let inputs = self.inputs_by_slot();
+        let outputs = by_slot(self.outputs.iter().map(|output| output.segment.slot));
+        let at =
+            |by_slot: &[Option<usize>], location: Location| *by_slot.get(usize::from(location.segment()))?;
         let moves: Vec<_> = self
             .batch
             .iter()
             .filter_map(|(key, old)| {
-                let input = &self.inputs[(*by_slot.get(usize::from(old.segment()))?)?];
-                Some((inner.hash(key), key, input, old, input.notes.moved(old)?))
+                let input = &self.inputs[at(&inputs, old)?];
+                let new = input.notes.moved(old)?;
+                let ends = (&input.segment, &self.outputs[at(&outputs, new)?].segment);
+                Some((inner.hash(key), key, ends, old, new))
             })
             .collect();
         for some in moves.chunks(WARMED) {
@@ -49,16 +55,12 @@ impl Merge {
                 // The guard is not kept: who waits for a lock must not hold up the freeing of memory.
                 drop(cache.warm(spots, false));
             }
-            for &(_, key, input, old, new) in some {
-                let Some(output) = inner.log.segment(new.segment()) else {
-                    return Err(Error::MergeStuck);
-                };
-                inner.with_shard(key, Wait::May, |hash, shard| {
+            for &(hash, key, (input, output), old, new) in some {
+                inner.with_shard(key, Wait::May, |_, shard| {
                     // It has not changed since, or it points to none of the inputs.
-                    if shard.relocate(hash, key, 0, |now| now == old, new).is_some() {
-                        let len = input.segment.frame_len(old);
-                        output.add_live(new, len);
-                        inner.log.add_dead(old);
+                    if shard.move_to(hash, key, old, new) {
+                        output.add_live(new, input.frame_len(old));
+                        input.add_dead(old);
                         if let Some(cache) = &inner.cache {
                             cache.relocate(Spot { hash, location: old }, new);
                         }
