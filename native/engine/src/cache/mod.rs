@@ -182,6 +182,10 @@ impl TableCache {
 
     /// Keeps a record at its new place.
     pub fn relocate(&self, spot: Spot, new: Location) {
+        if !self.many {
+            let (shard, tag) = self.shard(spot);
+            return shard.relocate(tag, self.place(spot), new);
+        }
         let kept = self.get(spot, |key, value| {
             self.replace(
                 Spot {

@@ -126,6 +126,32 @@ fn value(cache: &TableCache, spot: Spot) -> Option<Vec<u8>> {
 }
 
 #[test]
+fn a_record_that_is_moved_is_found_at_its_new_place_alone() {
+    for many in [false, true] {
+        let cache = TableCache::new(many);
+        let spot = |n: u64, at: u64| Spot {
+            hash: n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            location: location(at),
+        };
+        let has = |n, at| cache.get(spot(n, at), |key, value| (key.to_vec(), value.to_vec()));
+        for n in 0..1000 {
+            cache.put(spot(n, n), &n.to_le_bytes(), &[n as u8; 100]);
+        }
+        for n in 0..1000 {
+            cache.relocate(spot(n, n), location(n + 5000));
+            assert!(has(n, n).is_none());
+            assert_eq!(
+                has(n, n + 5000),
+                Some((n.to_le_bytes().to_vec(), vec![n as u8; 100]))
+            );
+        }
+        // What is not there does not come.
+        cache.relocate(spot(8, 8), location(9000));
+        assert!(has(8, 9000).is_none());
+    }
+}
+
+#[test]
 fn readers_see_whole_records_while_others_come_and_go() {
     let cache = Cache::new(4 << 20);
     let held = Account::open();
