@@ -10,7 +10,7 @@ mod tests;
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::LazyLock;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use crate::keydir::Location;
 use account::Account;

@@ -55,7 +55,7 @@ fn the_bound_holds_and_what_is_read_stays_longer() {
             }
         }
     }
-    crossbeam_epoch::pin().flush();
+    crate::epoch::pin().flush();
     // Entries that wait for readers to leave still count.
     assert!(held.bytes() < 20 << 20, "{held:?}");
     assert!(
@@ -93,7 +93,7 @@ fn a_record_takes_the_place_of_the_one_before() {
         assert_eq!(value(&cache, spot(9, 999)), None);
         assert_eq!(value(&cache, spot(9, 1_000)), None);
         for _ in 0..10_000 {
-            crossbeam_epoch::pin().flush();
+            crate::epoch::pin().flush();
         }
         assert!(cache.held_bytes() < one, "{many}: {}", cache.held_bytes());
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
