@@ -14,6 +14,7 @@ use crate::epoch::{self, Guard};
 use smallvec::SmallVec;
 
 use super::entry::{Entry, Place};
+use crate::keydir::Location;
 
 const WAYS: usize = 8;
 const TAG_BITS: u32 = 16;
@@ -261,6 +262,21 @@ impl Shard {
         // SAFETY: no reader that pins from now on sees the old sets, and the writer alone replaces them, so this is the one time.
         unsafe { guard.defer_unchecked(move || free_sets(before)) };
         new
+    }
+
+    /// Says where the record of a place stands now, if it is here, where its tag stays the same.
+    pub fn relocate(&self, tag: u64, old: Place, new: Location) {
+        let guard = &epoch::pin();
+        let Some(sets) = self.sets(guard) else {
+            return;
+        };
+        for way in tagged(sets.of(tag), tag) {
+            if let Some(entry) =
+                entry(way.load(Ordering::Acquire), guard).filter(|entry| entry.place() == old)
+            {
+                entry.move_to(new);
+            }
+        }
     }
 
     /// Forgets a place, unless another writer is at work.

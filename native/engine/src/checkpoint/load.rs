@@ -107,6 +107,7 @@ impl Loading {
                 short = short.checked_sub(len).ok_or(Unusable)?;
             }
             segment.add_live_bytes(short);
+            segment.set_kept_bytes(part.kept_bytes);
         }
         Ok(expires.into_inner())
     }

@@ -368,6 +368,15 @@ impl WriteGuard<'_> {
         }
     }
 
+    /// Gives the key a new location; `false` and no change if its own is not `old`, or the key is gone. Not for keys with many objects.
+    pub fn move_to(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Bag(_) => false,
+            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
+        }
+    }
+
     /// Gives the key's object a new location and the old one back; `None` and no change if the key is gone, or `is_old` says that the old one
     /// is not meant. Of many objects it is the one with this seq.
     pub fn relocate(

@@ -13,6 +13,7 @@ mod replace;
 mod slots;
 mod snapshot;
 mod stage;
+mod syncing;
 mod time;
 mod waiters;
 
@@ -55,7 +56,7 @@ pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
 pub struct Log {
     pub(crate) storage: Arc<dyn Storage>,
     dir: Arc<Dir>,
-    table: u64,
+    pub(crate) table: u64,
     /// As in the manifest, for those who may not wait for it.
     meta: ArcSwap<Meta>,
     config: Config,
@@ -201,6 +202,13 @@ impl Log {
     /// Bytes of the segments, to the ends of their records.
     pub fn disk_bytes(&self) -> u64 {
         self.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all live objects' frames. Exact when nobody is writing. Costs O(number of segments).
+    pub fn live_bytes(&self) -> u64 {
+        let segments = self.segments.load();
+        let live = segments.iter().flatten().map(|segment| segment.live_bytes());
+        live.sum()
     }
 
     /// Number of segments.

@@ -67,7 +67,7 @@ impl Table {
         if chosen.is_empty() {
             return Ok(false);
         }
-        *merge = Some(Merge::new(&sealed, &chosen));
+        *merge = Some(Merge::new(inner, &sealed, &chosen));
         Ok(true)
     }
 

@@ -85,7 +85,13 @@ impl Cursor {
         self.from = Bound::Excluded(key.compared().to_vec());
     }
 
-    pub(super) fn span(&self) -> Span<'_> {
+    /// Moves to the place behind this key, or, in a bag, behind its object with the seq `within`.
+    pub(crate) fn go_on(&mut self, key: Key<'_>, within: Option<u64>) {
+        self.within = within;
+        self.go_behind(key);
+    }
+
+    pub(crate) fn span(&self) -> Span<'_> {
         Span {
             direction: self.direction,
             from: self.from.as_ref().map(Vec::as_slice),
