@@ -990,7 +990,7 @@ new(Name, Options) ->
 %%
 %% Tables are merged without being asked to, when the options of {@link new/2} say so; this call also merges what is not worth it yet, and the
 %% newest data file. Readers and writers go on meanwhile. The merges of all tables are carried out one after the other, but for those
-%% with a `merge_rate', which go on beside the others. Reads all files that are merged twice and
+%% with a `merge_rate', which go on beside the others. Reads all files that are merged and
 %% writes what is live of them; needs so much room on the disk until it is through. After an error or a crash at any moment everything is as before.
 %%
 %% Any process may call it. Gives what was done: the numbers of the files that were merged, written, and left out for damage; bytes before and

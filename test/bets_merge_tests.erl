@@ -56,7 +56,7 @@ a_merge_that_is_due_comes_by_itself_test_() ->
             %% The next look at all tables.
             bets_merger ! poll,
             receive {bets, merge, Id, start, #{}} -> ok end,
-            receive {bets, merge, Id, progress, #{phase := verify, done := D, total := Total}} when D =< Total -> ok end,
+            receive {bets, merge, Id, progress, #{phase := copy, done := D, total := Total}} when D =< Total -> ok end,
             receive {bets, merge, Id, stop, #{report := #{dropped := Dropped}}} -> ?assert(Dropped >= 2000) end,
             ?assertEqual(true, bets:merge(T, unsubscribe)),
             ?assertEqual(3000, bets:info(T, size))
@@ -144,7 +144,7 @@ merges_that_keep_to_a_rate_hold_up_no_other_test_() ->
                         bets:merge(Tab, subscribe),
                         Id = bets:info(Tab, id),
                         {_, Monitor} = spawn_monitor(fun() -> bets:merge(Tab) end),
-                        receive {bets, merge, Id, progress, _} -> ok end,
+                        receive {bets, merge, Id, progress, #{phase := copy}} -> ok end,
                         {Tab, Monitor}
                     end
                  || Tab <- [T, T2]
@@ -154,7 +154,7 @@ merges_that_keep_to_a_rate_hold_up_no_other_test_() ->
                     fill(Other, 10),
                     ?assertMatch(#{dropped := 10}, bets:merge(Other))
                 end),
-                [?assertMatch(#{state := running, phase := verify}, bets:info(Tab, merge)) || {Tab, _} <- Begun],
+                [?assertMatch(#{state := running, phase := copy}, bets:info(Tab, merge)) || {Tab, _} <- Begun],
                 [?assertEqual(true, bets:merge(Tab, cancel)) || {Tab, _} <- Begun],
                 [receive {'DOWN', Monitor, process, _, {{bets, merge_cancelled}, _}} -> ok end || {_, Monitor} <- Begun]
             end)
@@ -170,8 +170,8 @@ a_slow_merge_can_be_cancelled_and_outlives_its_caller_test_() ->
             bets:merge(T, subscribe),
             Id = bets:info(T, id),
             {Pid, Monitor} = spawn_monitor(fun() -> bets:merge(T) end),
-            receive {bets, merge, Id, progress, _} -> ok end,
-            ?assertMatch(#{state := running, phase := verify, total := _}, bets:info(T, merge)),
+            receive {bets, merge, Id, progress, #{phase := copy}} -> ok end,
+            ?assertMatch(#{state := running, phase := copy, total := _}, bets:info(T, merge)),
             ?assertEqual(true, bets:merge(T, cancel)),
             receive {'DOWN', Monitor, process, Pid, {{bets, merge_cancelled}, _}} -> ok end,
             receive {bets, merge, Id, failure, #{reason := {bets, merge_cancelled}}} -> ok end,

@@ -164,7 +164,8 @@ fn merge_due(table: &Table, policy: &Policy) -> Option<Progress> {
 
 #[test]
 fn a_tombstone_stays_for_as_long_as_something_older_may_be_elsewhere() {
-    let dir = dir(TableKind::Set);
+    let mut dir = dir(TableKind::Set);
+    dir.config.temporary = false;
     let table = dir.open();
     let policy = Policy {
         small_file_threshold: 0,
@@ -191,6 +192,15 @@ fn a_tombstone_stays_for_as_long_as_something_older_may_be_elsewhere() {
     );
     let copy = dir.copy();
     assert_eq!(get(&copy.reopen(), b"old"), None);
+    let kept = table.segments();
+    table.close().unwrap();
+    let table = dir.reopen();
+    assert_eq!(
+        table.segments(),
+        kept,
+        "a clean close keeps account of what stayed"
+    );
+    assert!(!table.merge_due(&policy));
     // Once the first segment is merged, it goes.
     table.delete(key(b"stays"), Wait::May).unwrap();
     put(&table, b"other", b"1");

@@ -64,7 +64,7 @@ rustler::atoms! {
     publish,
     relocate,
     retire,
-    verify,
+    mark,
     merge_stuck,
     merging,
     put,

@@ -1,17 +1,19 @@
 //! The value cache: one for all tables of the process, bounded in bytes. A hit takes no lock, counts no references, and writes to an entry
 //! only the first time in a while.
 
+mod account;
 mod entry;
 mod shard;
 #[cfg(test)]
 mod tests;
 
 use crate::sync::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use crate::keydir::Location;
+use account::Account;
 use entry::Entry;
 use shard::Shard;
 
@@ -49,10 +51,9 @@ impl Cache {
         }
     }
 
-    /// The shard of a place, and its tag there: the two ends of a hash, which is half of a product folded onto the other (as in wyhash).
-    fn shard(&self, (table, location): entry::Place) -> (&Shard, u64) {
-        let mixed = u128::from(location.to_bits() ^ table.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-            * 0xa076_1d64_78bd_642f;
+    /// The shard of a hash, and its tag there: the two ends of a hash of it, which is half of a product folded onto the other (as in wyhash).
+    fn shard(&self, hash: u64) -> (&Shard, u64) {
+        let mixed = u128::from(hash) * 0xa076_1d64_78bd_642f;
         let hash = mixed as u64 ^ (mixed >> 64) as u64;
         (&self.shards[(hash >> (64 - SHARD_BITS)) as usize], hash & 0xffff)
     }
@@ -68,64 +69,137 @@ impl Cache {
     }
 }
 
+/// Which record is meant: the hash of its key, by which it is found, and its location, by which it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    /// The hash of the key's compared part.
+    pub hash: u64,
+    /// Where the record stands.
+    pub location: Location,
+}
+
 /// A table's share in the cache.
 #[derive(Debug)]
 pub struct TableCache {
     table: u64,
-    held: Arc<AtomicU64>,
+    /// Whether a key has many records. Then the location takes part in where each is kept, lest they all want one set.
+    many: bool,
+    held: &'static Account,
 }
 
-impl Default for TableCache {
-    fn default() -> Self {
-        TableCache {
-            table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed),
-            held: Arc::default(),
-        }
+impl Drop for TableCache {
+    fn drop(&mut self) {
+        self.held.leave();
     }
 }
 
 impl TableCache {
-    /// Calls `f` with the stored key's bytes and the value at a location, if they are cached.
-    pub fn get<R>(&self, location: Location, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
-        let place = (self.table, location);
-        let (shard, tag) = CACHE.shard(place);
-        shard.get(tag, place, f)
+    /// The share of a table in which a key has many records, or one.
+    pub fn new(many: bool) -> Self {
+        TableCache {
+            table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed),
+            many,
+            held: Account::open(),
+        }
+    }
+
+    fn shard(&self, spot: Spot) -> (&'static Shard, u64) {
+        let own = if self.many { spot.location.to_bits() } else { 0 };
+        CACHE.shard(spot.hash ^ own ^ self.table.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn place(&self, spot: Spot) -> entry::Place {
+        (self.table, spot.location)
+    }
+
+    /// Has the processor fetch what a look for any record of a key with this hash begins with, without waiting.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        if !self.many {
+            let (shard, tag) = self.shard(Spot {
+                hash,
+                location: Location::from_bits(0),
+            });
+            shard.prefetch(tag);
+        }
+    }
+
+    /// Has the processor fetch the record that stands here for a key with this hash, if there is one, without waiting for it.
+    #[inline]
+    pub fn prefetch_record(&self, hash: u64) {
+        if !self.many {
+            let (shard, tag) = self.shard(Spot {
+                hash,
+                location: Location::from_bits(0),
+            });
+            shard.prefetch_entry(tag);
+        }
+    }
+
+    /// Calls `f` with the stored key's bytes and the value of a record, if they are cached.
+    pub fn get<R>(&self, spot: Spot, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
+        let (shard, tag) = self.shard(spot);
+        shard.get(tag, self.place(spot), f)
     }
 
     /// To be called before many records are asked for by [`TableCache::get`], which then costs less, and less still while the guard is
     /// kept. That holds up the freeing of memory, so it is to be let go before anything waits. `whole` says that whole values will be looked at, not only where they begin.
-    pub fn warm(&self, locations: impl Iterator<Item = Location>, whole: bool) -> Guard {
-        shard::warm(
-            locations.map(|location| CACHE.shard((self.table, location))),
-            whole,
-        )
+    pub fn warm(&self, spots: impl Iterator<Item = Spot>, whole: bool) -> Guard {
+        shard::warm(spots.map(|spot| self.shard(spot)), whole)
     }
 
     /// Keeps a record, perhaps.
-    pub fn put(&self, location: Location, key: &[u8], value: &[u8]) {
+    pub fn put(&self, spot: Spot, key: &[u8], value: &[u8]) {
+        self.replace(spot, None, key, value);
+    }
+
+    /// Keeps a record, perhaps, and forgets the one of the same key at `old`, which no reader will ask for again.
+    pub fn replace(&self, spot: Spot, old: Option<Location>, key: &[u8], value: &[u8]) {
         let limit = CACHE.limit();
         let len = key.len() + value.len();
-        if len > MAX_VALUE_LEN || len as u64 > limit / 8 {
-            return;
+        let entry = if len > MAX_VALUE_LEN || len as u64 > limit / 8 {
+            None
+        } else {
+            Entry::new(self.place(spot), self.held, key, value)
+        };
+        let (shard, tag) = self.shard(spot);
+        // Where each record has a place of its own, the old one stands elsewhere.
+        let beside = entry.is_some() && !self.many;
+        if let Some(entry) = entry {
+            let old = old.filter(|_| beside);
+            shard.put(tag, entry, old.map(|old| (self.table, old)), limit);
         }
-        let place = (self.table, location);
-        let (shard, tag) = CACHE.shard(place);
-        if let Some(entry) = Entry::new(place, &self.held, key, value) {
-            shard.put(tag, entry, limit);
+        if let Some(location) = old.filter(|_| !beside) {
+            self.remove(Spot { location, ..spot });
         }
     }
 
     /// Forgets a record that no reader will ask for again.
-    pub fn remove(&self, location: Location) {
-        let place = (self.table, location);
-        let (shard, tag) = CACHE.shard(place);
-        shard.remove(tag, place);
+    pub fn remove(&self, spot: Spot) {
+        let (shard, tag) = self.shard(spot);
+        shard.remove(tag, self.place(spot));
     }
 
     /// Keeps a record at its new place.
-    pub fn relocate(&self, old: Location, new: Location) {
-        self.get(old, |key, value| self.put(new, key, value));
-        self.remove(old);
+    pub fn relocate(&self, spot: Spot, new: Location) {
+        if !self.many {
+            let (shard, tag) = self.shard(spot);
+            return shard.relocate(tag, self.place(spot), new);
+        }
+        let kept = self.get(spot, |key, value| {
+            self.replace(
+                Spot {
+                    location: new,
+                    ..spot
+                },
+                Some(spot.location),
+                key,
+                value,
+            );
+        });
+        if kept.is_none() {
+            self.remove(spot);
+        }
     }
 
     /// Forgets all records of segments with these slots. Walks the whole cache.
@@ -135,7 +209,7 @@ impl TableCache {
 
     /// The bytes that this table holds in the cache.
     pub fn held_bytes(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+        self.held.bytes()
     }
 
     /// Forgets all records of the table. Walks the whole cache.

@@ -141,6 +141,7 @@ impl Sections {
             SegmentPart {
                 id: segment.id,
                 live_bytes: segment.live_bytes(),
+                kept_bytes: segment.kept_bytes(),
                 long: long
                     .into_iter()
                     .map(|(offset, len)| (offset, len as u32))

@@ -19,7 +19,7 @@
 //! section: for each key: varint (key length << 1 | more), if more: varint (suffix length << 1 | expires), key, objects
 //! objects: location 8, [deadline 8, if it expires]; in a bag: count varint, then for each location 8, seq 8, fingerprint 4, [deadline 8]
 //!
-//! tail:    number of segments 4, for each: id 4, number of long frames 4, live bytes 8, then for each long frame: offset 4, length 4
+//! tail:    number of segments 4, for each: id 4, number of long frames 4, live bytes 8, kept bytes 8, then for each long frame: offset 4, length 4
 //!          number of sections 4, for each: length 4, number of keys 4, CRC-32 4
 //! ```
 //!
@@ -35,8 +35,8 @@ pub const FILE: &str = "CHECKPOINT";
 
 const MAGIC: &[u8; 8] = b"bets.chk";
 
-/// The version of this file alone: one of another version is done without. The first one had no deadlines.
-const VERSION: u16 = 2;
+/// The version of this file alone: one of another version is done without. The first one had no deadlines, the second one no kept bytes.
+const VERSION: u16 = 3;
 
 /// Bytes before the first section.
 pub const HEADER_LEN: usize = 64;
@@ -74,6 +74,8 @@ pub struct SegmentPart {
     pub id: u32,
     /// Bytes of frames of live objects.
     pub live_bytes: u64,
+    /// Bytes of tombstones and the like that the merge that wrote it could not drop.
+    pub kept_bytes: u64,
     /// Those among them whose length a location cannot tell: offset and length.
     pub long: Vec<(u32, u32)>,
 }
@@ -161,6 +163,7 @@ impl Tail {
             out.extend_from_slice(&segment.id.to_le_bytes());
             out.extend_from_slice(&(segment.long.len() as u32).to_le_bytes());
             out.extend_from_slice(&segment.live_bytes.to_le_bytes());
+            out.extend_from_slice(&segment.kept_bytes.to_le_bytes());
             for (offset, len) in &segment.long {
                 out.extend_from_slice(&offset.to_le_bytes());
                 out.extend_from_slice(&len.to_le_bytes());
@@ -184,7 +187,7 @@ impl Tail {
         let mut tail = Tail::default();
         for _ in 0..fields.u32()? {
             let (id, count) = (fields.u32()?, fields.u32()? as usize);
-            let live_bytes = fields.u64()?;
+            let (live_bytes, kept_bytes) = (fields.u64()?, fields.u64()?);
             let (pairs, rest) = fields.bytes(count.checked_mul(8)?)?.as_chunks::<8>();
             let pair = |raw: &[u8; 8]| {
                 let both = u64::from_le_bytes(*raw);
@@ -194,6 +197,7 @@ impl Tail {
             tail.segments.push(SegmentPart {
                 id,
                 live_bytes,
+                kept_bytes,
                 long: pairs.iter().map(pair).collect(),
             });
         }
@@ -327,11 +331,13 @@ mod tests {
                 SegmentPart {
                     id: 4,
                     live_bytes: 1 << 31,
+                    kept_bytes: 77,
                     long: vec![(32, 70_000), (90_000, 1 << 20)],
                 },
                 SegmentPart {
                     id: 9,
                     live_bytes: 0,
+                    kept_bytes: 1 << 40,
                     long: Vec::new(),
                 },
             ],

@@ -48,7 +48,7 @@ impl Batch {
     }
 
     /// The stored keys, suffixes included, with their locations, in the table's order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Key<'_>, Location)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Key<'_>, Location)> + DoubleEndedIterator {
         (0..self.entries.len()).map(|at| (self.key(at), self.entries[at].location))
     }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
-use super::{Batch, Busy, Entry, Full, Hit, Location, Next, shard_of};
+use super::{Batch, Busy, Entry, Full, Hit, Location, Next, key_hash, shard_of};
 use crate::seeded::{self, Fault};
 use crate::table::TableKind;
 use crate::{Deadline, Key, Now};
@@ -42,19 +42,24 @@ impl Keydir {
     #[must_use]
     pub fn fresh(&self) -> Self {
         match self {
-            Keydir::Hash(keydir) => Keydir::Hash(HashKeydir::new(keydir.seed())),
-            Keydir::Bag(keydir) => Keydir::Bag(BagKeydir::new(keydir.seed())),
-            Keydir::Ordered(keydir) => Keydir::Ordered(OrderedKeydir::new(keydir.seed())),
+            Keydir::Hash(_) => Keydir::Hash(HashKeydir::new(self.seed())),
+            Keydir::Bag(_) => Keydir::Bag(BagKeydir::new(self.seed())),
+            Keydir::Ordered(_) => Keydir::Ordered(OrderedKeydir::new(self.seed())),
+        }
+    }
+
+    /// The seed it was made with.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Keydir::Hash(keydir) => keydir.seed(),
+            Keydir::Bag(keydir) => keydir.seed(),
+            Keydir::Ordered(keydir) => keydir.seed(),
         }
     }
 
     /// The hash of a key's compared part, which decides its lock.
     pub fn hash(&self, key: Key<'_>) -> u64 {
-        match self {
-            Keydir::Hash(keydir) => keydir.hash(key),
-            Keydir::Bag(keydir) => keydir.hash(key),
-            Keydir::Ordered(keydir) => keydir.hash(key),
-        }
+        key_hash(self.seed(), key)
     }
 
     /// The lock of a hash, below [`super::SHARDS`].
@@ -62,12 +67,22 @@ impl Keydir {
         shard_of(hash)
     }
 
+    /// Has the processor fetch what a look for a key with this hash begins with, without waiting.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        match self {
+            Keydir::Hash(keydir) => keydir.prefetch(hash),
+            Keydir::Bag(keydir) => keydir.prefetch(hash),
+            Keydir::Ordered(_) => {}
+        }
+    }
+
     /// Looks a key up; of many objects, the first one. What has expired is not there.
     #[inline]
-    pub fn get(&self, key: Key<'_>, now: Now) -> Result<Option<Hit>, Busy> {
+    pub fn get(&self, hash: u64, key: Key<'_>, now: Now) -> Result<Option<Hit>, Busy> {
         let found = match self {
-            Keydir::Hash(keydir) => keydir.get(keydir.hash(key), key)?,
-            Keydir::Bag(keydir) => keydir.get(keydir.hash(key), key, now)?,
+            Keydir::Hash(keydir) => keydir.get(hash, key)?,
+            Keydir::Bag(keydir) => keydir.get(hash, key, now)?,
             Keydir::Ordered(keydir) => keydir.get(key),
         };
         Ok(found.and_then(|hit| hit.unless_over(now)))
@@ -76,10 +91,10 @@ impl Keydir {
     /// The location of a record that may be the key's; `None` means that the key is surely not there. Costs less than
     /// [`Keydir::get`], which is to be asked if the record is another key's. Where nothing expires, that is: else it is the same.
     #[inline]
-    pub fn candidate(&self, key: Key<'_>, now: Now) -> Result<Option<Location>, Busy> {
+    pub fn candidate(&self, hash: u64, key: Key<'_>, now: Now) -> Result<Option<Location>, Busy> {
         match self {
-            Keydir::Hash(keydir) if now == Now::BEFORE_ALL => keydir.candidate(keydir.hash(key)),
-            keydir => Ok(keydir.get(key, now)?.map(|hit| hit.location)),
+            Keydir::Hash(keydir) if now == Now::BEFORE_ALL => keydir.candidate(hash),
+            keydir => Ok(keydir.get(hash, key, now)?.map(|hit| hit.location)),
         }
     }
 
@@ -239,6 +254,14 @@ impl WriteGuard<'_> {
         found.unless_over(now)
     }
 
+    /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it.
+    #[inline]
+    pub fn prefetch_key(&mut self, hash: u64) {
+        if let WriteGuard::Hash(guard) = self {
+            guard.prefetch_key(hash);
+        }
+    }
+
     /// When the last of a key's objects expires, if the key is there; it may have expired.
     pub fn deadline(&mut self, hash: u64, key: Key<'_>) -> Option<Deadline> {
         match self {
@@ -277,6 +300,40 @@ impl WriteGuard<'_> {
         }
     }
 
+    /// Whether the shard's entries are soon to be moved, and so many that it takes long: then [`WriteGuard::resize`] is to be called by who may take that long.
+    pub fn is_resize_due(&self) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.is_resize_due(),
+            WriteGuard::Bag(guard) => guard.is_resize_due(),
+            WriteGuard::Ordered(_) => false,
+        }
+    }
+
+    /// Does what is due. Readers go on meanwhile.
+    pub fn resize(&mut self) {
+        match self {
+            WriteGuard::Hash(guard) => guard.resize(),
+            WriteGuard::Bag(guard) => guard.resize(),
+            WriteGuard::Ordered(_) => {}
+        }
+    }
+
+    /// Whether one object more for this key moves so many others that it takes long.
+    pub fn is_long_to_add(&mut self, hash: u64, key: Key<'_>) -> bool {
+        match self {
+            WriteGuard::Bag(guard) => guard.is_long_to_add(hash, key),
+            _ => false,
+        }
+    }
+
+    /// Whether the key has so many objects that it takes long to let go of them, or to copy those that stay.
+    pub fn is_long_to_remove(&mut self, hash: u64, key: Key<'_>) -> bool {
+        match self {
+            WriteGuard::Bag(guard) => guard.is_long_to_remove(hash, key),
+            _ => false,
+        }
+    }
+
     /// Stores the location and the deadline of a key's record and gives what it replaces, expired or not; where a key has many objects it is one more. The stored bytes become those of `key` if its suffix differs.
     /// Fails only when [`WriteGuard::has_room`] would say so.
     pub fn put(
@@ -308,6 +365,15 @@ impl WriteGuard<'_> {
             WriteGuard::Hash(guard) => guard.remove(hash, key).into_iter().collect(),
             WriteGuard::Bag(guard) => guard.remove_through(hash, key, through).into(),
             WriteGuard::Ordered(guard) => guard.remove(hash, key).into_iter().collect(),
+        }
+    }
+
+    /// Gives the key a new location; `false` and no change if its own is not `old`, or the key is gone. Not for keys with many objects.
+    pub fn move_to(&mut self, hash: u64, key: Key<'_>, old: Location, new: Location) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.relocate(hash, key, old, new),
+            WriteGuard::Bag(_) => false,
+            WriteGuard::Ordered(guard) => guard.relocate(hash, key, old, new),
         }
     }
 

@@ -31,6 +31,12 @@ impl Location {
         Location(self.0 & !(0xffff << 48) | u64::from(slot) << 48)
     }
 
+    /// The place of a copy of the record in the segment that has another slot, at another offset.
+    #[must_use]
+    pub fn moved(self, slot: u16, offset: u32) -> Self {
+        Location(u64::from(slot) << 48 | u64::from(offset) << 16 | self.0 & 0xffff)
+    }
+
     /// The frame's first byte in the segment, in bytes.
     pub fn offset(self) -> u32 {
         (self.0 >> 16) as u32
@@ -72,6 +78,7 @@ mod tests {
             );
             assert_eq!(Location::from_bits(location.to_bits()), location);
             assert_eq!(location.in_segment(9), Location::new(9, offset, len));
+            assert_eq!(location.moved(9, 7), Location::new(9, 7, len));
         }
     }
 }

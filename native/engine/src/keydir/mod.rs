@@ -4,6 +4,7 @@
 //! serves the tables whose order is that of the key's hash, [`OrderedKeydir`] those in the order of the keys. [`Keydir`] is what the rest of the engine sees.
 
 mod batch;
+mod current;
 mod hash;
 mod kinds;
 mod location;
@@ -12,6 +13,7 @@ pub(crate) mod prefetch;
 mod span;
 
 pub use batch::{Batch, Next};
+pub use current::Current;
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
 pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
 pub use location::Location;
@@ -20,13 +22,20 @@ pub use span::{Direction, Span};
 
 use batch::BATCH_BYTES;
 
-use crate::{Deadline, Now};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{Deadline, Key, Now};
 
 /// Number of write locks of a keydir.
 pub const SHARDS: usize = 256;
 
 /// How often an attempt to take a lock without waiting tries.
 const LOCK_TRIES: u32 = 32;
+
+/// The hash of a key's compared part in the table with this seed.
+pub fn key_hash(seed: u64, key: Key<'_>) -> u64 {
+    xxh3_64_with_seed(key.compared(), seed)
+}
 
 /// The write lock of a hash.
 fn shard_of(hash: u64) -> usize {

@@ -13,6 +13,7 @@ mod replace;
 mod slots;
 mod snapshot;
 mod stage;
+mod syncing;
 mod time;
 mod waiters;
 
@@ -46,8 +47,6 @@ use slots::Slots;
 use time::Time;
 use waiters::Waiters;
 
-/// Descriptors of segments that a table holds at most for reading. Those that it writes to and the lock come on top: 16 in all.
-const MAX_HANDLES: usize = 10;
 /// Above so many bytes that no sync has covered, appends may have to wait for the disk and do so where waiting is allowed.
 pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
 
@@ -56,7 +55,7 @@ pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
 pub struct Log {
     pub(crate) storage: Arc<dyn Storage>,
     dir: Arc<Dir>,
-    table: u64,
+    pub(crate) table: u64,
     /// As in the manifest, for those who may not wait for it.
     meta: ArcSwap<Meta>,
     config: Config,
@@ -98,8 +97,8 @@ impl Log {
         end: (Arc<Segment>, Arc<dyn File>),
         last_seq: u64,
     ) -> Self {
-        let handles = Handles::new(Arc::clone(&storage), MAX_HANDLES);
-        handles.put(&end.0, Arc::clone(&end.1));
+        let handles = Handles::new(&storage, &dir);
+        handles.writing(&end.0, &end.1);
         let time = Time::new(Arc::clone(&config.clock), manifest.table, manifest.clock_ms);
         let disk_bytes = manifest.segments.iter().map(|s| s.len).sum();
         Log {
@@ -202,6 +201,13 @@ impl Log {
     /// Bytes of the segments, to the ends of their records.
     pub fn disk_bytes(&self) -> u64 {
         self.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all live objects' frames. Exact when nobody is writing. Costs O(number of segments).
+    pub fn live_bytes(&self) -> u64 {
+        let segments = self.segments.load();
+        let live = segments.iter().flatten().map(|segment| segment.live_bytes());
+        live.sum()
     }
 
     /// Number of segments.

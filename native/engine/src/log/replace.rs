@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::syncing::Syncing;
 use super::{Log, create_segment};
 use crate::format::frame::{Record, Stamp};
+use crate::format::hint;
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::HEADER_LEN;
 use crate::io::{File, Lock};
@@ -13,12 +15,24 @@ use crate::lock::snapshot;
 use crate::log::maintain::PublishFailure;
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
+use crate::segment::hint::{HintWriter, identity};
 use crate::{Error, Result};
 
 /// Records are written to the file in pieces of about so many bytes.
 const PIECE_LEN: usize = 1 << 20;
 /// After so many bytes a segment that is being written is synced, so that no single sync takes long.
 const SYNC_LEN: u64 = 32 << 20;
+
+/// How an output becomes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durability {
+    /// Not at all.
+    None,
+    /// Step by step, by who writes it.
+    Here,
+    /// By a background thread, while more is written.
+    Beside,
+}
 
 /// No snapshot is open.
 struct Alone {
@@ -36,7 +50,15 @@ pub struct Output {
     pub kept_bytes: u64,
     file: Arc<dyn File>,
     buf: Vec<u8>,
+    /// Up to here it is durable, or a sync was asked for.
     synced: u64,
+    syncing: Option<Syncing>,
+    durability: Durability,
+    /// Its hint, unless it is to have none yet, or it could not be written.
+    hint: Option<HintWriter>,
+    /// Whether it has its hint.
+    hinted: bool,
+    table: u64,
 }
 
 impl Output {
@@ -61,6 +83,17 @@ impl Output {
             durable_seq: None,
         };
         record.put(&mut self.buf, stamp);
+        let hinted = hint::Entry {
+            kind: record.kind,
+            seq,
+            offset,
+            frame_len: len as u32,
+            expiry_ms: record.expiry_ms,
+            key: record.key,
+        };
+        if self.hint.as_mut().is_some_and(|hint| hint.add(&hinted).is_err()) {
+            self.hint = None;
+        }
         if self.buf.len() >= PIECE_LEN {
             self.flush()?;
         }
@@ -79,20 +112,51 @@ impl Output {
         Ok(())
     }
 
+    /// Waits for the sync before, and begins one.
     fn sync(&mut self) -> Result<()> {
+        self.await_sync()?;
         self.synced = self.entry.len;
         if seeded::has(Fault::OutputNotSynced) {
             return Ok(());
         }
-        self.file
-            .sync()
-            .map_err(|e| Error::io("sync", &self.segment.path(), e))
+        match self.durability {
+            Durability::None => Ok(()),
+            Durability::Here => self.file.sync().map_err(|e| self.sync_failed(e)),
+            Durability::Beside => {
+                self.syncing = Some(Syncing::begin(&self.file));
+                Ok(())
+            }
+        }
     }
 
-    /// Writes what is left, and makes it durable if it shall be.
-    pub fn finish(&mut self, durable: bool) -> Result<()> {
-        self.flush()?;
-        if durable { self.sync() } else { Ok(()) }
+    fn await_sync(&mut self) -> Result<()> {
+        let done = self.syncing.take().map_or(Ok(()), Syncing::wait);
+        done.map_err(|e| self.sync_failed(e))
+    }
+
+    fn sync_failed(&self, error: std::io::Error) -> Error {
+        Error::io("sync", &self.segment.path(), error)
+    }
+
+    /// Says that no more records come: writes what is left, and begins to make it durable.
+    pub fn end(&mut self) -> Result<()> {
+        if self.synced < self.entry.len {
+            self.flush()?;
+        }
+        if self.synced < self.entry.len {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Ends it and waits until it is durable, if it shall be. Its hint is never synced.
+    pub fn finish(&mut self) -> Result<()> {
+        self.end()?;
+        self.await_sync()?;
+        if let Some(hint) = self.hint.take() {
+            self.hinted = hint.finish(&identity(self.table, &self.entry)).is_ok();
+        }
+        Ok(())
     }
 
     /// Its file, which can be read up to its length once it is finished.
@@ -110,6 +174,12 @@ impl Log {
         let segment = self.next_segment(&mut maintenance)?;
         let file = create_segment(&*self.storage, &segment, self.table, false)?;
         self.put_segment(&mut maintenance, &segment);
+        let hint = if self.config.temporary {
+            None
+        } else {
+            let dir = self.dir.path();
+            HintWriter::create(&*self.storage, &dir, self.table, segment.id).ok()
+        };
         let len = u64::from(HEADER_LEN);
         Ok(Output {
             entry: Entry {
@@ -124,6 +194,15 @@ impl Log {
             file,
             buf: Vec::with_capacity(PIECE_LEN),
             synced: 0,
+            syncing: None,
+            durability: match &self.config {
+                config if config.temporary => Durability::None,
+                config if config.background => Durability::Beside,
+                _ => Durability::Here,
+            },
+            hint,
+            hinted: false,
+            table: self.table,
         })
     }
 
@@ -180,7 +259,8 @@ impl Log {
             output.segment.set_sealed(output.entry);
             output.segment.set_kept_bytes(output.kept_bytes);
         }
-        self.want_hints(outputs.iter().map(|output| output.entry));
+        let without = outputs.iter().filter(|output| !output.hinted);
+        self.want_hints(without.map(|output| output.entry));
         let more: u64 = outputs.iter().map(|output| output.entry.len).sum();
         self.change_disk_bytes(|bytes| bytes + more);
         Ok(())

@@ -2,10 +2,11 @@
 //!
 //! A merge goes in steps of bounded size while readers and writers go on:
 //!
-//! 1. *Verify*: every record of every input is read and checked. An input with damage leaves the merge.
-//! 2. *Filter*: if there are tombstones, filters are made of the keys of older segments outside of the merge.
-//! 3. *Copy*: records for which an object is live go to outputs, in the order of their seqs and with them; so do tombstones that may still
-//!    hide something older.
+//! 1. *Mark*: the keydir is gone through, and the records of inputs that it points to are noted. Where the inputs are a small part of the table, the keydir is asked
+//!    for each of their records instead.
+//! 2. *Copy*: every record of every input is read and checked. Those for which an object is live go to outputs, in the order of their seqs and with them; so do
+//!    tombstones that may still hide something older. An input with damage leaves the merge, and the copying begins anew: what was decided counted on that input.
+//! 3. *Filter*, in the midst of it: when the first tombstone comes, filters are made of the keys of older segments outside of the merge.
 //! 4. *Publish*: outputs are synced, then the log (what was judged dead must not outlive the record that made it so), then one new manifest
 //!    names the outputs in the place of the inputs.
 //! 5. *Relocate*: the keydir is pointed at the outputs, key by key under its lock, wherever it points to an input.
@@ -16,7 +17,9 @@
 
 mod copy;
 mod filter;
-mod inputs;
+mod mark;
+mod notes;
+mod older;
 mod policy;
 mod relocate;
 
@@ -26,13 +29,15 @@ pub use filter::Filter;
 pub use policy::{Policy, Share};
 
 use crate::format::manifest::Entry;
-use crate::keydir::SHARDS;
+use crate::keydir::{Batch, Keydir, SHARDS};
 use crate::log::Output;
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::segment::scan::Scanner;
-use crate::table::Inner;
+use crate::table::{Cursor, Inner};
 use crate::{Error, Result};
+use notes::Notes;
+use older::Older;
 
 /// A merge under way.
 #[derive(Debug)]
@@ -43,16 +48,19 @@ pub(crate) struct Merge {
     outside: Vec<Outside>,
     outputs: Vec<Output>,
     phase: Phase,
-    /// The phase's place: which input, other segment or output, and where in it.
+    /// The phase's place: which input or output, and where in it.
     at: usize,
     pos: u64,
     scanner: Option<Scanner>,
-    /// Whether there are records other than puts among the inputs, or puts that have expired.
-    has_removals: bool,
+    /// Whether the keydir is gone through as a whole, instead of being asked for each record.
+    sweeps: bool,
+    /// Where it is being gone through, and what comes next there.
+    cursor: Cursor,
+    batch: Batch,
+    /// The older segments of which filters are being made, and have been once it is through with them.
+    older: Older,
     /// The run of neighbouring inputs that the last output has records of.
     run: usize,
-    /// Hashes of the keys of the segment that a filter is being made of.
-    hashes: Vec<u64>,
     report: Report,
 }
 
@@ -62,7 +70,7 @@ fn await_writers(inner: &Inner) {
     if seeded::has(Fault::WritersNotAwaited) {
         return;
     }
-    let keydir = inner.keydir.load();
+    let keydir = inner.keydir.hold();
     for shard in 0..SHARDS {
         drop(keydir.lock(shard));
     }
@@ -75,6 +83,8 @@ struct Input {
     entry: Entry,
     /// Its number among all sealed segments when the merge began.
     index: usize,
+    /// Which of its records are live, if the keydir is gone through.
+    notes: Notes,
 }
 
 /// A sealed segment that is not merged.
@@ -89,12 +99,12 @@ struct Outside {
 /// How far a merge has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Inputs are being checked.
-    Verify,
-    /// Filters of other segments' keys are being made.
-    Filter,
-    /// Live records are being copied.
+    /// Live records are being noted.
+    Mark,
+    /// Inputs are being checked and live records copied.
     Copy,
+    /// Filters of other segments' keys are being made; the copying goes on behind that.
+    Filter,
     /// The outputs are about to take the inputs' place.
     Publish,
     /// The keydir is being pointed at the outputs.
@@ -131,7 +141,7 @@ pub struct Report {
 pub struct Progress {
     /// What it is doing.
     pub phase: Phase,
-    /// Bytes that it has been through, of `total`; it reads the inputs twice and the outputs once.
+    /// Bytes that it has been through, of `total`: the inputs, then the outputs.
     pub done: u64,
     /// Bytes that it has to go through, about.
     pub total: u64,
@@ -155,9 +165,14 @@ impl From<Error> for Failed {
     }
 }
 
+/// A key costs so much when the keydir is gone through; asking for a record's costs `ASK_ORDERED` or `ASK_HASHED`. What counts is the ratio.
+const SWEEP: u64 = 1;
+const ASK_HASHED: u64 = 2;
+const ASK_ORDERED: u64 = 8;
+
 impl Merge {
     /// A merge of those of the table's sealed segments, which come in the order of their seqs, that have these indices.
-    pub(crate) fn new(sealed: &[Arc<Segment>], chosen: &[usize]) -> Merge {
+    pub(crate) fn new(inner: &Inner, sealed: &[Arc<Segment>], chosen: &[usize]) -> Merge {
         let (mut inputs, mut outside) = (Vec::new(), Vec::new());
         for (index, segment) in sealed.iter().enumerate() {
             let Some(&entry) = segment.sealed() else { continue };
@@ -167,6 +182,7 @@ impl Merge {
                     segment,
                     entry,
                     index,
+                    notes: Notes::default(),
                 });
             } else {
                 outside.push(Outside {
@@ -181,17 +197,23 @@ impl Merge {
             input_bytes: inputs.iter().map(|input| input.entry.len).sum(),
             ..Report::default()
         };
+        let sweeps = sweeps(inner, report.input_bytes);
+        for input in inputs.iter_mut().filter(|_| sweeps) {
+            input.notes = Notes::new(input.entry.len);
+        }
         Merge {
             inputs,
             outside,
             outputs: Vec::new(),
-            phase: Phase::Verify,
+            phase: Phase::Mark,
             at: 0,
             pos: 0,
             scanner: None,
-            has_removals: false,
+            sweeps,
+            cursor: Cursor::default(),
+            batch: Batch::new(),
+            older: Older::default(),
             run: 0,
-            hashes: Vec::new(),
             report,
         }
     }
@@ -199,35 +221,43 @@ impl Merge {
     /// Goes on, for about so many bytes of records.
     pub(crate) fn step(&mut self, inner: &Inner, budget: u64) -> std::result::Result<(), Failed> {
         inner.check()?;
-        let more = match self.phase {
-            Phase::Verify => self.verify(inner, budget)?,
-            Phase::Filter => self.filter(inner, budget)?,
-            Phase::Copy => self.copy(inner, budget)?,
-            Phase::Publish => self.publish(inner)?,
-            Phase::Relocate => self.relocate(inner, budget)?,
-            Phase::Retire => self.retire(inner)?,
-            Phase::Done => false,
-        };
-        if !more {
-            self.phase = self.next_phase();
-            if self.phase == Phase::Copy {
-                await_writers(inner);
+        match self.phase {
+            Phase::Mark => {
+                if !self.mark(inner, budget)? {
+                    self.begin(Phase::Copy);
+                }
             }
-            (self.at, self.pos, self.scanner) = (0, 0, None);
+            Phase::Copy => self.copy(inner, budget)?,
+            Phase::Filter => {
+                if !self.filter(inner, budget)? {
+                    self.phase = Phase::Copy;
+                }
+            }
+            Phase::Publish => {
+                if !self.publish(inner)? {
+                    self.begin(Phase::Relocate);
+                }
+            }
+            Phase::Relocate => {
+                if !self.relocate(inner, budget)? {
+                    self.begin(Phase::Retire);
+                }
+            }
+            Phase::Retire => {
+                if !self.retire(inner)? {
+                    self.begin(Phase::Done);
+                }
+            }
+            Phase::Done => {}
         }
         Ok(())
     }
 
-    fn next_phase(&self) -> Phase {
-        match self.phase {
-            Phase::Verify if self.inputs.is_empty() => Phase::Done,
-            Phase::Verify if self.has_removals => Phase::Filter,
-            Phase::Verify | Phase::Filter => Phase::Copy,
-            Phase::Copy => Phase::Publish,
-            Phase::Publish => Phase::Relocate,
-            Phase::Relocate => Phase::Retire,
-            Phase::Retire | Phase::Done => Phase::Done,
-        }
+    /// Begins a phase at its beginning.
+    fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+        (self.at, self.pos, self.scanner) = (0, 0, None);
+        self.cursor = Cursor::default();
     }
 
     /// The number of the run of neighbours that an input belongs to.
@@ -247,35 +277,32 @@ impl Merge {
         if !self.is_published() {
             inner.log.remove_outputs(self.outputs);
         } else if self.phase != Phase::Done {
-            inner.log.remove_inputs(&self.input_files());
+            let removed = if self.phase == Phase::Retire { self.at } else { 0 };
+            inner.log.remove_inputs(&input_files(&self.inputs[removed..]));
         }
     }
 
     /// How far it is.
     pub(crate) fn progress(&self) -> Progress {
         let input = self.report.input_bytes;
-        let before: u64 = self
-            .inputs
-            .iter()
-            .take(self.at)
-            .map(|input| input.entry.len)
-            .sum();
         let written = self.output_bytes();
         let done = match self.phase {
-            Phase::Verify => before + self.pos,
-            Phase::Filter => input,
-            Phase::Copy => input + before + self.pos,
-            Phase::Publish => 2 * input,
+            Phase::Mark => 0,
+            Phase::Copy | Phase::Filter => {
+                let before = self.inputs.iter().take(self.at);
+                before.map(|input| input.entry.len).sum::<u64>() + self.pos
+            }
+            Phase::Publish => input,
             Phase::Relocate => {
                 let before = self.outputs.iter().take(self.at);
-                2 * input + before.map(|output| output.entry.len).sum::<u64>() + self.pos
+                input + before.map(|output| output.entry.len).sum::<u64>() + self.pos
             }
-            Phase::Retire | Phase::Done => 2 * input + written,
+            Phase::Retire | Phase::Done => input + written,
         };
         Progress {
             phase: self.phase,
             done,
-            total: 2 * input + written,
+            total: input + written,
             report: Report {
                 outputs: self.outputs.iter().map(|output| output.entry.id).collect(),
                 output_bytes: written,
@@ -286,13 +313,6 @@ impl Merge {
 
     fn output_bytes(&self) -> u64 {
         self.outputs.iter().map(|output| output.entry.len).sum()
-    }
-
-    fn input_files(&self) -> Vec<(Arc<Segment>, u64)> {
-        let files = self.inputs.iter();
-        files
-            .map(|input| (Arc::clone(&input.segment), input.entry.len))
-            .collect()
     }
 
     /// The scanner of a sealed segment, kept from one step to the next.
@@ -310,4 +330,23 @@ impl Merge {
         }
         held.as_mut().ok_or(Error::Panicked)
     }
+}
+
+/// Whether to go through the whole keydir costs less than to ask for each record of so many bytes of segments.
+fn sweeps(inner: &Inner, input_bytes: u64) -> bool {
+    let keydir = inner.keydir.hold();
+    let keys = keydir.len();
+    let mean_len = inner.log.live_bytes().checked_div(keys).unwrap_or(0).max(1);
+    let ask = match *keydir {
+        Keydir::Ordered(_) => ASK_ORDERED,
+        _ => ASK_HASHED,
+    };
+    keys * SWEEP <= input_bytes / mean_len * ask
+}
+
+fn input_files(inputs: &[Input]) -> Vec<(Arc<Segment>, u64)> {
+    let files = inputs.iter();
+    files
+        .map(|input| (Arc::clone(&input.segment), input.entry.len))
+        .collect()
 }

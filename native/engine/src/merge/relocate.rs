@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::Merge;
+use super::mark::by_slot;
+use super::{Merge, input_files};
+use crate::background;
+use crate::cache::Spot;
 use crate::format::frame::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
@@ -11,10 +14,67 @@ use crate::segment::scan::Found;
 use crate::table::{Inner, Wait};
 use crate::{Error, Result};
 
+/// So many inputs are held open at once while they are removed.
+const RETIRED_AT_ONCE: usize = 8;
+/// The value cache is asked for so many records ahead.
+const WARMED: usize = 32;
+
 impl Merge {
+    /// Points the next keys at the outputs.
+    pub(super) fn relocate(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
+        // Of many objects of a key, only the record tells which one is meant.
+        if self.sweeps && !inner.kind.is_bag() {
+            self.relocate_keys(inner, budget)
+        } else {
+            self.relocate_records(inner, budget)
+        }
+    }
+
+    /// Goes through the keydir. A key that points to an input has done so since before, so what was noted tells where its record went.
+    fn relocate_keys(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
+        let more = self.next_keys(inner, budget)?;
+        let inputs = self.inputs_by_slot();
+        let outputs = by_slot(self.outputs.iter().map(|output| output.segment.slot));
+        let at =
+            |by_slot: &[Option<usize>], location: Location| *by_slot.get(usize::from(location.segment()))?;
+        let moves: Vec<_> = self
+            .batch
+            .iter()
+            .filter_map(|(key, old)| {
+                let input = &self.inputs[at(&inputs, old)?];
+                let new = input.notes.moved(old)?;
+                let ends = (&input.segment, &self.outputs[at(&outputs, new)?].segment);
+                Some((inner.hash(key), key, ends, old, new))
+            })
+            .collect();
+        for some in moves.chunks(WARMED) {
+            if let Some(cache) = &inner.cache {
+                let spots = some
+                    .iter()
+                    .map(|&(hash, _, _, location, _)| Spot { hash, location });
+                // The guard is not kept: who waits for a lock must not hold up the freeing of memory.
+                drop(cache.warm(spots, false));
+            }
+            for &(hash, key, (input, output), old, new) in some {
+                inner.with_shard(key, Wait::May, |_, shard| {
+                    // It has not changed since, or it points to none of the inputs.
+                    if shard.move_to(hash, key, old, new) {
+                        output.add_live(new, input.frame_len(old));
+                        input.add_dead(old);
+                        if let Some(cache) = &inner.cache {
+                            cache.relocate(Spot { hash, location: old }, new);
+                        }
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(more)
+    }
+
     /// Goes through the records of the outputs. Where the keydir has a key in an input, that is the record that was copied: another one of the key
     /// would be newer, and nothing is written to sealed segments.
-    pub(super) fn relocate(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
+    fn relocate_records(&mut self, inner: &Inner, budget: u64) -> Result<bool> {
         let Some(output) = self.outputs.get(self.at) else {
             return Ok(false);
         };
@@ -51,7 +111,7 @@ impl Merge {
                         segment.add_live(new, len);
                         inner.log.add_dead(old);
                         if let Some(cache) = &inner.cache {
-                            cache.relocate(old, new);
+                            cache.relocate(Spot { hash, location: old }, new);
                         }
                     }
                     Ok(())
@@ -67,13 +127,24 @@ impl Merge {
         Ok(true)
     }
 
-    /// Removes the inputs' files. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
+    /// Removes the inputs' files, some in each step. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
     /// the table is closed, there is no other merge until then, and nothing is lost.
     pub(super) fn retire(&mut self, inner: &Inner) -> Result<bool> {
         if self.inputs.iter().any(|input| input.segment.live_bytes() > 0) {
             return Err(Error::MergeStuck);
         }
-        inner.log.remove_inputs(&self.input_files());
-        Ok(false)
+        let next = &self.inputs[self.at..self.inputs.len().min(self.at + RETIRED_AT_ONCE)];
+        // The system frees what a file takes when the last one closes it: for gigabytes that is a good part of a second, which neither a
+        // lock is to be held for, nor a reader that comes out of it late.
+        let held: Vec<_> = next
+            .iter()
+            .filter_map(|input| input.segment.open(&*inner.log.storage).ok())
+            .collect();
+        inner.log.remove_inputs(&input_files(next));
+        if self.at == 0 && inner.log.config().background {
+            background::run_once(move || drop(held));
+        }
+        self.at += RETIRED_AT_ONCE;
+        Ok(self.at < self.inputs.len())
     }
 }

@@ -32,6 +32,19 @@ impl Live {
         self.bytes.fetch_add(frame_len, Ordering::Relaxed);
     }
 
+    /// The length of a frame that is counted.
+    pub fn frame_len(&self, location: Location) -> u64 {
+        match location.frame_len() {
+            Some(len) => u64::from(len),
+            None => self
+                .long
+                .lock()
+                .get(&location.offset())
+                .copied()
+                .unwrap_or_default(),
+        }
+    }
+
     /// Counts frames of so many bytes in all, none of them long.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -80,7 +93,8 @@ mod tests {
             live.add(location, len);
         }
         assert_eq!(live.bytes(), frames.iter().map(|(_, len)| len).sum::<u64>());
-        for (location, _) in frames {
+        for (location, len) in frames {
+            assert_eq!(live.frame_len(location), len);
             live.subtract(location);
         }
         assert_eq!(live.bytes(), 0);

@@ -139,6 +139,11 @@ impl Segment {
         self.live.add(location, frame_len);
     }
 
+    /// The length of the frame of a live object that stands here, in bytes.
+    pub fn frame_len(&self, location: Location) -> u64 {
+        self.live.frame_len(location)
+    }
+
     /// Objects' frames of so many bytes in all are live, each of them short enough for its location to tell its length.
     pub fn add_live_bytes(&self, bytes: u64) {
         self.live.add_bytes(bytes);

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::write::{Place, check_len};
 use super::{Commit, Found, Inner, Table, TableKind, Ttl, Wait};
+use crate::cache::Spot;
 use crate::format::frame::{Kind, Record, delete_object_key};
-use crate::keydir::{BagGuard, Entry, Location, WriteGuard};
+use crate::keydir::{BagGuard, Entry, WriteGuard};
 use crate::{Deadline, Error, Key, Now, Result};
 
 /// Whether a stored value and the other one are the same object. `None` if that cannot be told here: the call ends with
@@ -20,6 +21,9 @@ pub type Same<'s> = dyn FnMut(&[u8], &[u8]) -> Option<bool> + 's;
 
 /// A delete-object record names at most so many objects: its key must not be too long.
 const MAX_REMOVED: usize = 1 << 20;
+
+/// Looking for a fingerprint among so many objects takes a tenth of a millisecond.
+const MAX_NOWAIT_COMPARED: usize = 1 << 18;
 
 impl Table {
     /// Adds an object to its key unless the key has it; `None` if so. Appends one record. Reads the values of objects with its
@@ -73,6 +77,7 @@ impl Table {
         let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
+            check_quick(bag, hash, key, wait)?;
             let found = inner.copies(bag, hash, (key, now), value, wait, same)?;
             if found.is_empty() {
                 return Ok(None);
@@ -95,8 +100,8 @@ impl Table {
                 [only] => inner.log.append(only, wait)?,
                 several => inner.log.append_batch(several, wait, |_, _| {})?,
             };
-            inner.forget(&bag.remove(hash, key, &seqs));
-            Ok(Some((inner.done(appended, None, None), found.len())))
+            inner.forget(hash, &bag.remove(hash, key, &seqs));
+            Ok(Some((inner.done(appended), found.len())))
         })
     }
 
@@ -116,6 +121,7 @@ impl Table {
         let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
+            check_quick(bag, hash, key, wait)?;
             let mut found = inner.copies(bag, hash, (key, now), value, wait, same)?;
             found.retain(|entry| entry.seq <= through);
             if found.is_empty() {
@@ -163,8 +169,8 @@ impl Table {
                 inner.log.sticky.set(Error::KeydirFull);
                 return Err(Error::KeydirFull);
             }
-            inner.forget(&gone);
-            Ok(Some((inner.done(appended, None, None), found.len())))
+            inner.forget(hash, &gone);
+            Ok(Some((inner.done(appended), found.len())))
         })
     }
 
@@ -189,7 +195,11 @@ impl Table {
                 return Err(Error::WouldBlock);
             }
             for (at, entry) in entries.live(now).enumerate() {
-                let read = inner.record(entry.location, key.compared(), wait, |stored, value| {
+                let spot = Spot {
+                    hash,
+                    location: entry.location,
+                };
+                let read = inner.record(spot, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
                     let form = (stored != key.bytes()).then_some(stored);
                     f(at, Found { value, key: form })
@@ -223,7 +233,16 @@ impl Inner {
         'puts: for (at, (&(key, value), &Place { hash, shard })) in puts.iter().zip(places).enumerate() {
             let mut old = None;
             for entry in alike(bag(&mut shards[shard])?, hash, (key, now), wait)? {
-                if self.is_same(entry.location, key, value, wait, same)? {
+                if self.is_same(
+                    Spot {
+                        hash,
+                        location: entry.location,
+                    },
+                    key,
+                    value,
+                    wait,
+                    same,
+                )? {
                     if entry.deadline == deadline {
                         continue 'puts;
                     }
@@ -261,7 +280,16 @@ impl Inner {
     ) -> Result<Vec<Entry>> {
         let mut copies = Vec::new();
         for entry in alike(bag, hash, (key, now), wait)? {
-            if self.is_same(entry.location, key, value, wait, same)? {
+            if self.is_same(
+                Spot {
+                    hash,
+                    location: entry.location,
+                },
+                key,
+                value,
+                wait,
+                same,
+            )? {
                 copies.push(entry);
             }
         }
@@ -270,13 +298,13 @@ impl Inner {
 
     pub(super) fn is_same(
         &self,
-        location: Location,
+        spot: Spot,
         key: Key<'_>,
         value: &[u8],
         wait: Wait,
         same: &mut Same<'_>,
     ) -> Result<bool> {
-        match self.record(location, key.compared(), wait, |_, stored| same(stored, value))? {
+        match self.record(spot, key.compared(), wait, |_, stored| same(stored, value))? {
             Some(answer) => answer.ok_or(Error::WouldBlock),
             // No segment goes away while a location that the keydir holds under lock points to it.
             None => Err(Error::Panicked),
@@ -304,6 +332,14 @@ pub(super) fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGu
     }
 }
 
+/// Refuses to change a key of very many objects where nothing may wait.
+fn check_quick(bag: &mut BagGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<()> {
+    if wait == Wait::Never && bag.is_long_to_remove(hash, key) {
+        return Err(Error::WouldBlock);
+    }
+    Ok(())
+}
+
 /// The objects of the key that have its fingerprint and have not expired.
 pub(super) fn alike(
     bag: &mut BagGuard<'_>,
@@ -314,6 +350,9 @@ pub(super) fn alike(
     let Some(entries) = bag.entries(hash, key) else {
         return Ok(Vec::new());
     };
+    if wait == Wait::Never && entries.len() > MAX_NOWAIT_COMPARED {
+        return Err(Error::WouldBlock);
+    }
     let (_, fingerprint) = key.split_fingerprint();
     let alike: Vec<Entry> = entries
         .with_fingerprint(fingerprint)

@@ -75,7 +75,7 @@ impl Inner {
                     entries.iter().any(|entry| entry.location == location)
                 }),
                 keydir => {
-                    let hit = keydir.get(key, Now::BEFORE_ALL);
+                    let hit = keydir.get(keydir.hash(key), key, Now::BEFORE_ALL);
                     hit.map(|hit| hit.map(|hit| hit.location == location))
                 }
             };

@@ -3,6 +3,7 @@
 use super::bag::{alike, bag};
 use super::write::{Place, check_len};
 use super::{Commit, Same, Table, Ttl, Wait};
+use crate::cache::Spot;
 use crate::{Key, Result};
 
 /// A table through which objects are stored that are there for so long. Its methods do what those of [`Table`] with the same names do, which store
@@ -51,7 +52,16 @@ impl Expiring<'_> {
         let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             for entry in alike(bag(shard)?, hash, (key, now), wait)? {
-                if inner.is_same(entry.location, key, value, wait, same)? {
+                if inner.is_same(
+                    Spot {
+                        hash,
+                        location: entry.location,
+                    },
+                    key,
+                    value,
+                    wait,
+                    same,
+                )? {
                     if entry.deadline == deadline {
                         return Ok(None);
                     }

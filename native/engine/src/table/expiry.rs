@@ -172,7 +172,7 @@ impl Table {
                 all.ok().map(Option::unwrap_or_default)
             }
             keydir => {
-                let hit = keydir.get(key, now).ok()?;
+                let hit = keydir.get(keydir.hash(key), key, now).ok()?;
                 Some(hit.map(|hit| hit.deadline).into_iter().collect())
             }
         })?;
@@ -271,7 +271,7 @@ impl Inner {
     fn sweep(&self) -> Result<bool> {
         self.check()?;
         let mut work = self.timers.work.lock();
-        if self.timers.count.load(Ordering::Relaxed) > self.keydir.load().len() * 2 + SPARE
+        if self.timers.count.load(Ordering::Relaxed) > self.keydir.hold().len() * 2 + SPARE
             && work.gathering.is_none()
         {
             self.timers.clear();
@@ -308,7 +308,7 @@ impl Inner {
         self.with_shard(key, Wait::May, |hash, shard| {
             let mut next = None;
             let gone = shard.remove_expired(hash, key, now, &mut next);
-            self.forget(&gone);
+            self.forget(hash, &gone);
             if let Some(deadline) = next {
                 self.timers.add(hash, key, deadline, now);
             }
@@ -320,7 +320,7 @@ impl Inner {
     fn gather(&self, cursor: &mut Cursor) -> Result<bool> {
         let now = self.log.time.now();
         let mut keys = Batch::new();
-        let keydir = self.keydir.load();
+        let keydir = self.keydir.hold();
         let more = loop {
             keys.clear();
             match keydir.scan(&cursor.span(), cursor.within, SCANNED, &mut keys) {
@@ -343,7 +343,7 @@ impl Inner {
     /// Takes out what a key has that has expired, for who must not wait for the sweep.
     pub(crate) fn remove_expired_from_keydir(&self, key: Key<'_>, now: Now) -> Result<()> {
         self.with_shard(key, Wait::May, |hash, shard| {
-            self.forget(&shard.remove_expired(hash, key, now, &mut None));
+            self.forget(hash, &shard.remove_expired(hash, key, now, &mut None));
             Ok(())
         })
     }

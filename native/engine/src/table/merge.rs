@@ -67,7 +67,7 @@ impl Table {
         if chosen.is_empty() {
             return Ok(false);
         }
-        *merge = Some(Merge::new(&sealed, &chosen));
+        *merge = Some(Merge::new(inner, &sealed, &chosen));
         Ok(true)
     }
 
@@ -161,6 +161,7 @@ mod tests {
 
     use super::MergeChoice;
     use crate::Key;
+    use crate::cache::Spot;
     use crate::io::{Storage, sim::Sim};
     use crate::keydir::Location;
     use crate::merge::Phase;
@@ -189,7 +190,10 @@ mod tests {
         };
         let table = Table::open(&storage, Path::new("/t"), &Open::OrCreate(meta), config).unwrap();
         let cache = table.inner.cache.as_ref().unwrap();
-        let late = |slot: u16| Location::new(slot, 1 << 20, 50);
+        let late = |slot: u16| Spot {
+            hash: u64::from(slot),
+            location: Location::new(slot, 1 << 20, 50),
+        };
         let mut held: Option<Arc<Segment>> = None;
         let mut used: HashMap<u16, u32> = HashMap::new();
         for n in 0..400u32 {

@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use bag::Same;
@@ -37,7 +36,7 @@ use crate::background::{self, Job};
 use crate::cache::TableCache;
 use crate::checkpoint;
 use crate::io::Storage;
-use crate::keydir::{Keydir, SHARDS};
+use crate::keydir::{Current, Keydir, SHARDS};
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::merge::Merge;
@@ -60,7 +59,9 @@ pub struct Table {
 pub(crate) struct Inner {
     pub(crate) log: Log,
     pub(crate) kind: TableKind,
-    pub(crate) keydir: ArcSwap<Keydir>,
+    /// That of the keydir, whichever stands in place.
+    hash_seed: u64,
+    pub(crate) keydir: Current,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
     /// Held by the one who is about to show a change of many keys.
@@ -79,19 +80,21 @@ pub(crate) struct Inner {
 impl Table {
     /// Opens the table in `dir`, creating the directory if need be (see [`Open`]); for reading only, whatever is there must exist. Waits for the disk.
     pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Table> {
-        let cache = config.cache.then(TableCache::default);
+        let cached = config.cache;
         let Opened { lock, log, keydir } = if config.read_only {
             recovery::snapshot::open(storage, dir, open, &config)?
         } else {
             recovery::open(storage, dir, open, config)?
         };
+        let kind = log.meta().kind;
         let inner = Arc::new_cyclic(|itself| Inner {
-            kind: log.meta().kind,
+            kind,
+            hash_seed: keydir.seed(),
             log,
-            keydir: ArcSwap::from_pointee(keydir),
+            keydir: Current::new(keydir),
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
-            cache,
+            cache: cached.then(|| TableCache::new(kind.is_bag())),
             merge: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
@@ -197,7 +200,7 @@ impl Table {
 
     /// Number of objects, those that have expired and were not swept yet among them. Never touches the disk.
     pub fn len(&self) -> u64 {
-        self.inner.keydir.load().len()
+        self.inner.keydir.hold().len()
     }
 
     /// Whether there are no objects.
@@ -210,7 +213,7 @@ impl Table {
         let Inner {
             log, keydir, cache, ..
         } = &*self.inner;
-        let keydir = keydir.load();
+        let keydir = keydir.hold();
         Stats {
             objects: keydir.len(),
             memory_bytes: keydir.memory_bytes()
@@ -268,9 +271,9 @@ impl Inner {
         };
         loop {
             // The log takes nothing any more; a write that was acknowledged may not be in the keydir yet, but has its locks.
-            let keydir = self.keydir.load_full();
+            let keydir = self.keydir.hold();
             let mut guards: Vec<_> = (0..SHARDS).map(|shard| keydir.lock(shard)).collect();
-            if Arc::ptr_eq(&keydir, &self.keydir.load()) {
+            if self.keydir.is(&keydir) {
                 let (storage, dir) = (&*self.log.storage, self.log.dir());
                 let _ = checkpoint::write(storage, &dir, &manifest, &sealed, &keydir, &mut guards);
                 return;
@@ -294,8 +297,7 @@ impl Inner {
         drop(merge);
         *lock = None;
         drop(lock);
-        let keydir = self.keydir.swap(Arc::new(self.keydir.load().fresh()));
-        free(keydir);
+        free(self.keydir.replace(self.keydir.hold().fresh()));
         self.clear_timers();
         // No later table has this one's number in the cache, so its values only take room until then.
         if let Some(inner) = self.itself.upgrade().filter(|inner| inner.cache.is_some()) {
@@ -380,6 +382,8 @@ fn free(keydir: Arc<Keydir>) {
         background::run_once(move || {
             // A call that still looks into it would be the one to free it.
             while Arc::strong_count(&keydir) > 1 {
+                // The count of the table itself waits for readers.
+                crate::epoch::pin().flush();
                 std::thread::sleep(Duration::from_millis(1));
             }
             drop(keydir);

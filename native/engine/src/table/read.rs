@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
+use crate::epoch;
 use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
-use crate::keydir::{Hit, Keydir, Location};
+use crate::cache::Spot;
+use crate::keydir::{Hit, Keydir, Location, key_hash};
 use crate::segment::read::{check_put, plain_value, read_put};
 use crate::{Error, Key, Now, Result};
 
@@ -26,6 +28,16 @@ thread_local! {
 const MAX_KEPT_LEN: usize = 1 << 20;
 
 impl Table {
+    /// Has the processor fetch what the next call for this key begins with, without waiting.
+    pub fn prefetch(&self, key: Key<'_>) {
+        let inner = &*self.inner;
+        let hash = inner.hash(key);
+        if let Some(cache) = &inner.cache {
+            cache.prefetch(hash);
+        }
+        inner.keydir.load(&epoch::pin()).prefetch(hash);
+    }
+
     /// Looks a key up and hands what is found to `f`, which may be called again if a writer interfered: only the last
     /// call's result counts. Touches the disk when the value is not cached.
     pub fn get<R>(&self, key: Key<'_>, wait: Wait, mut f: impl FnMut(Found<'_>) -> R) -> Result<Option<R>> {
@@ -38,12 +50,22 @@ impl Table {
                 key: if stored == key.bytes() { None } else { Some(stored) },
             })
         };
+        let hash = inner.hash(key);
         if let Some(cache) = &inner.cache {
+            // Keydir and cache are asked one after the other; where they will look is known now.
+            cache.prefetch(hash);
+            // Taken here once, it costs those next to nothing who take it again further in.
+            let _guard = epoch::pin();
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
-            let Some(location) = inner.calm(wait, |keydir| keydir.candidate(key, now).ok())? else {
+            let candidate = inner.calm(wait, |keydir| {
+                keydir.prefetch(hash);
+                cache.prefetch_record(hash);
+                keydir.candidate(hash, key, now).ok()
+            });
+            let Some(location) = candidate? else {
                 return inner.nothing();
             };
-            let hit = cache.get(location, |stored, value| {
+            let hit = cache.get(Spot { hash, location }, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -51,10 +73,14 @@ impl Table {
             }
         }
         loop {
-            let Some(hit) = inner.probe(key, now, wait)? else {
+            let Some(hit) = inner.probe(hash, key, now, wait)? else {
                 return inner.nothing();
             };
-            let read = inner.record(hit.location, key.compared(), wait, &mut found)?;
+            let spot = Spot {
+                hash,
+                location: hit.location,
+            };
+            let read = inner.record(spot, key.compared(), wait, &mut found)?;
             if read.is_some() {
                 return Ok(read);
             }
@@ -76,13 +102,14 @@ impl Table {
         let inner = &*self.inner;
         inner.check()?;
         let now = inner.log.time.now();
+        let hash = inner.hash(key);
         'moved: loop {
             let mut locations = SmallVec::<[Location; 8]>::new();
             inner.calm(wait, |keydir| {
                 locations.clear();
                 match keydir {
                     Keydir::Bag(keydir) => keydir
-                        .entries(keydir.hash(key), key, |entries| {
+                        .entries(hash, key, |entries| {
                             locations.clear();
                             if wait == Wait::May || entries.len() <= MAX_NOWAIT_OBJECTS {
                                 locations.extend(entries.live(now).map(|entry| entry.location));
@@ -92,7 +119,7 @@ impl Table {
                             }
                         })
                         .map(|found| found.transpose().map(drop)),
-                    keydir => keydir.get(key, now).map(|hit| {
+                    keydir => keydir.get(hash, key, now).map(|hit| {
                         locations.extend(hit.map(|hit| hit.location));
                         Ok(())
                     }),
@@ -103,15 +130,16 @@ impl Table {
             for (at, &location) in locations.iter().enumerate() {
                 if at % WARMED_OBJECTS == 0 && locations.len() > 1 {
                     let batch = locations[at..].iter().take(WARMED_OBJECTS);
+                    let spots = batch.map(|&location| Spot { hash, location });
                     // The guard of the batch before goes first, and none is kept where a read may wait.
                     drop(warmed.take());
                     warmed = inner
                         .cache
                         .as_ref()
-                        .map(|cache| cache.warm(batch.copied(), true))
+                        .map(|cache| cache.warm(spots, true))
                         .filter(|_| wait == Wait::Never);
                 }
-                let read = inner.record(location, key.compared(), wait, |stored, value| {
+                let read = inner.record(Spot { hash, location }, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
                     let form = (stored != key.bytes()).then_some(stored);
                     f(at, Found { value, key: form })
@@ -132,7 +160,8 @@ impl Table {
     /// Whether the key is there. Never touches the disk.
     pub fn contains(&self, key: Key<'_>, wait: Wait) -> Result<bool> {
         self.inner.check()?;
-        match self.inner.probe(key, self.inner.log.time.now(), wait)? {
+        let hash = self.inner.hash(key);
+        match self.inner.probe(hash, key, self.inner.log.time.now(), wait)? {
             Some(_) => Ok(true),
             None => self.inner.nothing::<()>().map(|_| false),
         }
@@ -160,8 +189,13 @@ impl Inner {
     }
 
     /// Where the key's record stands, as of one moment between changes of many keys.
-    fn probe(&self, key: Key<'_>, now: Now, wait: Wait) -> Result<Option<Hit>> {
-        self.calm(wait, |keydir| keydir.get(key, now).ok())
+    fn probe(&self, hash: u64, key: Key<'_>, now: Now, wait: Wait) -> Result<Option<Hit>> {
+        self.calm(wait, |keydir| keydir.get(hash, key, now).ok())
+    }
+
+    /// The hash of a key's compared part.
+    pub(crate) fn hash(&self, key: Key<'_>) -> u64 {
+        key_hash(self.hash_seed, key)
     }
 
     /// Runs `f` on the keydir between two changes of many keys; `f` gives `None` if a writer was in its way.
@@ -170,7 +204,7 @@ impl Inner {
         loop {
             let epoch = self.epoch.load(Ordering::Acquire);
             if epoch & 1 == 0 {
-                let found = f(&self.keydir.load());
+                let found = f(self.keydir.load(&epoch::pin()));
                 std::sync::atomic::fence(Ordering::Acquire);
                 if let (Some(found), true) = (found, self.epoch.load(Ordering::Relaxed) == epoch) {
                     return Ok(found);
@@ -189,22 +223,22 @@ impl Inner {
         }
     }
 
-    /// Hands the stored key and the value at a location to `f`: from the cache, else from the segment, where the record is checked. `None` if
+    /// Hands the stored key and the value of a record to `f`: from the cache, else from the segment, where the record is checked. `None` if
     /// the segment has gone since the keydir was asked.
     pub(super) fn record<R>(
         &self,
-        location: Location,
+        spot: Spot,
         compared: &[u8],
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
-        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(location, &mut f)) {
+        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(spot, &mut f)) {
             return Ok(Some(found));
         }
         let mut read = |buf: &mut Vec<u8>| {
-            let result = self.read_record(location, compared, wait, buf, |key, value| {
+            let result = self.read_record(spot.location, compared, wait, buf, |key, value| {
                 if let Some(cache) = &self.cache {
-                    cache.put(location, key, value);
+                    cache.put(spot, key, value);
                 }
                 f(key, value)
             });

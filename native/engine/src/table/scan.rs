@@ -5,6 +5,7 @@ use std::ops::{Bound, Range};
 
 use super::expiry::refuse_long;
 use super::{Cursor, Direction, Inner, Table, Wait};
+use crate::cache::Spot;
 use crate::keydir::{Batch, Location, Span};
 use crate::{Error, Key, Now, Result};
 
@@ -84,7 +85,13 @@ impl Cursor {
         self.from = Bound::Excluded(key.compared().to_vec());
     }
 
-    pub(super) fn span(&self) -> Span<'_> {
+    /// Moves to the place behind this key, or, in a bag, behind its object with the seq `within`.
+    pub(crate) fn go_on(&mut self, key: Key<'_>, within: Option<u64>) {
+        self.within = within;
+        self.go_behind(key);
+    }
+
+    pub(crate) fn span(&self) -> Span<'_> {
         Span {
             direction: self.direction,
             from: self.from.as_ref().map(Vec::as_slice),
@@ -263,11 +270,16 @@ impl Inner {
         };
         let mut reads: Vec<Read> = Vec::with_capacity(found.len());
         let mut missing = Vec::new();
+        let spot = |&(key, location): &(Key<'_>, Location)| Spot {
+            hash: self.hash(key),
+            location,
+        };
+        let spots: Vec<Spot> = found.iter().map(spot).collect();
         let warmed = self
             .cache
             .as_ref()
-            .map(|cache| cache.warm(found.iter().map(|(_, location)| *location), whole));
-        for (i, &(key, location)) in found.iter().enumerate() {
+            .map(|cache| cache.warm(spots.iter().copied(), whole));
+        for (i, &(key, _)) in found.iter().enumerate() {
             if over(i) {
                 reads.push(Read::default());
                 continue;
@@ -275,7 +287,7 @@ impl Inner {
             let cached = self
                 .cache
                 .as_ref()
-                .and_then(|cache| cache.get(location, |stored, value| read(key, stored, value)));
+                .and_then(|cache| cache.get(spots[i], |stored, value| read(key, stored, value)));
             if cached.is_none() {
                 missing.push(i);
             }
@@ -284,8 +296,8 @@ impl Inner {
         drop(warmed);
         missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
         for i in missing {
-            let (key, location) = found[i];
-            let record = self.record(location, key.compared(), wait, |stored, value| {
+            let (key, _) = found[i];
+            let record = self.record(spots[i], key.compared(), wait, |stored, value| {
                 read(key, stored, value)
             })?;
             let Some(record) = record else {

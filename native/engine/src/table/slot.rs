@@ -7,7 +7,7 @@ use crate::keydir::SHARDS;
 impl Table {
     /// How many bits make [`Table::slot`] give a few keys each, as many as there are now.
     pub fn slot_bits(&self) -> u32 {
-        self.inner.keydir.load().slot_bits()
+        self.inner.keydir.hold().slot_bits()
     }
 
     /// The number of slots for so many bits.

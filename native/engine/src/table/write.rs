@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_swap::Guard;
+use crate::epoch::{self, Guard};
 use parking_lot::MutexGuard;
 
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::{Change, Commit, Found, Inner, Same, Table, Ttl, Wait, Write, free};
+use crate::cache::Spot;
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record, delete_object_key};
 use crate::keydir::{Batch, Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
@@ -60,7 +61,11 @@ impl Table {
             };
             let mut stored = Vec::new();
             let mut f = Some(f);
-            let decided = inner.record(hit.location, key.compared(), wait, |form, value| {
+            let spot = Spot {
+                hash,
+                location: hit.location,
+            };
+            let decided = inner.record(spot, key.compared(), wait, |form, value| {
                 stored.extend_from_slice(form);
                 let form = if hit.same_form { None } else { Some(form) };
                 f.take().map(|f| f(Some(Found { value, key: form })))
@@ -102,26 +107,26 @@ impl Table {
     pub fn clear_counted(&self, wait: Wait) -> Result<(Commit, u64)> {
         let inner = &*self.inner;
         inner.check()?;
-        let keydir = inner.keydir.load_full();
+        let keydir = inner.keydir.hold();
         if inner.log.time.expires() && wait == Wait::Never && keydir.len() > MAX_NOWAIT_OBJECTS as u64 {
             return Err(Error::WouldBlock);
         }
         let all = lock_shards(&keydir, 0..SHARDS, wait)?;
-        if !Arc::ptr_eq(&keydir, &inner.keydir.load()) {
+        if !inner.keydir.is(&keydir) {
             drop(all);
             return self.clear_counted(wait);
         }
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
-        inner.keydir.store(Arc::new(keydir.fresh()));
+        inner.keydir.replace(keydir.fresh());
         inner.log.add_all_dead(appended.last_seq);
         inner.clear_timers();
         let now = inner.log.time.now();
         drop(all);
         let objects = count(&keydir, now);
         free(keydir);
-        Ok((inner.done(appended, None, None), objects))
+        Ok((inner.done(appended), objects))
     }
 }
 
@@ -134,12 +139,17 @@ impl Inner {
         f: impl FnOnce(u64, &mut WriteGuard<'_>) -> Result<R>,
     ) -> Result<R> {
         self.check()?;
+        let hash = self.hash(key);
+        if let Some(cache) = &self.cache {
+            cache.prefetch(hash);
+        }
+        let (mut pinned, mut counted) = (None, None);
         loop {
-            let keydir = self.keydir.load();
-            let hash = keydir.hash(key);
-            let mut shard = lock_shard(&keydir, Keydir::shard_of(hash), wait)?;
+            let keydir = self.current(wait, &mut pinned, &mut counted);
+            keydir.prefetch(hash);
+            let mut shard = lock_shard(keydir, Keydir::shard_of(hash), wait)?;
             // A clear puts a new keydir in place while it holds all locks of the old one.
-            if self.is_current(&keydir) {
+            if self.keydir.is(keydir) {
                 // A close puts an empty one in place, in which no key is there.
                 self.check()?;
                 return f(hash, &mut shard);
@@ -147,8 +157,25 @@ impl Inner {
         }
     }
 
-    fn is_current(&self, keydir: &Guard<Arc<Keydir>>) -> bool {
-        Arc::ptr_eq(keydir, &self.keydir.load())
+    /// The keydir of now, kept as becomes one who may wait or not.
+    fn current<'k>(
+        &'k self,
+        wait: Wait,
+        pinned: &'k mut Option<Guard>,
+        counted: &'k mut Option<Arc<Keydir>>,
+    ) -> &'k Keydir {
+        match wait {
+            Wait::Never => self.keydir.load(pinned.get_or_insert_with(epoch::pin)),
+            Wait::May => counted.insert(self.keydir.hold()),
+        }
+    }
+
+    /// Has the processor fetch, while the record is written, what will be looked at behind it.
+    fn prefetch(&self, shard: &mut WriteGuard<'_>, hash: u64) {
+        shard.prefetch_key(hash);
+        if let Some(cache) = &self.cache {
+            cache.prefetch_record(hash);
+        }
     }
 
     pub(super) fn store(
@@ -178,6 +205,10 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
+        if wait == Wait::Never && shard.is_long_to_add(hash, key) {
+            return Err(Error::WouldBlock);
+        }
+        self.prefetch(shard, hash);
         let appended = self.log.append(record, wait)?;
         if seeded::has(Fault::ShownLate) {
             std::thread::sleep(std::time::Duration::from_millis(1));
@@ -186,7 +217,18 @@ impl Inner {
             .put(hash, key, (appended.location, deadline), appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
         self.watch(hash, key, deadline, old.map(|old| old.deadline));
-        Ok(self.done(appended, old.map(|old| old.location), Some((key, value))))
+        let old = old.map(|old| old.location);
+        if let Some(old) = old {
+            self.log.add_dead(old);
+        }
+        if let Some(cache) = &self.cache {
+            let spot = Spot {
+                hash,
+                location: appended.location,
+            };
+            cache.replace(spot, old, key.bytes(), value);
+        }
+        Ok(self.done(appended))
     }
 
     pub(super) fn remove(
@@ -196,35 +238,30 @@ impl Inner {
         key: Key<'_>,
         wait: Wait,
     ) -> Result<Commit> {
+        if wait == Wait::Never && shard.is_long_to_remove(hash, key) {
+            return Err(Error::WouldBlock);
+        }
+        self.prefetch(shard, hash);
         let appended = self.log.append(&tombstone(key), wait)?;
         let old = shard.remove(hash, key, appended.last_seq);
-        self.forget(&old);
-        Ok(self.done(appended, None, None))
+        self.forget(hash, &old);
+        Ok(self.done(appended))
     }
 
-    /// Counts as dead what the keydir has let go of, and makes room in the cache. To be called under the lock of its key.
-    pub(super) fn forget(&self, locations: &[Location]) {
+    /// Counts as dead what the keydir has let go of of a key with this hash, and makes room in the cache. To be called under the lock of its key.
+    pub(super) fn forget(&self, hash: u64, locations: &[Location]) {
         for &location in locations {
             self.log.add_dead(location);
         }
         if let Some(cache) = &self.cache {
             for &location in locations.iter().take(MAX_NOWAIT_OBJECTS) {
-                cache.remove(location);
+                cache.remove(Spot { hash, location });
             }
         }
     }
 
     /// What is left to do once the keydir points at a new record.
-    pub(super) fn done(
-        &self,
-        appended: Appended,
-        old: Option<Location>,
-        new: Option<(Key<'_>, &[u8])>,
-    ) -> Commit {
-        self.forget(old.as_slice());
-        if let (Some(cache), Some((key, value))) = (&self.cache, new) {
-            cache.put(appended.location, key.bytes(), value);
-        }
+    pub(super) fn done(&self, appended: Appended) -> Commit {
         self.plan(appended.care);
         Commit(appended.last_seq)
     }
@@ -276,14 +313,15 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[Place], &mut [WriteGuard<'_>]) -> Result<R>,
     ) -> Result<R> {
+        let hashes: Vec<u64> = keys.clone().map(|key| self.hash(key)).collect();
+        let (mut pinned, mut counted) = (None, None);
         loop {
-            let keydir = self.keydir.load();
-            let hashes: Vec<u64> = keys.clone().map(|key| keydir.hash(key)).collect();
+            let keydir = self.current(wait, &mut pinned, &mut counted);
             let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
             wanted.sort_unstable();
             wanted.dedup();
-            let mut shards = lock_shards(&keydir, wanted.iter().copied(), wait)?;
-            if !self.is_current(&keydir) {
+            let mut shards = lock_shards(keydir, wanted.iter().copied(), wait)?;
+            if !self.keydir.is(keydir) {
                 continue;
             }
             self.check()?;
@@ -310,6 +348,13 @@ impl Inner {
             |((key, value), at): &(Write<'_>, Place)| value.is_some() && !shards[at.shard].has_room(*key);
         if writes.iter().any(no_room) {
             return Err(Error::KeydirFull);
+        }
+        let is_long = |((key, value), at): &(Write<'_>, Place)| match value {
+            Some(_) => shards[at.shard].is_long_to_add(at.hash, *key),
+            None => shards[at.shard].is_long_to_remove(at.hash, *key),
+        };
+        if wait == Wait::Never && writes.iter().any(is_long) {
+            return Err(Error::WouldBlock);
         }
         let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
         let mut records: Vec<Record<'_>> = writes
@@ -348,12 +393,17 @@ impl Inner {
         for ((((key, value), at), &location), seq) in writes.iter().zip(&locations).zip(first_seq..) {
             let shard = &mut shards[at.shard];
             if value.is_none() {
-                old.extend(shard.remove(at.hash, *key, seq));
+                old.extend(
+                    shard
+                        .remove(at.hash, *key, seq)
+                        .into_iter()
+                        .map(|old| (at.hash, old)),
+                );
                 continue;
             }
             match shard.put(at.hash, *key, (location, deadline), seq) {
                 Ok(before) => {
-                    old.extend(before.map(|before| before.location));
+                    old.extend(before.map(|before| (at.hash, before.location)));
                     self.watch(at.hash, *key, deadline, before.map(|before| before.deadline));
                 }
                 Err(_) => full = true,
@@ -361,7 +411,12 @@ impl Inner {
         }
         for (key, seq, at) in renewed {
             if let WriteGuard::Bag(shard) = &mut shards[at.shard] {
-                old.extend(shard.remove(at.hash, *key, &[*seq]));
+                old.extend(
+                    shard
+                        .remove(at.hash, *key, &[*seq])
+                        .into_iter()
+                        .map(|old| (at.hash, old)),
+                );
             }
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -371,15 +426,21 @@ impl Inner {
             self.log.sticky.set(Error::KeydirFull);
             return Err(Error::KeydirFull);
         }
-        self.forget(&old);
+        for (hash, old) in old {
+            self.forget(hash, &[old]);
+        }
         if let Some(cache) = &self.cache {
-            for (((key, value), _), &location) in writes.iter().zip(&locations) {
+            for (((key, value), at), &location) in writes.iter().zip(&locations) {
                 if let Some(value) = value {
-                    cache.put(location, key.bytes(), value);
+                    let spot = Spot {
+                        hash: at.hash,
+                        location,
+                    };
+                    cache.put(spot, key.bytes(), value);
                 }
             }
         }
-        Ok(Some(self.done(appended, None, None)))
+        Ok(Some(self.done(appended)))
     }
 
     pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
@@ -436,8 +497,16 @@ fn lock_shards(
 
 fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
-        Wait::May => Ok(keydir.lock(shard)),
-        Wait::Never => keydir.try_lock(shard).map_err(|_| Error::WouldBlock),
+        Wait::May => {
+            let mut guard = keydir.lock(shard);
+            guard.resize();
+            Ok(guard)
+        }
+        Wait::Never => keydir
+            .try_lock(shard)
+            .ok()
+            .filter(|guard| !guard.is_resize_due())
+            .ok_or(Error::WouldBlock),
     }
 }
 

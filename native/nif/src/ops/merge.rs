@@ -170,9 +170,9 @@ fn on_open<'a>(call: &Call<'a>, f: impl FnOnce(&TableResource) -> Outcome<'a>) -
 
 fn progress_term<'a>(env: Env<'a>, progress: &Progress) -> Term<'a> {
     let phase = match progress.phase {
-        Phase::Verify => atoms::verify(),
-        Phase::Filter => atoms::filter(),
+        Phase::Mark => atoms::mark(),
         Phase::Copy => atoms::copy(),
+        Phase::Filter => atoms::filter(),
         Phase::Publish => atoms::publish(),
         Phase::Relocate => atoms::relocate(),
         Phase::Retire => atoms::retire(),

@@ -90,13 +90,19 @@ impl Arena {
 }
 
 impl Writer<'_> {
+    /// Where the entry stands that a reference of a slot names.
+    pub(super) fn address(&self, key_ref: u32) -> *const u8 {
+        self.chunk(key_ref >> 16)
+            .wrapping_add((key_ref & 0xffff) as usize)
+    }
+
     /// The entry that a reference names.
     ///
     /// # Safety
     /// The reference stands in a slot of this shard, and its chunk is not freed during `'k`.
     pub(super) unsafe fn stored<'k>(&self, key_ref: u32) -> Stored<'k> {
         // SAFETY: an entry was written where a slot's reference points, and by the contract stays for `'k`.
-        unsafe { entry::read(self.chunk(key_ref >> 16).add((key_ref & 0xffff) as usize)) }
+        unsafe { entry::read(self.address(key_ref)) }
     }
 
     /// Whether [`Writer::store_key`] will find room for this key.

@@ -28,12 +28,10 @@ pub use guard::WriteGuard;
 pub use list::Entries;
 pub use scan::Cursor;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 use self::reclaim::Reclaim;
 use self::shard::Shard;
 use self::write::Writer;
-use super::{Busy, Full, Hit, LOCK_TRIES, Location, SHARDS, shard_of};
+use super::{Busy, Full, Hit, LOCK_TRIES, Location, SHARDS, key_hash, shard_of};
 use crate::sync::{Ordering, spin_loop};
 use crate::{Deadline, Key};
 
@@ -68,7 +66,7 @@ impl HashKeydir {
 
     /// The hash of a key's compared part.
     pub fn hash(&self, key: Key<'_>) -> u64 {
-        xxh3_64_with_seed(key.compared(), self.seed)
+        key_hash(self.seed, key)
     }
 
     /// The shard of a hash, below [`SHARDS`].
@@ -88,6 +86,12 @@ impl HashKeydir {
     pub fn candidate(&self, hash: u64) -> Result<Option<Location>, Busy> {
         let h32 = h32_of(hash);
         self.shards[shard_of(hash)].read(|view| view.candidate(h32))
+    }
+
+    /// Has the processor fetch what a look for a key with this hash begins with, without waiting.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.shards[shard_of(hash)].prefetch(h32_of(hash));
     }
 
     /// Looks a key up; if it is there, its stored bytes, suffix included, replace what is in `stored`.

@@ -2,18 +2,19 @@
 //!
 //! A shard is a seqlock. The holder of its lock makes the version odd, changes slots or pointers, and makes it even
 //! again; a reader that finds the version odd, or other than at its start, has seen nothing and tries again. Memory that
-//! a change takes out of the shard is freed through [`crossbeam_epoch`], so a reader that is too late still reads memory
+//! a change takes out of the shard is freed through [`epoch`](crate::epoch), so a reader that is too late still reads memory
 //! that is its own to read. Readers write to nothing but their thread's epoch.
 #![allow(unsafe_code, reason = "follows pointers that a version vouches for")]
 
 use std::slice;
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 
 use super::entry::{self, Stored};
 use super::slots::{self, Slot};
 use super::write::State;
 use crate::Key;
+use crate::keydir::prefetch::prefetch;
 use crate::keydir::{Busy, Hit, Location};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, spin_loop};
 
@@ -69,6 +70,15 @@ impl Shard {
             spin_loop();
         }
         Err(Busy)
+    }
+
+    /// Has the processor fetch the slot where an entry with this hash may stand, without waiting.
+    #[inline]
+    pub(super) fn prefetch(&self, h32: u32) {
+        // Slots and capacity may be of two moments, which a prefetch does not mind.
+        let slots = self.slots.load(Ordering::Relaxed);
+        let home = slots::home(h32, self.capacity.load(Ordering::Relaxed));
+        prefetch(slots.wrapping_add(home));
     }
 
     #[inline]

@@ -15,6 +15,7 @@ use super::reclaim::{Reclaim, allocate_zeroed};
 use super::shard::Shard;
 use super::slots::{self, Slot};
 use super::{capacity, h32_of};
+use crate::keydir::prefetch::prefetch;
 use crate::keydir::{Full, Hit, Location};
 use crate::sync::Ordering;
 use crate::{Deadline, Key};
@@ -67,6 +68,19 @@ impl<'a> Writer<'a> {
             same_form: stored.key.suffix() == key.suffix(),
             deadline: stored.deadline,
         })
+    }
+
+    pub(super) fn prefetch_key(&self, hash: u64) {
+        let h32 = h32_of(hash);
+        let slots = self.slots();
+        let from = slots.get(slots::home(h32, self.capacity())..).unwrap_or_default();
+        let metas = from.iter().map(Slot::meta);
+        let meta = metas
+            .take_while(|&meta| meta != 0 && slots::hash_of(meta) <= h32)
+            .find(|&meta| slots::hash_of(meta) == h32);
+        if let Some(meta) = meta {
+            prefetch(self.address(slots::key_ref_of(meta)));
+        }
     }
 
     pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
@@ -134,6 +148,11 @@ impl<'a> Writer<'a> {
         if capacity > self.capacity() {
             self.rebuild(capacity, 0);
         }
+    }
+
+    /// Moves the entries to so many slots, which they must have room in.
+    pub(super) fn resize(&mut self, capacity: u32) {
+        self.rebuild(capacity, 0);
     }
 
     /// Doubles the slots behind the last home.

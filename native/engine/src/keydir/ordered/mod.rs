@@ -17,12 +17,11 @@ mod tests;
 
 pub use guard::WriteGuard;
 
-use crossbeam_epoch as epoch;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use crate::epoch;
 
 use self::node::Node;
 use self::tree::{ENTRY_LEN, Tree};
-use super::{Busy, Hit, LOCK_TRIES, SHARDS, shard_of};
+use super::{Busy, Hit, LOCK_TRIES, SHARDS, key_hash, shard_of};
 use crate::Key;
 use crate::sync::{AtomicUsize, Mutex, Ordering, spin_loop};
 
@@ -76,7 +75,7 @@ impl OrderedKeydir {
 
     /// The hash of a key's compared part, which decides its lock.
     pub fn hash(&self, key: Key<'_>) -> u64 {
-        xxh3_64_with_seed(key.compared(), self.seed)
+        key_hash(self.seed, key)
     }
 
     /// Looks a key up, expired or not.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::*;
 use super::{check, hash_from, key_bytes};
 use crate::keydir::Batch;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 #[derive(Clone, Debug)]
 enum Op {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use super::super::*;
 use super::{check, hash_from};
 use crate::keydir::Batch;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Keys below are never removed.
 const STABLE: u32 = 300;
