@@ -398,7 +398,7 @@ defmodule Bets do
   end
 
   def put(table, key, value, options) do
-    true = Call.reraising(do: :bets.insert(id(table), {key, value}, options))
+    true = Call.reraising(do: :bets.insert(id(table), {key, value}, Call.checked!(options)))
     :ok
   end
 
@@ -423,7 +423,7 @@ defmodule Bets do
   """
   @spec put_new(table, key, value, ttl: :bets.ttl()) :: boolean
   def put_new(table, key, value, options \\ []) do
-    Call.reraising(do: :bets.insert_new(id(table), {key, value}, options))
+    Call.reraising(do: :bets.insert_new(id(table), {key, value}, Call.checked!(options)))
   end
 
   @doc """

@@ -1595,7 +1595,8 @@ verify(Source) ->
 %%
 %% Of an open table, given by its name or identifier, it checks what was written when the call began, and that each object can be read from the disk,
 %% whatever is in the cache; readers and writers go on meanwhile. A directory, given as a string or binary, is checked while nobody has it open; nothing
-%% in it is changed. What a power loss or a kill has left is no fault.
+%% in it is changed. What a power loss or a kill has left is no fault. Of a directory the hints and the checkpoint are read too; one that is wrong costs time
+%% only, and is told apart from faults.
 %%
 %% With the option `{progress, Fun}', `Fun' is called with a {@link bets_repair:progress()} now and then, by the caller.
 %%

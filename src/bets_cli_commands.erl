@@ -31,8 +31,8 @@ verify([Dir], _, Bar) ->
             Other -> Other
         end,
     case Report of
-        {ok, #{sound := true} = Sound} -> {ok, [counts(Sound), "nothing is wrong\n"], json(Sound)};
-        {ok, Found} -> {found, [counts(Found), faults(Found)], json(Found)};
+        {ok, #{sound := true} = Sound} -> {ok, [counts(Sound), spoilt(Sound), "nothing is wrong\n"], json(Sound)};
+        {ok, Found} -> {found, [counts(Found), faults(Found), spoilt(Found)], json(Found)};
         Failure -> failed(Failure)
     end.
 
@@ -45,7 +45,7 @@ repair([Dir], Options, Bar) ->
     Mode = [{repair, force} || is_map_key(force, Options)],
     case bets_repair:repair(Dir, [progress("reading", Bar) | Mode ++ table_options(Options)]) of
         {ok, #{sound := true} = Report} ->
-            {ok, [counts(Report), "nothing is wrong\n"], json(Report)};
+            {ok, [counts(Report), spoilt(Report), "nothing is wrong\n"], json(Report)};
         {ok, #{status := refused} = Report} ->
             Words = "nothing was changed: objects would be lost that cannot be named; --force saves what can be read\n",
             {found, [counts(Report), faults(Report), Words], json(Report)};
@@ -85,8 +85,12 @@ fault(#{file := File, offset := Offset, what := What, loss := Loss} = Fault) ->
     Seqs = [io_lib:format(", seqs ~b to ~b", [First, Last]) || #{seqs := {First, Last}} <- [Fault], Loss =:= records],
     io_lib:format("~ts at ~b: ~ts (lost: ~w~ts~ts)~n", [file(File), Offset, What, Loss, Key, Seqs]).
 
-json(#{faults := Faults, quarantined := Kept} = Report) ->
-    Report#{faults := [json_fault(Fault) || Fault <- Faults], quarantined := [text(File) || File <- Kept]}.
+%% What saves time only, and is of no use.
+spoilt(#{spoilt := Spoilt}) ->
+    [io_lib:format("~ts: ~ts (harmless: the next opening does without it)~n", [file(File), What]) || #{file := File, what := What} <- Spoilt].
+
+json(#{faults := Faults, spoilt := Spoilt, quarantined := Kept} = Report) ->
+    Report#{faults := [json_fault(Fault) || Fault <- Faults], spoilt := [json_fault(Fault) || Fault <- Spoilt], quarantined := [text(File) || File <- Kept]}.
 
 json_fault(#{file := File} = Fault) ->
     maps:map(

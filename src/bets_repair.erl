@@ -8,6 +8,8 @@
 %% <dt>`segments', `records', `bytes'</dt><dd>what was read: files, the records of them that are right, bytes.</dd>
 %% <dt>`objects'</dt><dd>of an open table, how many live objects were read where the index in memory says that they stand.</dd>
 %% <dt>`faults', `omitted'</dt><dd>what is wrong, 10,000 entries at most, and the number of those that are not in the list.</dd>
+%% <dt>`spoilt'</dt><dd>hint files and checkpoints of a closed table that are not as they were written, as faults whose loss is `none'. They save time only: the
+%% next opening does without them, and makes them anew. They do not make a table unsound. Those of an open table are not looked at.</dd>
 %% <dt>`loss'</dt><dd>the worst loss of all faults.</dd>
 %% <dt>`quarantined'</dt><dd>the damaged files, where the repair has put them.</dd>
 %% </dl>
@@ -22,6 +24,8 @@
 %% deletions, so that <em>older objects of their keys may come back</em>. `seqs' are the first and the last of the sequence numbers among
 %% which they are.</dd>
 %% </dl>
+%% Where bytes of a file cannot be read at all, its hint, if that is right, still names the keys of the records that stood there. Then the loss is `object' in the place of
+%% `records', and deletions that stood there are not lost.
 %%
 %% == Repair ==
 %% What a power loss or a kill has left is no damage: opening the table deals with it. Damage that an opening meets makes it fail until the table is
@@ -66,6 +70,7 @@
     objects => non_neg_integer(),
     faults := [fault()],
     omitted := non_neg_integer(),
+    spoilt := [fault()],
     loss := loss(),
     quarantined := [file:filename_all()]
 }.

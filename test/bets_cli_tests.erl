@@ -89,7 +89,12 @@ all(Dir) ->
 
 damage(Dir) ->
     [_, File | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.seg"))),
-    {ok, <<Front:52/binary, Byte, Rest/binary>>} = file:read_file(File),
+    flip(File, 52),
+    %% They would name the object.
+    lists:foreach(fun(Hint) -> ok = file:delete(Hint) end, filelib:wildcard(filename:join(Dir, "*.hint"))).
+
+flip(File, Offset) ->
+    {ok, <<Front:Offset/binary, Byte, Rest/binary>>} = file:read_file(File),
     ok = file:write_file(File, <<Front/binary, (Byte bxor 4), Rest/binary>>).
 
 usage_is_told_and_is_status_2_test_() ->
@@ -149,6 +154,17 @@ a_table_is_described_checked_and_repaired_test_() ->
         ?assertMatch({0, #{status := "unchanged"}}, json(["repair", Dir])),
         ?assertMatch([_], All -- all(Dir)),
         ?assertEqual([], all(Dir) -- All)
+    end).
+
+a_hint_that_is_wrong_is_told_and_is_no_failure_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        filled(Dir, set),
+        [Hint | _] = filelib:wildcard(filename:join(Dir, "*.hint")),
+        flip(Hint, 70),
+        ?assertMatch({0, #{sound := true, faults := [], spoilt := [#{file := Hint, loss := "none", what := _}]}}, json(["verify", Dir])),
+        {0, Text} = run(["verify", Dir]),
+        [?assertMatch({_, _}, binary:match(Text, Words)) || Words <- [<<".hint: ">>, <<"harmless">>, <<"nothing is wrong">>]]
     end).
 
 a_backup_is_a_table_of_its_own_test_() ->

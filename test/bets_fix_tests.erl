@@ -20,7 +20,7 @@ same_as_ets_test_() ->
 
 fixes_are_counted_for_each_process_test_() ->
     [
-        fun() ->
+        {timeout, 60, fun() ->
             {E, B} = bets_tests:pair([Type, public], [{a, 1}]),
             [
                 begin
@@ -47,7 +47,7 @@ fixes_are_counted_for_each_process_test_() ->
              || {M, T} <- [{ets, E}, {bets, B}]
             ],
             bets_tests:drop(E, B)
-        end
+        end}
      || Type <- types()
     ].
 
@@ -65,7 +65,7 @@ deleted_keys_lead_on_while_the_table_is_fixed_test_() ->
         fun(M, T, K) -> M:select_delete(T, [{{K, '_'}, [], [true]}]) end, fun(M, T, K) -> M:match_delete(T, {'_', K}) end
     ],
     [
-        fun() ->
+        {timeout, 60, fun() ->
             {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 50)]),
             [
                 begin
@@ -80,7 +80,7 @@ deleted_keys_lead_on_while_the_table_is_fixed_test_() ->
              || {M, T} <- [{ets, E}, {bets, B}]
             ],
             bets_tests:drop(E, B)
-        end
+        end}
      || Delete <- Deletions
     ].
 
@@ -89,31 +89,34 @@ walk(M, T, Delete, Key) ->
     Delete(M, T, Key),
     [Key | walk(M, T, Delete, M:next(T, Key))].
 
-a_fixed_table_that_is_emptied_test() ->
-    {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 50)]),
-    [
-        begin
-            M:safe_fixtable(T, true),
-            M:delete_all_objects(T),
-            ?assertEqual('$end_of_table', M:next(T, 7)),
-            M:insert(T, {1, 1}),
-            ?assertEqual(1, M:first(T))
-        end
-     || {M, T} <- [{ets, E}, {bets, B}]
-    ],
-    bets_tests:drop(E, B).
+a_fixed_table_that_is_emptied_test_() ->
+    {timeout, 60, fun() ->
+        {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 50)]),
+        [
+            begin
+                M:safe_fixtable(T, true),
+                M:delete_all_objects(T),
+                ?assertEqual('$end_of_table', M:next(T, 7)),
+                M:insert(T, {1, 1}),
+                ?assertEqual(1, M:first(T))
+            end
+         || {M, T} <- [{ets, E}, {bets, B}]
+        ],
+        bets_tests:drop(E, B)
+    end}.
 
 slots_have_every_object_once_test_() ->
     [
-        {lists:flatten(io_lib:format("~p ~p", [Type, Size])), fun() ->
-            {E, B} = bets_tests:pair([Type], [{N, N} || N <- lists:seq(1, Size)]),
-            ?assertEqual(lists:sort(ets:tab2list(E)), lists:sort(slots(bets, B, 0))),
-            case Type of
-                ordered_set -> ?assertEqual(slots(ets, E, 0), slots(bets, B, 0));
-                _ -> ok
-            end,
-            bets_tests:drop(E, B)
-        end}
+        {lists:flatten(io_lib:format("~p ~p", [Type, Size])),
+            {timeout, 60, fun() ->
+                {E, B} = bets_tests:pair([Type], [{N, N} || N <- lists:seq(1, Size)]),
+                ?assertEqual(lists:sort(ets:tab2list(E)), lists:sort(slots(bets, B, 0))),
+                case Type of
+                    ordered_set -> ?assertEqual(slots(ets, E, 0), slots(bets, B, 0));
+                    _ -> ok
+                end,
+                bets_tests:drop(E, B)
+            end}}
      || Type <- types(), Size <- [0, 1, 300, 5000]
     ].
 
@@ -126,12 +129,14 @@ slots(M, T, N) ->
             Objects ++ slots(M, T, N + 1)
     end.
 
-slots_stay_while_the_table_is_fixed_test() ->
-    {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 3000)]),
-    bets:safe_fixtable(B, true),
-    Seen = slots_and_delete(B, 0),
-    ?assertEqual(lists:seq(1, 3000), lists:sort(Seen)),
-    bets_tests:drop(E, B).
+slots_stay_while_the_table_is_fixed_test_() ->
+    {timeout, 60, fun() ->
+        {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 3000)]),
+        bets:safe_fixtable(B, true),
+        Seen = slots_and_delete(B, 0),
+        ?assertEqual(lists:seq(1, 3000), lists:sort(Seen)),
+        bets_tests:drop(E, B)
+    end}.
 
 slots_and_delete(T, N) ->
     case bets:slot(T, N) of
@@ -142,13 +147,15 @@ slots_and_delete(T, N) ->
             [K || {K, _} <- Objects] ++ slots_and_delete(T, N + 1)
     end.
 
-slots_of_an_ordered_set_follow_its_changes_test() ->
-    {E, B} = bets_tests:pair([ordered_set], [{N, N} || N <- lists:seq(1, 500)]),
-    [
-        begin
-            ?assertEqual(ets:slot(E, N), bets:slot(B, N)),
-            [M:delete(T, N + 2) || {M, T} <- [{ets, E}, {bets, B}], N rem 5 =:= 0]
-        end
-     || N <- [0, 1, 2, 3, 100, 101, 102, 50, 51, 300, 400]
-    ],
-    bets_tests:drop(E, B).
+slots_of_an_ordered_set_follow_its_changes_test_() ->
+    {timeout, 60, fun() ->
+        {E, B} = bets_tests:pair([ordered_set], [{N, N} || N <- lists:seq(1, 500)]),
+        [
+            begin
+                ?assertEqual(ets:slot(E, N), bets:slot(B, N)),
+                [M:delete(T, N + 2) || {M, T} <- [{ets, E}, {bets, B}], N rem 5 =:= 0]
+            end
+         || N <- [0, 1, 2, 3, 100, 101, 102, 50, 51, 300, 400]
+        ],
+        bets_tests:drop(E, B)
+    end}.

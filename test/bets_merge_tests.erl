@@ -21,28 +21,30 @@ with_table(Options, Fun) ->
 fill(T, N) ->
     [bets:insert(T, {K, binary:copy(<<K:32>>, 25)}) || K <- lists:seq(1, N)].
 
-a_merge_gives_the_space_back_and_changes_nothing_test() ->
-    [
-        with_table([Type, {max_file_size, 100000} | ?MERGES], fun(T, Dir) ->
-            fill(T, 5000),
-            [bets:delete(T, K) || K <- lists:seq(1, 4500)],
-            Before = lists:sort(bets:tab2list(T)),
-            Disk = bets:info(T, disk_bytes),
-            Report = bets:merge(T),
-            ?assertMatch(#{damaged := [], kept := 0}, Report),
-            ?assertEqual(Before, lists:sort(bets:tab2list(T))),
-            ?assert(bets:info(T, disk_bytes) < Disk div 5),
-            ?assertEqual(length(maps:get(outputs, Report)), length(bets:info(T, segment_stats))),
-            ?assertMatch([#{dead_bytes := 0, kept_bytes := 0} | _], bets:info(T, segment_stats)),
-            ?assertMatch(#{state := idle, history := [Report]}, bets:info(T, merge)),
-            ?assertMatch(#{inputs := [], copied := 0}, bets:merge(T)),
-            bets:close(T),
-            {ok, T2} = bets:open(Dir),
-            ?assertEqual(Before, lists:sort(bets:tab2list(T2))),
-            bets:delete(T2)
-        end)
-     || Type <- [set, ordered_set, bag, duplicate_bag]
-    ].
+a_merge_gives_the_space_back_and_changes_nothing_test_() ->
+    {timeout, 60, fun() ->
+        [
+            with_table([Type, {max_file_size, 100000} | ?MERGES], fun(T, Dir) ->
+                fill(T, 5000),
+                [bets:delete(T, K) || K <- lists:seq(1, 4500)],
+                Before = lists:sort(bets:tab2list(T)),
+                Disk = bets:info(T, disk_bytes),
+                Report = bets:merge(T),
+                ?assertMatch(#{damaged := [], kept := 0}, Report),
+                ?assertEqual(Before, lists:sort(bets:tab2list(T))),
+                ?assert(bets:info(T, disk_bytes) < Disk div 5),
+                ?assertEqual(length(maps:get(outputs, Report)), length(bets:info(T, segment_stats))),
+                ?assertMatch([#{dead_bytes := 0, kept_bytes := 0} | _], bets:info(T, segment_stats)),
+                ?assertMatch(#{state := idle, history := [Report]}, bets:info(T, merge)),
+                ?assertMatch(#{inputs := [], copied := 0}, bets:merge(T)),
+                bets:close(T),
+                {ok, T2} = bets:open(Dir),
+                ?assertEqual(Before, lists:sort(bets:tab2list(T2))),
+                bets:delete(T2)
+            end)
+         || Type <- [set, ordered_set, bag, duplicate_bag]
+        ]
+    end}.
 
 a_merge_that_is_due_comes_by_itself_test_() ->
     {timeout, 30, fun() ->
@@ -61,25 +63,27 @@ a_merge_that_is_due_comes_by_itself_test_() ->
         end)
     end}.
 
-outside_of_its_window_none_begins_test() ->
-    {_, {Hour, _, _}} = calendar:local_time(),
-    Later = (Hour + 2) rem 24,
-    [
-        with_table([{max_file_size, 100000}, {merge_window, Window}], fun(T, _Dir) ->
-            fill(T, 3000),
-            fill(T, 3000),
-            Due = lists:member(bets:info(T, id), bets_nif:merge_due(Hour)),
-            ?assertEqual({Window, IsIn}, {Window, Due})
-        end)
-     || {Window, IsIn} <- [
-            {always, true},
-            {never, false},
-            {{Later, Later}, false},
-            {{Hour, Hour}, true},
-            {{(Hour + 23) rem 24, (Hour + 1) rem 24}, true},
-            {{(Hour + 1) rem 24, (Hour + 23) rem 24}, false}
+outside_of_its_window_none_begins_test_() ->
+    {timeout, 60, fun() ->
+        {_, {Hour, _, _}} = calendar:local_time(),
+        Later = (Hour + 2) rem 24,
+        [
+            with_table([{max_file_size, 100000}, {merge_window, Window}], fun(T, _Dir) ->
+                fill(T, 3000),
+                fill(T, 3000),
+                Due = lists:member(bets:info(T, id), bets_nif:merge_due(Hour)),
+                ?assertEqual({Window, IsIn}, {Window, Due})
+            end)
+         || {Window, IsIn} <- [
+                {always, true},
+                {never, false},
+                {{Later, Later}, false},
+                {{Hour, Hour}, true},
+                {{(Hour + 23) rem 24, (Hour + 1) rem 24}, true},
+                {{(Hour + 1) rem 24, (Hour + 23) rem 24}, false}
+            ]
         ]
-    ].
+    end}.
 
 merges_are_paused_resumed_and_cancelled_test_() ->
     {timeout, 30, fun() ->

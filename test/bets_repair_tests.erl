@@ -84,6 +84,39 @@ a_rotten_object_is_named_and_repaired_without_force_test_() ->
         bets:close(T2)
     end).
 
+%% What saves time only costs no object when it rots, but it is told; an opening that meets it makes it anew.
+rotten_hints_and_checkpoints_are_told_and_harmless_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, []),
+        [Hint | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.hint"))),
+        Checkpoint = filename:join(Dir, "CHECKPOINT"),
+        ?assertMatch({ok, #{sound := true, spoilt := []}}, bets:verify(Dir)),
+        damage(Hint, -3),
+        damage(Checkpoint, 80),
+        {ok, Report} = bets:verify(Dir),
+        ?assertMatch(#{sound := true, status := unchanged, faults := [], loss := none}, Report),
+        ?assertMatch([#{file := Hint, loss := none, what := _}, #{file := Checkpoint}], maps:get(spoilt, Report)),
+        ?assertMatch({ok, #{status := unchanged, spoilt := [_, _]}}, bets:repair(Dir, [])),
+        {ok, T} = bets:open(Dir),
+        ?assertEqual(100, length(bets:tab2list(T))),
+        bets:close(T),
+        ?assertMatch({ok, #{sound := true, spoilt := []}}, bets:verify(Dir))
+    end).
+
+%% The header of a record is rotten: its segment does not tell whose it was, its hint does.
+a_right_hint_names_what_its_segment_cannot_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, [ordered_set]),
+        File = lists:nth(3, segments(Dir)),
+        damage(File, 32 + 20),
+        {ok, #{sound := false, loss := object, faults := Faults}} = bets:verify(Dir),
+        [#{key := Key, file := File, offset := 32}] = [Fault || #{loss := object} = Fault <- Faults],
+        {ok, #{status := repaired, loss := object}} = bets:repair(Dir, []),
+        {ok, T} = bets:open(Dir),
+        ?assertEqual(lists:seq(1, 100) -- [Key], [N || {N, _} <- bets:tab2list(T)]),
+        bets:close(T)
+    end).
+
 %% An opening that has hints and a checkpoint of the keydir does not read the data files.
 read_all_at_opening(Dir) ->
     Files = filelib:wildcard(filename:join(Dir, "*.hint")) ++ filelib:wildcard(filename:join(Dir, "CHECKPOINT")),

@@ -71,6 +71,17 @@ defmodule BetsTest do
       end)
     end
 
+    # The options stand third in :bets.insert/3, and fourth here: the message named the value.
+    test "name the options where they stand" do
+      table = Bets.new()
+
+      for ttl <- [-1, 0, :never], put <- [&Bets.put/4, &Bets.put_new/4] do
+        assert_raise ArgumentError, ~r/4th argument: .*ttl/, fn -> put.(table, :a, 1, ttl: ttl) end
+      end
+
+      assert Bets.size(table) == 0
+    end
+
     test "of the disk are exceptions with a reason and words", %{tmp_dir: dir} do
       table = Bets.open!(dir)
       assert {:error, %Bets.Error{reason: :already_open} = error} = Bets.open(dir)

@@ -925,21 +925,25 @@ own_options_are_checked_test() ->
     ],
     ?assertMatch({error, badarg, {bad_option, _}, _}, outcome(fun bets:open/1, [17], bets)).
 
+%% In a process of its own: what other tests were sent is not asked for.
 sync_always_waits_and_leaves_no_message_test() ->
     in_dir(fun(Dir) ->
-        T = bets:new(t, [{dir, Dir}, {sync, always}]),
-        ?assertEqual(true, bets:insert(T, {a, 1})),
-        ?assertEqual(true, bets:insert(T, [{b, 1}, {c, 1}])),
-        ?assertEqual(false, bets:insert_new(T, {a, 1})),
-        ?assertEqual(2, bets:update_counter(T, a, 1)),
-        ?assertEqual([{b, 1}], bets:take(T, b)),
-        ?assertEqual(true, bets:delete(T, c)),
-        #{seq := Seq, durable_seq := Durable} = maps:from_list(bets:info(T)),
-        ?assertEqual(Seq, Durable),
-        ?assertEqual({messages, []}, process_info(self(), messages)),
-        ?assertEqual(ok, bets:sync(T)),
-        bets:close(T)
+        ok = in_process(fun() -> sync_always(Dir) end)
     end).
+
+sync_always(Dir) ->
+    T = bets:new(t, [{dir, Dir}, {sync, always}]),
+    ?assertEqual(true, bets:insert(T, {a, 1})),
+    ?assertEqual(true, bets:insert(T, [{b, 1}, {c, 1}])),
+    ?assertEqual(false, bets:insert_new(T, {a, 1})),
+    ?assertEqual(2, bets:update_counter(T, a, 1)),
+    ?assertEqual([{b, 1}], bets:take(T, b)),
+    ?assertEqual(true, bets:delete(T, c)),
+    #{seq := Seq, durable_seq := Durable} = maps:from_list(bets:info(T)),
+    ?assertEqual(Seq, Durable),
+    ?assertEqual({messages, []}, process_info(self(), messages)),
+    ?assertEqual(ok, bets:sync(T)),
+    ok = bets:close(T).
 
 closing_is_for_those_who_may_write_test() ->
     in_dir(fun(Dir) ->

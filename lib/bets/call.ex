@@ -11,4 +11,17 @@ defmodule Bets.Call do
       end
     end
   end
+
+  # Options that `:bets` takes as its third argument, behind an object, come fourth where key and value are arguments of their own.
+  @spec checked!(term) :: list
+  def checked!(options) do
+    case :bets_options.ttl(options) do
+      {:ok, _} ->
+        options
+
+      {:badarg, cause} ->
+        raise ArgumentError,
+              "errors were found at the given arguments:\n\n  * 4th argument: #{:bets_errors.explain(cause)}\n"
+    end
+  end
 end

@@ -97,6 +97,7 @@ rustler::atoms! {
     objects,
     offset,
     omitted,
+    spoilt,
     quarantined,
     records,
     refused,

@@ -125,6 +125,10 @@ impl Storage for Failing {
         self.ask(Call::Rename)?.rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        self.ask(Call::Rename)?.rename_new(from, to)
+    }
+
     fn unlink(&self, path: &Path) -> Result<()> {
         self.ask(Call::Unlink)?.unlink(path)
     }

@@ -65,6 +65,14 @@ pub trait Storage: Send + Sync + Debug {
     fn remove_dir(&self, dir: &Path) -> Result<()>;
     /// Renames a file, replacing what stands at `to`. Durable after [`Storage::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Renames a directory; `AlreadyExists`, and nothing is changed, if anything stands at `to`, be it an empty directory that somebody else has just made for
+    /// a table. Durable after [`Storage::sync_dir`] of both parents.
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        if self.stat(to)?.is_some() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        self.rename(from, to)
+    }
     /// Removes a file's name. Those who hold it open go on.
     fn unlink(&self, path: &Path) -> Result<()>;
     /// Makes a second name for a file.

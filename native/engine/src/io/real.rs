@@ -13,7 +13,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{File, Kind, Lock, Stat, Storage, dirs};
@@ -84,6 +84,19 @@ impl Storage for Os {
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         Ok(rustix::fs::rename(from, to)?)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // The file system, or the kernel, has no such call.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                if self.stat(to)?.is_some() {
+                    return Err(Errno::EXIST.into());
+                }
+                self.rename(from, to)
+            }
+            done => Ok(done?),
+        }
     }
 
     fn unlink(&self, path: &Path) -> Result<()> {

@@ -72,7 +72,7 @@ impl Log {
         let done = self.close_segments(&mut maintenance);
         self.stop_hints();
         self.answer_waiters();
-        self.handles.clear();
+        self.handles.close();
         done
     }
 
@@ -93,15 +93,6 @@ impl Log {
         self.check_open()?;
         self.sticky.check()?;
         let storage = &*self.storage;
-        match storage.stat(to).map_err(|e| Error::io("rename", to, e))? {
-            None => {}
-            Some(_) => {
-                return Err(Error::NotATable {
-                    path: to.to_path_buf(),
-                    what: "something stands there",
-                });
-            }
-        }
         let parent = |path: &Path| path.parent().map(Path::to_path_buf);
         let (old, new) = (parent(&self.dir.path()), parent(to));
         if let Some(new) = &new {
@@ -110,8 +101,14 @@ impl Log {
                 .map_err(|e| Error::io("create", new, e))?;
         }
         self.dir
-            .rename(to, |from, to| storage.rename(from, to))
-            .map_err(|e| Error::io("rename", to, e))?;
+            .rename(to, |from, to| storage.rename_new(from, to))
+            .map_err(|e| match e.kind() {
+                ErrorKind::AlreadyExists => Error::NotATable {
+                    path: to.to_path_buf(),
+                    what: "something stands there",
+                },
+                _ => Error::io("rename", to, e),
+            })?;
         if !self.config.temporary {
             for dir in [old, new].into_iter().flatten() {
                 storage.sync_dir(&dir).map_err(|e| Error::io("sync", &dir, e))?;
@@ -133,7 +130,7 @@ impl Log {
         }
         self.stop_hints();
         self.answer_waiters();
-        self.handles.clear();
+        self.handles.close();
     }
 
     fn close_segments(&self, maintenance: &mut Maintenance) -> Result<()> {

@@ -52,6 +52,9 @@ pub struct Opened {
     pub keydir: Keydir,
 }
 
+/// So often at most is a directory made that others remove before it is locked.
+const MAKE_ATTEMPTS: u32 = 100;
+
 /// What the steps of an opening share.
 struct Opening<'a> {
     storage: &'a Arc<dyn Storage>,
@@ -76,11 +79,13 @@ struct Expiry {
 
 /// Opens the table in `dir`.
 pub fn open(storage: &Arc<dyn Storage>, dir: &Path, open: &Open, config: Config) -> Result<Opened> {
-    match open {
-        Open::Existing { .. } => require_table(&**storage, dir)?,
-        Open::OrCreate(_) => create_dir(&**storage, dir)?,
-    }
-    let lock = DirLock::take(storage, dir)?;
+    let lock = match open {
+        Open::Existing { .. } => {
+            require_table(&**storage, dir)?;
+            DirLock::take(storage, dir)?
+        }
+        Open::OrCreate(_) => make_and_lock(storage, dir)?,
+    };
     let mut names = table_files(&**storage, dir)?;
     if names.iter().any(|name| name == DELETED_FILE) {
         delete::finish(&**storage, dir)?;
@@ -277,6 +282,21 @@ pub(crate) fn require_table(storage: &dyn Storage, dir: &Path) -> Result<()> {
     Err(Error::NoTable {
         dir: dir.to_path_buf(),
     })
+}
+
+/// Locks a directory, which is made if it is not there. Who deletes a table holds the lock until the directory is gone, so one that was there a moment ago may not be
+/// any more: then it is made again.
+fn make_and_lock(storage: &Arc<dyn Storage>, dir: &Path) -> Result<DirLock> {
+    for _ in 1..MAKE_ATTEMPTS {
+        create_dir(&**storage, dir)?;
+        match DirLock::take(storage, dir) {
+            Err(Error::NoTable { .. }) => {}
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    create_dir(&**storage, dir)?;
+    DirLock::take(storage, dir)
 }
 
 fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {

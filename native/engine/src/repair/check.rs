@@ -17,7 +17,7 @@ use crate::table::{Cursor, TableKind};
 pub struct Check {
     kind: TableKind,
     segments: std::vec::IntoIter<Extent>,
-    segment: Option<SegmentCheck>,
+    segment: Option<SegmentCheck<'static>>,
     /// Where the reading of the keydir stands, which comes behind that of the segments.
     pub(crate) cursor: Cursor,
     /// What one step of that gathers.
@@ -56,14 +56,19 @@ impl Check {
             self.segment = self.open(storage, log, &extent)?;
         }
         if let Some(segment) = &mut self.segment
-            && !segment.step(bytes, &mut self.report, &mut |_, _, _| Ok(()))?
+            && !segment.step(bytes, &mut self.report, &mut |_, _| Ok(()))?
         {
             self.segment = None;
         }
         Ok(true)
     }
 
-    fn open(&mut self, storage: &dyn Storage, log: &Log, extent: &Extent) -> Result<Option<SegmentCheck>> {
+    fn open(
+        &mut self,
+        storage: &dyn Storage,
+        log: &Log,
+        extent: &Extent,
+    ) -> Result<Option<SegmentCheck<'static>>> {
         let segment = &extent.segment;
         let path = segment.path();
         let file = match segment.open(storage) {
@@ -90,7 +95,7 @@ impl Check {
             last_seq: extent.last_seq,
         };
         let scanner = Scanner::new(file, segment.id, extent.end.min(len));
-        Ok(Some(SegmentCheck::new(&path, self.kind, scanner, bounds)))
+        Ok(Some(SegmentCheck::new(&path, self.kind, scanner, bounds, None)))
     }
 
     /// Counts an object that was read where the keydir says.

@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::checkpoint;
+use super::hints::{self, Digest, Found, Witness};
 use super::patient::Patient;
 use super::report::{Fault, Loss, Report};
-use super::segment::{Bounds, SegmentCheck, Sink};
+use super::segment::{Bounds, Holes, Known, SegmentCheck, Sink};
 use super::tail::{self, Piece, PieceSink};
+use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
+use crate::format::hint;
 use crate::format::manifest::{Entry, Manifest, State};
 use crate::format::segment::{BadHeader, HEADER_LEN, check_header, file_name, identity};
 use crate::io::{File, Storage};
 use crate::log::STAGE_FILE;
+use crate::segment::hint::{identity as identity_of, path as hint_path};
 use crate::segment::scan::Scanner;
 use crate::{Error, Result};
 
@@ -41,6 +46,8 @@ pub struct Damage {
     pub sealed: Vec<u32>,
     /// The unsealed ones that have faults of their own.
     pub unsealed: Vec<u32>,
+    /// The segments whose hints tell of other records than they hold.
+    pub hints: Vec<u32>,
     /// So many records are right in damaged sealed segments and in unsealed ones.
     pub right: u64,
 }
@@ -56,21 +63,34 @@ struct Opened {
 impl Damage {
     /// The names of the damaged files, some of which may be missing.
     pub fn names(&self) -> impl Iterator<Item = String> {
-        self.sealed.iter().chain(&self.unsealed).map(|&id| file_name(id))
+        let segments = self.sealed.iter().chain(&self.unsealed).map(|&id| file_name(id));
+        segments.chain(self.hints.iter().map(|&id| hint::file_name(id)))
     }
 }
 
 impl Directory<'_> {
-    /// Checks all segments and changes nothing.
+    /// Checks all segments with their hints, and the checkpoint, and changes nothing.
     pub fn check(&self, report: &mut Report) -> Result<Damage> {
         let mut damage = Damage::default();
         for entry in self.entries(State::Sealed) {
             let (faults, records) = (report.fault_count(), report.records);
-            self.check_sealed(&entry, report, &mut |_, _, _| Ok(()))?;
-            if report.fault_count() > faults {
+            let mut digest = Digest::default();
+            self.check_sealed(&entry, report, &mut |known, _| {
+                if let Known::Read(frame, pos) = known {
+                    digest.add_frame(frame, pos);
+                }
+                Ok(())
+            })?;
+            let whole = report.fault_count() == faults;
+            if !whole {
                 damage.sealed.push(entry.id);
                 damage.right += report.records - records;
             }
+            self.check_hint(&entry, whole.then_some(digest), report, &mut damage);
+        }
+        if let Some(what) = checkpoint::check(self.storage, self.dir, &self.manifest) {
+            let path = self.dir.join(CHECKPOINT_FILE);
+            report.add_spoilt(Fault::new(&path, 0, 0, what, Loss::Nothing));
         }
         let (known, records) = (report.faults.len(), report.records);
         self.check_tail(report, &mut |_, _, _| Ok(()))?;
@@ -84,16 +104,38 @@ impl Directory<'_> {
         Ok(damage)
     }
 
-    /// Checks one sealed segment and hands its records on.
+    /// Checks the hint of a segment, whose records `digest` stands for if all of them could be read.
+    fn check_hint(&self, entry: &Entry, digest: Option<Digest>, report: &mut Report, damage: &mut Damage) {
+        let identity = identity_of(self.manifest.table, entry);
+        let fault = |what| Fault::new(&hint_path(self.dir, entry.id), 0, 0, what, Loss::Nothing);
+        match hints::check(self.storage, self.dir, identity, digest) {
+            Found::Good => {}
+            Found::Spoilt(what) => report.add_spoilt(fault(what)),
+            Found::Lies => {
+                report.add(fault("the hint tells of other records than its segment holds"));
+                damage.hints.push(entry.id);
+            }
+        }
+    }
+
+    /// Checks one sealed segment and hands its records on, those too that only its hint tells of.
     pub fn check_sealed(&self, entry: &Entry, report: &mut Report, sink: Sink<'_>) -> Result<()> {
-        let Some(Opened {
+        let identity = identity_of(self.manifest.table, entry);
+        let mut witness = Witness::new(self.storage, self.dir, identity, self.manifest.meta.kind);
+        let Opened {
             path,
             file,
             patient,
             len,
-        }) = self.open(entry, report)?
-        else {
-            return Ok(());
+        } = match self.open(entry, report)? {
+            Ok(opened) => opened,
+            Err(lost) => {
+                let (before, next) = (
+                    entry.first_seq.saturating_sub(1),
+                    entry.last_seq.saturating_add(1),
+                );
+                return Holes(vec![lost]).close_by(Some(&mut witness), before, next, report, sink);
+            }
         };
         let bounds = Bounds {
             end: entry.len,
@@ -101,7 +143,7 @@ impl Directory<'_> {
             last_seq: entry.last_seq,
         };
         let scanner = Scanner::new(file, entry.id, entry.len.min(len));
-        let mut check = SegmentCheck::new(&path, self.manifest.meta.kind, scanner, bounds);
+        let mut check = SegmentCheck::new(&path, self.manifest.meta.kind, scanner, bounds, Some(witness));
         loop {
             let before = report.bytes;
             let more = check.step(STEP_LEN, report, sink)?;
@@ -121,14 +163,18 @@ impl Directory<'_> {
         let mut patients = Vec::new();
         let mut ids = Vec::new();
         for entry in self.entries(State::Unsealed) {
-            let Some(Opened {
+            let Opened {
                 path,
                 file,
                 patient,
                 len,
-            }) = self.open(&entry, report)?
-            else {
-                continue;
+            } = match self.open(&entry, report)? {
+                Ok(opened) => opened,
+                Err(mut lost) => {
+                    lost.loss = Loss::Records;
+                    report.add(lost);
+                    continue;
+                }
             };
             patients.extend(patient.map(|patient| (path.clone(), patient)));
             let scanner = Scanner::new(file, entry.id, len.min(u64::from(u32::MAX)));
@@ -159,21 +205,14 @@ impl Directory<'_> {
         entries.into_iter()
     }
 
-    /// Opens a segment's file; `None` if its records are out of reach. A header that is damaged says nothing that the manifest does not.
-    fn open(&self, entry: &Entry, report: &mut Report) -> Result<Option<Opened>> {
+    /// Opens a segment's file; or says why its records are out of reach. A header that is damaged says nothing that the manifest does not.
+    fn open(&self, entry: &Entry, report: &mut Report) -> Result<std::result::Result<Opened, Fault>> {
         let path = self.dir.join(file_name(entry.id));
-        let lost = |what| {
-            let fault = Fault::new(&path, 0, 0, what, Loss::Records);
-            match entry.state {
-                State::Sealed => fault.missing(entry.first_seq, entry.last_seq),
-                State::Unsealed => fault,
-            }
-        };
+        let lost = |what| Ok(Err(Fault::new(&path, 0, 0, what, Loss::Nothing)));
         let file = match self.storage.open(&path, false) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                report.add(lost("the file is missing"));
-                return Ok(None);
+                return lost("the file is missing");
             }
             Err(e) => return Err(Error::io("open", &path, e)),
         };
@@ -194,13 +233,12 @@ impl Directory<'_> {
             }
             Err(BadHeader::Wrong(what)) => {
                 if identity(&header).is_some_and(|found| found != (entry.id, self.manifest.table)) {
-                    report.add(lost(what));
-                    return Ok(None);
+                    return lost(what);
                 }
                 report.add(Fault::new(&path, 0, header.len() as u64, what, Loss::Nothing));
             }
         }
-        Ok(Some(Opened {
+        Ok(Ok(Opened {
             path,
             file,
             patient,

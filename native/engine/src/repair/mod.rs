@@ -18,7 +18,9 @@
 //! record's place. Where a record is lost whose key is not known, older values of that key may come back; the report says so.
 
 pub mod check;
+mod checkpoint;
 mod directory;
+mod hints;
 mod overlap;
 mod patient;
 pub mod quarantine;
@@ -38,6 +40,7 @@ pub use check::Check;
 pub use report::{Fault, Loss, Report, Status};
 
 use crate::dir::Dir;
+use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, Entry, FILE, Manifest, State};
 use crate::format::segment::{file_name, parse_file_name};
 use crate::io::Storage;
@@ -232,6 +235,7 @@ impl Repair<'_> {
         for name in old
             .map(|entry| file_name(entry.id))
             .chain([STAGE_FILE.to_string()])
+            .chain(damage.hints.iter().map(|&id| hint::file_name(id)))
         {
             // One that stays is removed by the next opening.
             let _ = self.storage.unlink(&self.dir.join(name));
@@ -255,17 +259,17 @@ impl Repair<'_> {
         for entry in directory.entries(State::Sealed) {
             if damage.sealed.contains(&entry.id) {
                 let mut segment = fresh(self.storage)?;
-                directory.check_sealed(&entry, &mut said, &mut |frame, _, fate| segment.put(frame, fate))?;
+                directory.check_sealed(&entry, &mut said, &mut |known, fate| segment.put(known, fate))?;
                 entries.extend(segment.finish()?);
             }
         }
         let mut pieces: Vec<(usize, Fresh<'_>)> = Vec::new();
-        let last_seq = directory.check_tail(&mut said, &mut |piece, frame, fate| {
+        let last_seq = directory.check_tail(&mut said, &mut |piece, known, fate| {
             if pieces.last().is_none_or(|(at, _)| *at != piece) {
                 pieces.push((piece, fresh(self.storage)?));
             }
             match pieces.last_mut() {
-                Some((_, segment)) => segment.put(frame, fate),
+                Some((_, segment)) => segment.put(known, fate),
                 None => Ok(()),
             }
         })?;

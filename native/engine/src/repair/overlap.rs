@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::patient::Patient;
 use super::report::Report;
 use super::salvage::Fresh;
-use super::segment::{Bounds, Fate, SegmentCheck};
+use super::segment::{Bounds, Fate, Known, SegmentCheck};
 use crate::dir::Dir;
 use crate::format::manifest::{Entry, Manifest, State};
 use crate::format::segment::file_name;
@@ -54,10 +54,12 @@ pub fn resolve(
                 first_seq: entry.first_seq,
                 last_seq: entry.last_seq,
             };
-            let mut check = SegmentCheck::new(&path, manifest.meta.kind, open()?, bounds);
-            check.step(u64::MAX, report, &mut |frame, pos, fate| {
-                let seq = frame.head.seq;
-                places.push(Place { seq, file, pos, fate });
+            let mut check = SegmentCheck::new(&path, manifest.meta.kind, open()?, bounds, None);
+            check.step(u64::MAX, report, &mut |known, fate| {
+                if let Known::Read(frame, pos) = known {
+                    let seq = frame.head.seq;
+                    places.push(Place { seq, file, pos, fate });
+                }
                 Ok(())
             })?;
             files.push((path.clone(), open()?));
@@ -90,7 +92,7 @@ pub fn resolve(
                 fresh = Some(Fresh::new(storage, &shared_dir, manifest.table, id));
             }
             if let Some(fresh) = &mut fresh {
-                fresh.put(&frame, place.fate)?;
+                fresh.put(Known::Read(&frame, place.pos), place.fate)?;
             }
         }
         entries.extend(fresh.map(Fresh::finish).transpose()?.flatten());

@@ -111,6 +111,8 @@ pub struct Report {
     pub omitted: u64,
     /// The worst loss of all faults.
     pub worst: Option<Loss>,
+    /// Hints and checkpoints that are of no use: files that save time only. The next opening does without them, and makes the hints anew.
+    pub spoilt: Vec<Fault>,
     /// Files that a repair put into the quarantine.
     pub quarantined: Vec<PathBuf>,
     key_bytes: usize,
@@ -149,6 +151,11 @@ impl Report {
             self.key_bytes += key_len;
         }
         self.faults.push(fault);
+    }
+
+    /// Adds a file that saves time only and is of no use.
+    pub(super) fn add_spoilt(&mut self, fault: Fault) {
+        self.spoilt.push(fault);
     }
 
     /// Adds an error that tells of damage, or gives it back.

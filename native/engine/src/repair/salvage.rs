@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::segment::Fate;
+use super::segment::{Fate, Known};
 use crate::dir::Dir;
-use crate::format::frame::{Frame, Kind, Record, Stamp};
+use crate::format::frame::{Kind, Record, Stamp};
 use crate::format::manifest::{Entry, State};
 use crate::format::segment::HEADER_LEN;
 use crate::io::{File, Storage};
@@ -49,23 +49,26 @@ impl<'a> Fresh<'a> {
         }
     }
 
-    /// Writes the record of a frame that exists, or what takes its place, with its seq. A member of a batch becomes a record of its own.
-    pub fn put(&mut self, frame: &Frame<'_>, fate: Fate) -> Result<()> {
-        let record = match (fate, frame.head.kind) {
+    /// Writes a record that exists, or what takes its place, with its seq. A member of a batch becomes a record of its own.
+    pub fn put(&mut self, known: Known<'_>, fate: Fate) -> Result<()> {
+        let (kind, key, seq) = match known {
+            Known::Read(frame, _) => (frame.head.kind, frame.key(), frame.head.seq),
+            Known::Told(kind, key, seq) => (kind, key, seq),
+        };
+        let record = match (fate, known) {
             (Fate::Dropped, _) => return Ok(()),
-            (Fate::Buried, _) => Record::new(Kind::Delete, Key::plain(frame.key().compared()), &[]),
-            (Fate::Kept, Kind::Put) => match Record::from_frame(frame) {
+            (Fate::Buried, _) => Record::new(Kind::Delete, Key::plain(key.compared()), &[]),
+            (Fate::Kept, Known::Read(frame, _)) if kind == Kind::Put => match Record::from_frame(frame) {
                 Ok(record) => record.as_lone(),
                 Err(_) => return Err(self.changed()),
             },
-            (Fate::Kept, kind) => Record::new(kind, frame.key(), &[]),
+            (Fate::Kept, _) => Record::new(kind, key, &[]),
         };
         if self.file.is_none() {
             let segment = Segment::new(self.dir, self.id, 0);
             let file = create_segment(self.storage, &segment, self.table, true)?;
             self.file = Some((segment.path(), file));
         }
-        let seq = frame.head.seq;
         let stamp = Stamp {
             segment: self.id,
             seq,

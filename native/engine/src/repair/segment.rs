@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::hints::Witness;
 use super::report::{Fault, Loss, Report};
 use super::walk::{Placed, Step, Walk};
 use crate::format::frame::{Bad, Frame, Kind, removed_seqs};
@@ -10,7 +11,7 @@ use crate::format::segment::HEADER_LEN;
 use crate::segment::read::explain;
 use crate::segment::scan::{Found, Scanner};
 use crate::table::TableKind;
-use crate::{Error, Result};
+use crate::{Error, Key, Result};
 
 /// What becomes of a record in a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +24,17 @@ pub enum Fate {
     Dropped,
 }
 
-/// Gets each record that is known by its key, with its first byte in the file and what becomes of it.
-pub type Sink<'a> = &'a mut dyn FnMut(&Frame<'_>, u64, Fate) -> Result<()>;
+/// A record that is known by its key.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// It was read, and begins at this byte of its file.
+    Read(&'a Frame<'a>, u64),
+    /// A hint tells of it: kind, key, seq.
+    Told(Kind, Key<'a>, u64),
+}
+
+/// Gets each record that is known by its key, with what becomes of it.
+pub type Sink<'a> = &'a mut dyn FnMut(Known<'_>, Fate) -> Result<()>;
 
 /// Where a segment's records are expected.
 #[derive(Clone, Copy, Debug)]
@@ -39,18 +49,26 @@ pub struct Bounds {
 
 /// A check of a segment that goes on step by step.
 #[derive(Debug)]
-pub struct SegmentCheck {
+pub struct SegmentCheck<'w> {
     path: PathBuf,
     kind: TableKind,
     scanner: Scanner,
     walk: Walk,
     bounds: Bounds,
     holes: Holes,
+    witness: Option<Witness<'w>>,
 }
 
-impl SegmentCheck {
-    /// Checks what `scanner` reads, which must end at the end of the bounds or, if the file is shorter, of the file.
-    pub fn new(path: &Path, kind: TableKind, scanner: Scanner, bounds: Bounds) -> Self {
+impl<'w> SegmentCheck<'w> {
+    /// Checks what `scanner` reads, which must end at the end of the bounds or, if the file is shorter, of the file. `witness` is the hint that names what
+    /// cannot be read.
+    pub fn new(
+        path: &Path,
+        kind: TableKind,
+        scanner: Scanner,
+        bounds: Bounds,
+        witness: Option<Witness<'w>>,
+    ) -> Self {
         SegmentCheck {
             path: path.to_path_buf(),
             kind,
@@ -62,6 +80,7 @@ impl SegmentCheck {
             ),
             bounds,
             holes: Holes::default(),
+            witness,
         }
     }
 
@@ -82,7 +101,7 @@ impl SegmentCheck {
                 Step::Batch(_) => {}
                 Step::Hole(from, to, bad) => self.holes.add(&self.path, from, to, bad),
                 Step::Record(placed) => {
-                    self.holes.close(before, placed.seq, report);
+                    self.close(before, placed.seq, report, sink)?;
                     record(
                         &self.path,
                         self.kind,
@@ -94,13 +113,14 @@ impl SegmentCheck {
                     )?;
                 }
                 Step::Uncommitted(placed) => {
-                    self.holes.close(before, placed.seq, report);
+                    self.close(before, placed.seq, report, sink)?;
+                    let witness = self.witness.as_mut();
                     record(
                         &self.path,
                         self.kind,
                         &mut self.scanner,
                         placed,
-                        false,
+                        witness.is_some_and(|witness| witness.has(placed.seq, placed.pos)),
                         report,
                         sink,
                     )?;
@@ -110,11 +130,11 @@ impl SegmentCheck {
         }
         report.bytes += self.walk.pos() - from;
         report.segments += 1;
-        self.finish(report);
+        self.finish(report, sink)?;
         Ok(false)
     }
 
-    fn finish(&mut self, report: &mut Report) {
+    fn finish(&mut self, report: &mut Report, sink: Sink<'_>) -> Result<()> {
         let end = self.scanner.end();
         let last_seq = self.walk.last_seq();
         if end < self.bounds.end {
@@ -132,8 +152,13 @@ impl SegmentCheck {
                 .0
                 .push(Fault::new(&self.path, end, 0, what, Loss::Nothing));
         }
+        self.close(last_seq, self.bounds.last_seq.saturating_add(1), report, sink)
+    }
+
+    /// Reports what is missing between the records with these seqs, if there are holes there, and hands on what the hint tells of it.
+    fn close(&mut self, before: u64, next: u64, report: &mut Report, sink: Sink<'_>) -> Result<()> {
         self.holes
-            .close(last_seq, self.bounds.last_seq.saturating_add(1), report);
+            .close_by(self.witness.as_mut(), before, next, report, sink)
     }
 
     fn read_error(&self, e: std::io::Error) -> Error {
@@ -149,6 +174,26 @@ impl Holes {
     /// Adds one.
     pub fn add(&mut self, path: &Path, from: u64, to: u64, bad: Bad) {
         self.0.push(Fault::bad(path, from, to - from, bad, Loss::Nothing));
+    }
+
+    /// Reports them: they stand between the records with these seqs, which the hint may know.
+    pub fn close_by(
+        &mut self,
+        witness: Option<&mut Witness<'_>>,
+        before: u64,
+        next: u64,
+        report: &mut Report,
+        sink: Sink<'_>,
+    ) -> Result<()> {
+        let seqs = before.saturating_add(1)..=next.saturating_sub(1);
+        if let (Some(witness), Some(path)) = (witness, self.0.first().map(|hole| hole.path.clone()))
+            && !seqs.is_empty()
+            && witness.name(&path, seqs, report, sink)?
+        {
+            self.0.drain(..).for_each(|fault| report.add(fault));
+        }
+        self.close(before, next, report);
+        Ok(())
     }
 
     /// Reports them: they stand between the records with these seqs.
@@ -214,7 +259,7 @@ pub fn record(
         report.records += 1;
         Fate::Kept
     };
-    sink(&frame, placed.pos, fate)
+    sink(Known::Read(&frame, placed.pos), fate)
 }
 
 /// Why no table of this type has such a record.

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::report::{Fault, Loss, Report};
-use super::segment::{Fate, Holes, record};
+use super::segment::{Fate, Holes, Known, record};
 use super::walk::{Batch, Placed, Step, Walk};
-use crate::format::frame::{Bad, Frame};
+use crate::format::frame::Bad;
 use crate::format::segment::HEADER_LEN;
 use crate::segment::scan::{Scanner, unit_at};
 use crate::table::TableKind;
@@ -27,7 +27,7 @@ pub struct Piece {
 }
 
 /// Gets each record that is known by its key, with what becomes of it and the piece's number.
-pub type PieceSink<'a> = &'a mut dyn FnMut(usize, &Frame<'_>, Fate) -> Result<()>;
+pub type PieceSink<'a> = &'a mut dyn FnMut(usize, Known<'_>, Fate) -> Result<()>;
 
 /// What is known on the way.
 struct State {
@@ -131,7 +131,7 @@ fn check_piece(
             placed,
             exists,
             report,
-            &mut |frame, _, fate| sink(i, frame, fate),
+            &mut |known, fate| sink(i, known, fate),
         )?;
         accepted = true;
         end = placed.pos + placed.len;

@@ -1,6 +1,7 @@
 //! The descriptors of segments, kept few: of one table, and of all tables on one storage together, so that thousands may be open.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::Guard;
@@ -54,6 +55,8 @@ pub struct Handles {
     dir: Arc<Dir>,
     /// Segments whose descriptors the log has anyway, to write to them.
     written: Mutex<Vec<Arc<Segment>>>,
+    /// Whether the table is closed: who was under way then uses a descriptor of its own. Changed under the lock of the pool.
+    closed: AtomicBool,
 }
 
 impl Handles {
@@ -63,6 +66,7 @@ impl Handles {
             pool: Pool::of(storage),
             dir: Arc::clone(dir),
             written: Mutex::default(),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -102,12 +106,16 @@ impl Handles {
         }
     }
 
-    /// Takes in an open descriptor, and closes others if there are too many.
+    /// Takes in an open descriptor, and closes others if there are too many. After [`Handles::close`] it is its caller's alone.
     fn put(&self, segment: &Arc<Segment>, handle: Arc<Handle>) {
         let is_own = |other: &Arc<Segment>| Arc::ptr_eq(&other.dir, &self.dir);
         // Dropped, and so closed, when the lock is no longer held.
         let mut closed = Vec::new();
         let mut open = self.pool.open.lock();
+        if self.closed.load(Ordering::Relaxed) {
+            closed.push(segment.handle.swap(None));
+            return;
+        }
         closed.push(segment.handle.swap(Some(handle)));
         open.retain(|other| !Arc::ptr_eq(other, segment));
         open.push_back(Arc::clone(segment));
@@ -133,13 +141,14 @@ impl Handles {
         drop(closed);
     }
 
-    /// Closes all descriptors of the table.
-    pub fn clear(&self) {
+    /// Closes all descriptors of the table, and keeps none from now on.
+    pub fn close(&self) {
         for segment in self.written.lock().drain(..) {
             segment.handle.store(None);
         }
         let mut closed = Vec::new();
         let mut open = self.pool.open.lock();
+        self.closed.store(true, Ordering::Relaxed);
         open.retain(|segment| {
             let own = Arc::ptr_eq(&segment.dir, &self.dir);
             if own {
@@ -151,9 +160,31 @@ impl Handles {
     }
 }
 
-impl Drop for Handles {
-    /// A reader that was late has opened one after the table's close.
-    fn drop(&mut self) {
-        self.clear();
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::sim::Sim;
+
+    /// A reader opened a segment while its table was being closed, and put the descriptor in behind the clearing: it stayed open for as long as anything held the
+    /// table, which in a VM is until the last reference to its identifier is garbage.
+    #[test]
+    fn who_reads_on_while_a_table_closes_leaves_no_descriptor() {
+        let sim = Sim::new();
+        sim.create_dir_all(Path::new("/t")).unwrap();
+        let dir = Arc::new(Dir::new(Path::new("/t")));
+        let segment = Arc::new(Segment::new(&dir, 1, 0));
+        sim.create(&segment.path()).unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(sim);
+        let handles = Handles::new(&storage, &dir);
+        assert!(handles.get(&segment, Wait::May).unwrap().is_some());
+        assert!(segment.handle.load().is_some());
+        handles.close();
+        assert!(segment.handle.load().is_none());
+        let own = handles.get(&segment, Wait::May).unwrap();
+        assert!(own.is_some(), "the reader finishes");
+        assert!(segment.handle.load().is_none(), "and nothing stays");
+        assert!(handles.pool.open.lock().is_empty());
     }
 }

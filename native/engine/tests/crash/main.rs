@@ -115,6 +115,7 @@ fn every_seeded_fault_is_found_within_a_thousand_workloads() {
         Fault::SuccessorNotSynced,
         Fault::LoadedById,
         Fault::StaleCheckpoint,
+        Fault::ExpiredDropped,
     ] {
         seeded::put(Some(fault));
         let mut tally = Tally::default();

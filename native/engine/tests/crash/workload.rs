@@ -149,11 +149,12 @@ pub fn workload(sim: &Sim, random: &mut Random) -> (History, Ended) {
         Ok(table) => table,
         Err(error) => return (History::new(), Ended::Wrong(error.to_string())),
     };
+    let (always, expires) = (random.below(3) == 0, random.below(3) == 0);
     let mut run = Run {
         sim,
-        always: random.below(3) == 0,
-        merges: random.below(3) == 0,
-        expires: random.below(3) == 0,
+        always,
+        merges: random.below(if expires { 2 } else { 3 }) == 0,
+        expires,
         random,
         kind,
         compressed,
@@ -277,6 +278,9 @@ impl Run<'_> {
                 .fetch_add(self.random.next() % 5_000, Ordering::Relaxed);
             return self.table.sweep().map(|()| false);
         }
+        if self.expires && self.merges && self.random.below(6) == 0 {
+            return self.outlive(step);
+        }
         if self.random.below(12) == 0 {
             return self.snapshot();
         }
@@ -339,6 +343,26 @@ impl Run<'_> {
                 self.state.retain(|stored, _| stored[0] != k[0]);
                 self.deadlines.insert(k[0], self.clock.now_ms() + ms);
             }
+        }
+        Ok(false)
+    }
+
+    /// Puts an object that expires behind segments that may hold an older one of its key, and merges it apart from them once it has expired.
+    fn outlive(&mut self, step: usize) -> Result<bool> {
+        self.reopen()?;
+        self.add(true);
+        self.put_expiring(step)?;
+        self.add(false);
+        self.reopen()?;
+        self.add(true);
+        self.clock.0.fetch_add(3_000, Ordering::Relaxed);
+        let newest = self.table.segments().into_iter().rev();
+        let newest = newest.map(|segment| segment.id).take(1 + self.random.below(2));
+        if self
+            .table
+            .merge_start(MergeChoice::Segments(&newest.collect::<Vec<_>>()))?
+        {
+            self.merge_on()?;
         }
         Ok(false)
     }

@@ -125,6 +125,7 @@ fn of_a_block_that_the_disk_cannot_read_only_the_records_in_it_are_lost() {
     }
     table.close().unwrap();
     let image = sim.kill(sim.ops());
+    forget_hints(&image);
     let failing: Arc<dyn Storage> = Arc::new(Rotten(storage(&image)));
     let report = verify(&failing, Path::new(DIR), &AtomicU64::new(0)).unwrap();
     assert_eq!(report.worst, Some(Loss::Records), "{report:?}");

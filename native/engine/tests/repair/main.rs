@@ -11,6 +11,7 @@ mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
+mod hints;
 mod sweep;
 
 use std::collections::BTreeSet;
@@ -102,6 +103,21 @@ fn segments(sim: &Sim) -> Vec<PathBuf> {
     files
         .retain(|path| path.parent() == Some(Path::new(DIR)) && path.extension().is_some_and(|e| e == "seg"));
     files
+}
+
+fn hints(sim: &Sim) -> Vec<PathBuf> {
+    let mut files = sim.files();
+    files.retain(|path| {
+        path.parent() == Some(Path::new(DIR)) && path.extension().is_some_and(|e| e == "hint")
+    });
+    files
+}
+
+/// Removes the hints, from which a repair would learn the keys of what it cannot read.
+fn forget_hints(sim: &Sim) {
+    for path in hints(sim) {
+        sim.remove(&path).unwrap();
+    }
 }
 
 /// Where the frames of a segment stand, with kind, key and seq.

@@ -134,6 +134,7 @@ fn report<'a>(env: Env<'a>, report: &Report) -> Term<'a> {
         Status::Refused => atoms::refused(),
     };
     let faults: Vec<_> = report.faults.iter().map(|f| fault(env, f)).collect();
+    let spoilt: Vec<_> = report.spoilt.iter().map(|f| fault(env, f)).collect();
     let files: Vec<_> = report.quarantined.iter().map(|p| path_term(env, p)).collect();
     let mut items = vec![
         (atoms::status(), status.to_term(env)),
@@ -143,6 +144,7 @@ fn report<'a>(env: Env<'a>, report: &Report) -> Term<'a> {
         (atoms::bytes(), report.bytes.encode(env)),
         (atoms::faults(), faults.encode(env)),
         (atoms::omitted(), report.omitted.encode(env)),
+        (atoms::spoilt(), spoilt.encode(env)),
         (
             atoms::loss(),
             loss(report.worst.unwrap_or(Loss::Nothing)).to_term(env),
