@@ -2,30 +2,41 @@
 %%
 %% The folder, from the outside in:
 %%
-%%   bench_main      plans the runs, alternates the subjects, prints the report
+%%   bench_main      runs the jobs, keeps their results, prints or writes the report
 %%   bench_args      the command line
-%%   bench_vm        one fresh VM for one scenario of one subject
+%%   bench_plan      which jobs there are, in which order; bench_tuning those of bin/bench tuning, and their report
+%%   bench_progress  how far it is, on the standard error
+%%   bench_vm        one fresh VM for one job; bench_cgroup holds it to a limit of memory
 %%   bench_machine   what the figures were measured on
-%%   bench_report    medians, spreads and ratios as a Markdown table
-%%   bench_run       inside the fresh VM: the scenario, step by step
-%%   bench_worker    inside the fresh VM: processes that start together, and the clock
-%%   bench_ops       the operations and their loops; a new workload goes here
-%%   bench_data      keys and objects; a new key type or value shape goes here
-%%   bench_merge     bin/bench merge, which stands alone: latencies in an open loop while a table is merged
-%%   bench_subject   the libraries that are measured; subject/ has a module for each
-%%   demo/           bin/demo, which shares nothing with the above
+%%   bench_check     what a short run looks at
+%%   bench_results   medians, spreads, ratios
+%%   bench_targets   what is aimed at; bench_floor runs the programs that say what is possible
+%%   bench_report    the report; bench_markdown its tables, bench_charts and bench_svg its charts
 %%
-%% A scenario is a sequence of operations on one table. The subjects take turns (A B C D A B C D ...), so that a
-%% machine that gets slower in the middle gets slower for all of them; ratios are taken within a turn.
+%%   bench_run       inside the fresh VM: the scenario, step by step; those that are no loops are in bench_open, bench_compact, bench_memory
+%%   bench_worker    processes that start together, and the clock
+%%   bench_ops       the operations; bench_loops their loops; a new workload goes here
+%%   bench_data      the items that they walk over, made of bench_keys; a new key type or value shape goes there
+%%   bench_files     the room that files take, and the page cache
+%%   bench_subject   the libraries that are measured; subject/ has a module for each
+%%
+%%   bench_merge     bin/bench merge, which stands alone: latencies in an open loop while a table is merged
+%%   demo/           bin/demo, which shares nothing with the above
 -module(bench_main).
 
 -export([main/0]).
 
-%% Entry for `erl -s bench_main main -extra ARGS'. Exits with 1 if a run failed, with 2 if the arguments are wrong.
+%% Entry for `erl -s bench_main main -extra ARGS'. Exits with 1 if a job failed, with 2 if the arguments are wrong.
 -spec main() -> no_return().
 main() ->
     ok = io:setopts([{encoding, unicode}]),
     case bench_args:parse(init:get_plain_arguments()) of
+        {ok, #{command := {render, File}} = Config} ->
+            {ok, [{machine, Machine}, {config, Measured}, {results, Results}]} = file:consult(File),
+            publish(Results, rendered(Measured, Config), Machine),
+            halt(0);
+        {ok, #{short := true, command := table}} ->
+            halt(lists:max([run(short(Command)) || Command <- ["report", "tuning"]]));
         {ok, Config} ->
             halt(run(Config));
         {help, Text} ->
@@ -36,92 +47,102 @@ main() ->
             halt(2)
     end.
 
-run(#{subjects := Wanted, dir := Dir, runs := Runs} = Config) ->
-    Subjects = [S || S <- Wanted, available(S)],
+%% Where it went before, if nothing else is said.
+rendered(Measured, #{write := none}) -> Measured;
+rendered(Measured, #{write := Path}) -> Measured#{write := Path}.
+
+%% Both reports, with the arguments of the one command.
+short(Command) ->
+    {ok, #{dir := Dir} = Config} = bench_args:parse([Command | init:get_plain_arguments()]),
+    Config#{write := filename:join(Dir, Command ++ ".md")}.
+
+run(#{subjects := Wanted, dir := Dir, at_once := AtOnce} = Wish) ->
+    Config = Wish#{subjects := [S || S <- Wanted, available(S)]},
     ok = filelib:ensure_dir(filename:join(Dir, "x")),
     Machine = bench_machine:facts(Dir),
-    io:put_chars([[Line, $\n] || Line <- bench_machine:lines(Machine)]),
-    Jobs = [
-        {Run, Procs, Scenario, Ops, Subject}
-     || Run <- lists:seq(1, Runs),
-        Procs <- maps:get(procs, Config),
-        {Scenario, Ops} <- scenarios(maps:get(ops, Config), Procs),
-        Subject <- Subjects,
-        bench_subject:takes_part(Subject, Scenario)
-    ],
-    Outcomes = run_all(Jobs, Config, 1, length(Jobs)),
-    Failed = [Job || {Job, error} <- Outcomes],
-    Results = [R || {_, {ok, Rs}} <- Outcomes, R <- Rs],
-    Report = bench_report:format(Results, Subjects, Config, Machine),
-    io:put_chars(["\n", Report]),
-    write(maps:get(write, Config), Report),
-    case Failed of
-        [] -> 0;
-        _ -> 1
-    end.
+    Jobs = bench_plan:jobs(Config),
+    Outcomes = all(Jobs, AtOnce, Dir, bench_progress:start(length(Jobs))),
+    Results = [R || {ok, Rs} <- Outcomes, R <- Rs],
+    keep(Results, Config, Machine),
+    publish(Results, Config, Machine),
+    Wrong = ["a job failed" || error <- Outcomes] ++ checked(Results, Config),
+    _ = [io:format(standard_error, "WRONG: ~ts~n", [What]) || What <- Wrong],
+    min(1, length(Wrong)).
 
-available(#{name := Name, module := Module}) ->
-    case Module:available() of
+checked(Results, #{short := true, write := Path} = Config) -> bench_check:results(Results, Config) ++ bench_check:files(Path);
+checked(_Results, _Config) -> [].
+
+available(#{title := Title} = Subject) ->
+    case bench_subject:available(Subject) of
         true ->
             true;
         {false, Why} ->
-            io:format("~s is left out: ~s~n", [Name, Why]),
+            io:format(standard_error, "~s is left out: ~s~n", [Title, Why]),
             false
     end.
 
-scenarios(Ops, Procs) ->
-    [
-        {Scenario, Asked}
-     || Scenario <- bench_ops:scenarios(),
-        Asked <- [asked(Scenario, Ops, Procs)],
-        Asked =/= []
-    ].
+%% Each place has a directory of its own; one place is what measures.
+all(Jobs, AtOnce, Dir, Progress) ->
+    Places = [filename:join(Dir, "run" ++ integer_to_list(I)) || I <- lists:seq(1, AtOnce)],
+    all(Jobs, Places, 0, Progress, []).
 
-asked(Scenario, Ops, Procs) ->
-    [
-        Name
-     || #{name := Name, procs := Allowed} <- bench_ops:scenario_ops(Scenario),
-        lists:member(Name, Ops),
-        Allowed =:= all orelse Procs =:= 1
-    ].
+all([], _Places, 0, Progress, Outcomes) ->
+    bench_progress:stop(Progress),
+    lists:reverse(Outcomes);
+all([Job | Jobs], [Place | Places], Running, Progress, Outcomes) ->
+    Self = self(),
+    bench_progress:begins(describe(Job), Progress),
+    _ = spawn_link(fun() -> Self ! {ended, Place, Job, bench_vm:run(Job#{dir => Place})} end),
+    all(Jobs, Places, Running + 1, Progress, Outcomes);
+all(Jobs, Places, Running, Progress, Outcomes) ->
+    receive
+        {ended, Place, Job, Outcome} ->
+            all(Jobs, [Place | Places], Running - 1, bench_progress:ended(Progress), [outcome(Job, Outcome) | Outcomes])
+    end.
 
-run_all([], _Config, _I, _Total) ->
-    [];
-run_all([{Run, Procs, Scenario, Ops, Subject} = Job | Jobs], Config, I, Total) ->
-    #{name := Name, limit := Limit} = Subject,
-    Objects = min(maps:get(objects, Config), limit(Name, Limit, Config)),
-    io:format("[~b/~b] run ~b, ~b process(es), ~s: ~s, ~b objects", [I, Total, Run, Procs, Scenario, Name, Objects]),
-    Start = erlang:monotonic_time(millisecond),
-    Outcome = bench_vm:run(#{
-        subject => Subject,
-        scenario => Scenario,
-        ops => Ops,
-        procs => Procs,
-        objects => Objects,
-        key => maps:get(key, Config),
-        value => maps:get(value, Config),
-        seed => Run,
-        dir => filename:join(maps:get(dir, Config), "run")
-    }),
-    Seconds = (erlang:monotonic_time(millisecond) - Start) / 1000,
-    Tagged =
-        case Outcome of
-            {ok, Results} ->
-                io:format(" (~.1f s)~n", [Seconds]),
-                {ok, [R#{run => Run, procs => Procs, subject => Name} || R <- Results]};
-            {error, Text} ->
-                io:format(" FAILED~n~ts~n", [Text]),
-                error
+outcome(#{subject := #{name := Name}} = Job, {ok, Results}) ->
+    Tags = (maps:with([section, run, procs, objects, key, value], Job))#{subject => Name},
+    {ok, [maps:merge(Tags, Result) || Result <- Results]};
+outcome(Job, {error, Text}) ->
+    io:format(standard_error, "~nFAILED: ~ts~n~ts~n", [describe(Job), Text]),
+    error.
+
+describe(#{section := Section, run := Run, procs := Procs, scenario := Scenario, subject := #{title := Title}, objects := Objects}) ->
+    io_lib:format("run ~b, ~ts~s, ~ts, ~b process(es), ~b objects", [Run, axis(Section), Scenario, Title, Procs, Objects]).
+
+axis(main) -> "";
+axis({tuning, Table}) -> io_lib:format("tuning ~s, ", [Table]);
+axis({Axis, Point}) -> io_lib:format("~s ~p, ", [Axis, Point]).
+
+report(Results, #{command := tuning} = Config, Machine) -> {bench_tuning:report(Results, Config, Machine), []};
+report(Results, Config, Machine) -> bench_report:format(Results, Config, Machine).
+
+%% What was measured outlives its report, so that another can be made of it.
+keep(Results, #{write := none} = Config, Machine) ->
+    keep(Results, Config#{write := "table.md"}, Machine);
+keep(Results, #{write := Path, dir := Dir, short := Short} = Config, Machine) ->
+    %% A try does not replace what was measured.
+    Folder =
+        case Short of
+            true -> Dir;
+            false -> filename:dirname(Dir)
         end,
-    [{Job, Tagged} | run_all(Jobs, Config, I + 1, Total)].
+    File = filename:join(Folder, filename:basename(Path, ".md") ++ ".results"),
+    Terms = [{machine, Machine}, {config, Config}, {results, Results}],
+    ok = file:write_file(File, unicode:characters_to_binary([io_lib:format("~tp.~n", [Term]) || Term <- Terms])),
+    io:format(standard_error, "what was measured is in ~ts~n", [File]).
 
-%% `infinity' is greater than every number in the term order, which is what min/2 goes by.
-limit(dets, _Limit, #{dets_objects := Limit}) -> Limit;
-limit(_Name, Limit, _Config) -> Limit.
-
-write(none, _Report) ->
-    ok;
-write(Path, Report) ->
+publish(Results, #{write := none} = Config, Machine) ->
+    {Report, _Charts} = report(Results, Config, Machine),
+    io:put_chars(Report);
+publish(Results, #{write := Path} = Config, Machine) ->
+    {Report, Charts} = report(Results, Config, Machine),
     ok = filelib:ensure_dir(Path),
     ok = file:write_file(Path, unicode:characters_to_binary(Report)),
-    io:format("~nwritten to ~ts~n", [Path]).
+    lists:foreach(
+        fun({Name, Svg}) ->
+            ok = file:write_file(filename:join(filename:dirname(Path), Name), unicode:characters_to_binary(Svg))
+        end,
+        Charts
+    ),
+    io:format("~ts~nwritten to ~ts~n", [Report, Path]).

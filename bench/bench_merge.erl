@@ -13,13 +13,13 @@
 %% Entry for `erl -s bench_merge main -extra merge ARGS'.
 -spec main() -> no_return().
 main() ->
-    case parse(tl(init:get_plain_arguments()), #{objects => 1000000, seconds => 5, dir => "/tmp", rate => infinity}) of
+    case parse(tl(init:get_plain_arguments()), #{objects => 1000000, seconds => 5, dir => "/tmp", rate => infinity, results => none}) of
         {ok, Config} ->
             run(Config),
             halt(0);
         error ->
             io:put_chars(standard_error,
-                "usage: bin/bench merge [--objects N] [--seconds N] [--merge_rate BYTES_PER_SECOND] [--dir DIR] [--short]\n"
+                "usage: bin/bench merge [--objects N] [--seconds N] [--merge_rate BYTES_PER_SECOND] [--dir DIR] [--results FILE] [--short]\n"
                 "The window with a merge is as long as the merge; the others have --seconds.\n"),
             halt(2)
     end.
@@ -28,6 +28,7 @@ parse(["--short" | Rest], Config) -> parse(Rest, Config#{objects := 20000, secon
 parse(["--objects", N | Rest], Config) -> number(objects, N, Rest, Config);
 parse(["--seconds", N | Rest], Config) -> number(seconds, N, Rest, Config);
 parse(["--merge_rate", N | Rest], Config) -> number(rate, N, Rest, Config);
+parse(["--results", File | Rest], Config) -> parse(Rest, Config#{results := File});
 parse(["--dir", Dir | Rest], Config) -> parse(Rest, Config#{dir := Dir});
 parse([], Config) -> {ok, Config};
 parse(_, _Config) -> error.
@@ -41,23 +42,39 @@ number(Name, Text, Rest, Config) ->
 run(#{objects := Objects} = Config) ->
     io:format("~b objects of 100 bytes, overwritten once before; microseconds from the intended start~n~n", [Objects]),
     io:format("| table | operations/s | window | operation | p50 | p99 | p99.9 | longest |~n|---|---|---|---|---|---|---|---|~n"),
-    lists:foreach(fun(Subject) -> subject(Subject, Config) end, [{M, Type} || Type <- [set, ordered_set], M <- [ets, bets]]).
+    Results = lists:append([subject({M, Type}, Config) || Type <- [set, ordered_set], M <- [ets, bets]]),
+    results(Results, Config).
+
+%% What the second window of lookups was beside the first, for a report of bin/bench.
+results(_Results, #{results := none}) ->
+    ok;
+results(Results, #{results := File}) ->
+    ok = file:write_file(File, [io_lib:format("~0p.~n", [Result]) || Result <- Results]).
 
 subject({M, Type} = Subject, #{objects := Objects, seconds := Seconds} = Config) ->
     Tab = open(Subject, Config),
-    [M:insert(Tab, object(N, Round)) || Round <- [1, 2], N <- lists:seq(0, Objects - 1)],
+    _ = [M:insert(Tab, object(N, Round)) || Round <- [1, 2], N <- lists:seq(0, Objects - 1)],
     Rate = peak(M, Tab, Objects) div 2,
     Name = io_lib:format("~w ~w", [M, Type]),
     Quiet = window(M, Tab, Objects, Rate, seconds(Seconds)),
-    show(Name, Rate, "without a merge", Quiet),
+    _ = show(Name, Rate, "without a merge", Quiet),
     {What, Other} =
         case M of
             ets -> {"the same again", window(M, Tab, Objects, Rate, seconds(Seconds))};
             bets -> {"with a merge", window(M, Tab, Objects, Rate, merge(Tab))}
         end,
-    show(Name, Rate, What, Other),
-    compare(Quiet, Other),
-    close(Subject, Tab).
+    _ = show(Name, Rate, What, Other),
+    Ratios = compare(Quiet, Other),
+    close(Subject, Tab),
+    [
+        #{subject => named(Subject), op => Op, count => 1, value => Value, empty => 0.0}
+     || {read, P99, Stall} <- Ratios, {Op, Value} <- [{merge_p99, P99}, {merge_stall, Stall}]
+    ].
+
+%% As `bench_subject' names it.
+named({M, set}) -> M;
+named({ets, ordered_set}) -> ets_ordered;
+named({bets, ordered_set}) -> bets_ordered.
 
 open({ets, Type}, _Config) ->
     ets:new(bench, [Type, public]);
@@ -160,7 +177,8 @@ compare(Quiet, Other) ->
         begin
             [_, Before, _, LongestBefore] = figures(maps:get(Operation, Quiet)),
             [_, Behind, _, Longest] = figures(maps:get(Operation, Other)),
-            io:format("| | | second against first | ~w | | ~.1fx | | ~.1f ms more |~n", [Operation, Behind / Before, (Longest - LongestBefore) / 1000])
+            io:format("| | | second against first | ~w | | ~.1fx | | ~.1f ms more |~n", [Operation, Behind / Before, (Longest - LongestBefore) / 1000]),
+            {Operation, Behind / Before, (Longest - LongestBefore) / 1000}
         end
      || Operation <- [read, write]
     ].

@@ -1,62 +1,107 @@
-%% The operations: what each works on, and its loop.
+%% The operations: what each works on, what it needs of a subject, and its unit.
 %%
-%% To add an operation, give it a line in `all/0' and a clause in `loop/4'. A loop does nothing but call the subject
-%% and count what succeeded; the count is checked after the clock has stopped.
+%% To add one, give it a line in `all/0' and a clause in `bench_loops:run/4'; one that is no loop over items gets a clause in
+%% `bench_run' instead.
 -module(bench_ops).
 
--export([all/0, find/1, names/0, scenario_ops/1, scenarios/0, loop/4]).
--export_type([op/0, scenario/0]).
+-export([all/0, find/1, names/0, scenario_ops/1, scenarios/0, shown/0]).
+-export_type([op/0, scenario/0, unit/0]).
 
--type scenario() :: main | lists | counters | matching | ranges | memory.
+-type scenario() :: main | lists | counters | matching | ranges | sync | merge | churn | memory | latency.
+-type unit() :: nanoseconds | microseconds | milliseconds | bytes | times.
 -type op() :: #{
     name := atom(),
     title := string(),
     scenario := scenario(),
     %% what the loop walks over; `none' for operations on the whole table
     items := bench_data:kind() | none,
+    %% how many of them: as many as there are objects, or at most so many
+    share := all | sample | pos_integer(),
     mode := read | write,
     %% needed by what comes after it in the scenario, so it runs even when not asked for
     load := boolean(),
-    %% `all' process counts, or only the run with one process
-    procs := all | one,
-    unit := ns_per_object | milliseconds | bytes_per_key
+    %% `all' process counts that were asked for, or these
+    procs := all | [pos_integer()],
+    %% optional callbacks that a subject must have
+    needs := [{atom(), arity()}],
+    types := [set | ordered_set],
+    unit := unit()
 }.
 
 %% In the order in which a scenario runs them on one table.
 -spec all() -> [op()].
 all() ->
+    Whole = #{procs => [1], mode => read},
+    Opening = Whole#{unit => milliseconds},
+    Prepared = Opening#{needs => [{prepare_open, 2}]},
+    Merging = #{procs => [1], needs => [{merge, 2}], types => [set, ordered_set]},
+    Latency = #{procs => [1]},
+    Ordered = #{mode => read, types => [ordered_set]},
+    Selecting = #{mode => read, needs => [{select, 2}], types => [set]},
+    Bytes = #{procs => [1], unit => bytes},
     [
-        op(insert, "insert", main, objects, write, #{load => true}),
-        op(lookup_hit, "lookup, hit", main, keys, read, #{}),
-        op(lookup_miss, "lookup, miss", main, absent_keys, read, #{}),
-        op(overwrite, "insert, overwriting", main, new_objects, write, #{}),
-        op(foldl, "foldl, per object", main, none, read, #{procs => one}),
-        op(delete, "delete", main, keys, write, #{}),
-        op(list_insert, "insert lists of 1000, per object", lists, lists, write, #{load => true}),
-        op(disk, "disk a key after load, bytes", lists, none, read, #{procs => one, unit => bytes_per_key}),
-        op(open, "open after a clean close, ms", lists, none, read, #{procs => one, unit => milliseconds}),
-        op(counter_load, "insert counters", counters, counters, write, #{load => true}),
-        op(counter_one, "update_counter, one row", counters, counter_key, write, #{}),
-        op(counter_spread, "update_counter, spread", counters, counter_keys, write, #{}),
-        op(match_load, "insert objects to select from", matching, numbered, write, #{load => true}),
-        op(select_lookup, "lookup beside the selects", matching, keys, read, #{}),
-        op(select_bound, "select of a bound key", matching, keys, read, #{}),
-        op(select_few, "select of 1 %, per object looked at", matching, none, read, #{procs => one}),
-        op(range_load, "insert into ordered_set", ranges, grouped, write, #{load => true}),
-        op(range_select, "select of 100 keys that begin alike, per object", ranges, groups, read, #{}),
-        op(range_next, "next, 100 times from a key, per key", ranges, groups, read, #{}),
-        op(range_lookup, "next and lookup, 100 times from a key, per key", ranges, groups, read, #{}),
-        op(memory, "memory a key, resident, bytes", memory, none, write, #{procs => one, unit => bytes_per_key}),
-        op(memory_own, "memory a key, own account, bytes", memory, none, write, #{procs => one, unit => bytes_per_key})
+        op(insert, "insert", main, objects, #{load => true, share => all}),
+        op(lookup_hit, "lookup, hit", main, keys, #{mode => read}),
+        op(lookup_miss, "lookup, miss", main, absent_keys, #{mode => read}),
+        op(lookup_zipf, "lookup, Zipf-distributed", main, zipf_keys, #{mode => read}),
+        op(range, "range of 100 from a key", main, keys, Ordered#{needs => [{range, 3}], share => 10000}),
+        op(overwrite, "insert, overwriting", main, new_objects, #{share => 1000000}),
+        op(mix, "lookups and overwrites by turns", main, mixed, #{}),
+        op(foldl, "foldl, per object", main, none, Whole),
+        op(delete, "delete", main, keys, #{}),
+        op(list_insert, "insert lists of 1000, per object", lists, lists, #{load => true, share => all}),
+        op(disk, "disk a key after load", lists, none, Bytes),
+        op(open_clean, "open after a clean close", lists, none, Opening),
+        op(open_clean_cold, "open after a clean close, page cache cold", lists, none, Opening),
+        op(open_hints, "open from hints", lists, none, Prepared),
+        op(open_hints_cold, "open from hints, page cache cold", lists, none, Prepared),
+        op(open_scan, "open without hints", lists, none, Prepared),
+        op(open_scan_cold, "open without hints, page cache cold", lists, none, Prepared),
+        op(counter_load, "insert counters", counters, counters, #{load => true, share => 100000, types => [set]}),
+        op(counter_one, "update_counter, one row", counters, counter_key, #{types => [set]}),
+        op(counter_spread, "update_counter, spread", counters, counter_keys, #{types => [set]}),
+        op(match_load, "insert objects to select from", matching, numbered, Selecting#{mode => write, load => true, share => all}),
+        op(select_lookup, "lookup beside the selects", matching, keys, Selecting),
+        op(select_bound, "select of a bound key", matching, keys, Selecting),
+        op(select_few, "select of 1 %, per object looked at", matching, none, Selecting#{procs => [1]}),
+        op(range_load, "insert into ordered_set", ranges, grouped, Ordered#{mode => write, load => true, share => all}),
+        op(range_select, "select of 100 keys that begin alike, per object", ranges, groups, Ordered#{needs => [{select, 2}], share => all}),
+        op(range_next, "next, 100 times from a key, per key", ranges, groups, Ordered#{needs => [{next, 2}], share => all}),
+        op(range_lookup, "next and lookup, 100 times from a key, per key", ranges, groups, Ordered#{needs => [{next, 2}], share => all}),
+        op(sync_insert, "insert, durable on return", sync, objects, #{
+            share => 1000000, procs => [1, 2, 16], needs => [{durable_insert, 2}], unit => microseconds, types => [set]
+        }),
+        op(merge_load, "insert and overwrite", merge, none, Merging#{load => true, unit => milliseconds}),
+        op(merge, "merge of a table overwritten once", merge, none, Merging#{unit => milliseconds}),
+        op(merge_before, "disk a key before a merge", merge, none, Merging#{unit => bytes}),
+        op(merge_peak, "disk a key at most, during a merge", merge, none, Merging#{unit => bytes}),
+        op(merge_after, "disk a key after a merge", merge, none, Merging#{unit => bytes}),
+        op(churn, "insert, overwriting again and again", churn, none, Merging),
+        op(churn_peak, "disk a key at most, meanwhile", churn, none, Merging#{unit => bytes}),
+        op(churn_after, "disk a key when it is over", churn, none, Merging#{unit => bytes}),
+        op(merge_p99, "p99 of lookups during a merge, beside without", latency, none, Latency#{unit => times}),
+        op(merge_stall, "longest lookup during a merge, more than without", latency, none, Latency#{unit => milliseconds}),
+        op(memory, "memory a key, resident", memory, none, Bytes),
+        op(memory_vm, "memory a key, allocated in the VM", memory, none, Bytes),
+        op(memory_own, "memory a key, own account", memory, none, Bytes),
+        op(memory_beyond, "memory beyond the key, own account, worst while doubling", memory, none, Bytes),
+        op(memory_peak, "memory a key, resident, peak while doubling", memory, none, Bytes)
     ].
 
-op(Name, Title, Scenario, Items, Mode, More) ->
-    Defaults = #{load => false, procs => all, unit => ns_per_object},
-    maps:merge(Defaults, More#{name => Name, title => Title, scenario => Scenario, items => Items, mode => Mode}).
+op(Name, Title, Scenario, Items, More) ->
+    Defaults = #{
+        load => false, procs => all, unit => nanoseconds, share => sample, mode => write, needs => [], types => [set, ordered_set]
+    },
+    maps:merge(Defaults, More#{name => Name, title => Title, scenario => Scenario, items => Items}).
 
 -spec names() -> [atom()].
 names() ->
     [Name || #{name := Name} <- all()].
+
+%% What is measured if nothing is said: all but what only fills a table for others, and what only concerns options of bets.
+-spec shown() -> [atom()].
+shown() ->
+    names() -- [counter_load, match_load, range_load, merge_load, churn, churn_peak, churn_after].
 
 -spec find(atom()) -> {ok, op()} | error.
 find(Name) ->
@@ -65,88 +110,11 @@ find(Name) ->
         [] -> error
     end.
 
+%% Those that a subject has a job for each: `latency' is what `bench_merge' measures.
 -spec scenarios() -> [scenario()].
 scenarios() ->
-    [main, lists, counters, matching, ranges, memory].
+    [main, lists, counters, matching, ranges, sync, merge, churn, memory].
 
 -spec scenario_ops(scenario()) -> [op()].
 scenario_ops(Scenario) ->
     [Op || #{scenario := S} = Op <- all(), S =:= Scenario].
-
-%% Runs an operation over its items and returns how many objects it succeeded on.
--spec loop(atom(), module(), term(), [term()]) -> non_neg_integer().
-loop(insert, M, H, Items) -> inserts(Items, M, H, 0);
-loop(overwrite, M, H, Items) -> inserts(Items, M, H, 0);
-loop(counter_load, M, H, Items) -> inserts(Items, M, H, 0);
-loop(list_insert, M, H, Items) -> list_inserts(Items, M, H, 0);
-loop(lookup_hit, M, H, Items) -> hits(Items, M, H, 0);
-loop(lookup_miss, M, H, Items) -> misses(Items, M, H, 0);
-loop(delete, M, H, Items) -> deletes(Items, M, H, 0);
-loop(counter_one, M, H, Items) -> counters(Items, M, H, 0);
-loop(counter_spread, M, H, Items) -> counters(Items, M, H, 0);
-loop(match_load, M, H, Items) -> inserts(Items, M, H, 0);
-loop(range_load, M, H, Items) -> inserts(Items, M, H, 0);
-loop(select_lookup, M, H, Items) -> hits(Items, M, H, 0);
-loop(select_bound, M, H, Items) -> selects(Items, fun(Key) -> [{{Key, '_', '$1'}, [], ['$1']}] end, M, H, 0);
-loop(select_few, M, H, []) -> 100 * length(M:select(H, [{{'_', 0, '$1'}, [], ['$1']}]));
-loop(range_select, M, H, Items) -> selects(Items, fun(Group) -> [{{{Group, '_'}, '_', '_'}, [], ['$_']}] end, M, H, 0);
-loop(range_next, M, H, Items) -> steps(Items, fun(_Key) -> ok end, M, H, 0);
-loop(range_lookup, M, H, Items) -> steps(Items, fun(Key) -> M:lookup(H, Key) end, M, H, 0);
-loop(foldl, M, H, []) -> M:foldl(H, fun(Count) -> Count + 1 end, 0).
-
-inserts([Object | Objects], M, H, Count) ->
-    _ = M:insert(H, Object),
-    inserts(Objects, M, H, Count + 1);
-inserts([], _M, _H, Count) ->
-    Count.
-
-list_inserts([Objects | Lists], M, H, Count) ->
-    _ = M:insert_list(H, Objects),
-    list_inserts(Lists, M, H, Count + length(Objects));
-list_inserts([], _M, _H, Count) ->
-    Count.
-
-hits([Key | Keys], M, H, Count) ->
-    case M:lookup(H, Key) of
-        [_] -> hits(Keys, M, H, Count + 1);
-        [] -> hits(Keys, M, H, Count)
-    end;
-hits([], _M, _H, Count) ->
-    Count.
-
-misses([Key | Keys], M, H, Count) ->
-    case M:lookup(H, Key) of
-        [] -> misses(Keys, M, H, Count + 1);
-        [_] -> misses(Keys, M, H, Count)
-    end;
-misses([], _M, _H, Count) ->
-    Count.
-
-deletes([Key | Keys], M, H, Count) ->
-    _ = M:delete(H, Key),
-    deletes(Keys, M, H, Count + 1);
-deletes([], _M, _H, Count) ->
-    Count.
-
-counters([Key | Keys], M, H, Count) ->
-    _ = M:update_counter(H, Key, 1),
-    counters(Keys, M, H, Count + 1);
-counters([], _M, _H, Count) ->
-    Count.
-
-selects([Item | Items], Spec, M, H, Count) ->
-    selects(Items, Spec, M, H, Count + length(M:select(H, Spec(Item))));
-selects([], _Spec, _M, _H, Count) ->
-    Count.
-
-steps([Group | Groups], Visit, M, H, Count) ->
-    steps(Groups, Visit, M, H, steps(100, {Group, -1}, Visit, M, H, Count));
-steps([], _Visit, _M, _H, Count) ->
-    Count.
-
-steps(0, _Key, _Visit, _M, _H, Count) ->
-    Count;
-steps(Left, Key, Visit, M, H, Count) ->
-    Next = M:next(H, Key),
-    _ = Visit(Next),
-    steps(Left - 1, Next, Visit, M, H, Count + 1).

@@ -1,124 +1,204 @@
-%% Medians with their spread, and ratios, as Markdown.
+%% The report as a whole: what was measured on what, against which targets, in which tables and charts.
 -module(bench_report).
 
--export([format/4, median/1]).
+-export([format/3]).
 
-%% The ratios that the report shows: each of these subjects against each of those references.
--define(REFERENCES, [ets, bitcask]).
+-import(bench_markdown, [table/1, cell/1, ratio/1, number/1, quantity/2, unit/1]).
+-import(bench_results, [values/3, values/4, median/1]).
 
--spec format([map()], [bench_subject:subject()], bench_args:config(), [{string(), string()}]) -> unicode:chardata().
-format(Results, Subjects, Config, Machine) ->
-    Names = [Name || #{name := Name} <- Subjects],
-    Pairs = pairs(Names),
-    Header = ["operation", "processes"] ++
-        [atom_to_list(Name) || Name <- Names] ++
-        [io_lib:format("~s / ~s", [S, R]) || {S, R} <- Pairs],
-    Rows = [
-        row(Op, Procs, Results, Names, Pairs)
-     || #{name := Name} = Op <- bench_ops:all(),
-        Procs <- maps:get(procs, Config),
-        [] =/= [x || #{op := N, procs := P} <- Results, N =:= Name, P =:= Procs]
-    ],
-    [
+-define(FLOOR, "at the floor").
+-define(AXIS_RATIOS, [{bets, ets}, {bets, bitcask}, {bets_ordered, ets_ordered}]).
+
+%% The report, and the files of its charts, which stand beside it. A report for the terminal has none.
+-spec format(bench_results:results(), bench_args:config(), bench_machine:facts()) ->
+    {unicode:chardata(), [{file:filename(), unicode:chardata()}]}.
+format(Results, #{command := Command, write := Path} = Config, Machine) ->
+    Tables = [main_table(Title, Type, Results, Config) || {Title, Type} <- [{"`set`", set}, {"`ordered_set`", ordered_set}]],
+    Head = [
         "# Benchmark\n\n",
         "How to read this is said in [README.md](README.md).\n\n",
         [["- ", Line, "\n"] || Line <- bench_machine:lines(Machine)],
-        setup(Config, Names),
-        "\n",
-        "Nanoseconds an operation unless said; median of the runs (least to most). A ratio below 1 means that the\n"
-        "first of the two is faster or smaller.\n\n",
-        table([Header | Rows]),
-        "\n",
-        empty_loops(Results)
-    ].
+        setup(Config),
+        "\n"
+    ],
+    case Command of
+        table ->
+            {[Head, Tables, empty_loops(Results)], []};
+        report ->
+            Charts = bench_charts:all(Results, Config, filename:basename(Path, ".md")),
+            Axes = [axis(Axis, Points, Results, Config) || {Axis, Points} <- bench_plan:axes(Config), Points =/= []],
+            Images = fun(Section) -> [bench_markdown:image(Title, File) || {S, Title, File, _} <- Charts, S =:= Section] end,
+            {
+                [
+                    Head,
+                    "## Targets\n\n",
+                    targets(Results),
+                    "## All operations\n\n",
+                    Images(main),
+                    Tables,
+                    empty_loops(Results),
+                    [["\n## While a table is merged\n\n", Text] || #{text := Text} <- Results],
+                    [["\n## ", bench_charts:axis_title(Axis), "\n\n", Images(Axis), Table] || {Axis, Table} <- Axes]
+                ],
+                [{File, Svg} || {_, _, File, Svg} <- Charts]
+            }
+    end.
 
-setup(#{objects := N, runs := Runs, key := Key, value := Value, dets_objects := Dets}, Names) ->
+setup(#{objects := N, runs := Runs, key := Key, value := Value, dets_objects := Dets, subjects := Subjects}) ->
+    {_, KeyTitle} = lists:keyfind(Key, 1, bench_keys:key_types()),
+    Names = [Name || #{name := Name} <- Subjects],
     [
-        io_lib:format("- ~b objects {~s, ~b-byte binary}, ~b run(s)~n", [N, key(Key), Value, Runs]),
+        io_lib:format("- ~s objects {~s, ~b-byte binary}, ~b run(s)~n", [number(N), KeyTitle, Value, Runs]),
         [
-            io_lib:format("- dets: ~b objects only; it is slower with more of them~n", [Dets])
+            io_lib:format("- dets: ~s objects only; it is slower with more of them~n", [number(Dets)])
          || lists:member(dets, Names), Dets < N
         ],
         [
-            "- bitcask: with more than one process, writes go through the process that has the directory open\n"
+            "- Bitcask: with more than one process, writes go through the process that has the directory open\n"
          || lists:member(bitcask, Names)
         ]
     ].
 
-key(bin16) -> "16-byte binary";
-key(int) -> "integer".
+targets(Results) ->
+    Rows = [
+        row(Subject, What, Bound, Results)
+     || {Subject, What, Bounds} <- bench_targets:all(), Bound <- Bounds, values(What, Subject, Results) =/= #{}
+    ],
+    Count = fun(Verdict) -> length([V || [_, _, _, _, _, V, _] <- Rows, V =:= Verdict]) end,
+    [
+        io_lib:format(
+            "~b of ~b are met, and ~b more but for at most a tenth above the floor: what a minimal program takes that does nothing but the inevitable,\n"
+            "where there is one in `bench/floor`. A ratio is one of what both take: less is better.\n\n",
+            [Count("yes"), length(Rows), Count(?FLOOR)]
+        ),
+        table([["operation", "processes", "measured", "target", "against the target", "met", "floor"] | Rows]),
+        "\n"
+    ].
 
-%% Our own subjects against the references; where none of ours was measured, everything against the first reference.
-pairs(Names) ->
-    References = [R || R <- ?REFERENCES, lists:member(R, Names)],
-    case {[N || N <- Names, ours(N)], References} of
-        {[], [First | _]} -> [{N, First} || N <- Names, N =/= First];
-        {Ours, _} -> [{S, R} || S <- Ours, R <- References]
+row(Subject, {Op, Procs} = What, Bound, Results) ->
+    {ok, #{title := Title, unit := Unit}} = bench_ops:find(Op),
+    Median = median(values(What, Subject, Results)),
+    Floor = values(What, bench_floor:subject(Subject), Results),
+    {Measured, Met} =
+        case bench_targets:judge(Subject, What, Bound, Results) of
+            unknown -> {"\x{2013}", "not measured"};
+            #{measured := M, met := true, reference := R} -> {against(Bound, M, R, Unit), "yes"};
+            #{measured := M, met := false, reference := R} -> {against(Bound, M, R, Unit), missed(Median, Floor)}
+        end,
+    [
+        [type(Subject), Title],
+        integer_to_list(Procs),
+        quantity(Median, Unit),
+        bound(Bound, Unit),
+        Measured,
+        Met,
+        floor(Median, Floor, Unit)
+    ].
+
+type(Subject) ->
+    case bench_subject:find(Subject) of
+        {ok, #{type := ordered_set}} -> "ordered_set: ";
+        _ -> ""
     end.
 
-ours(Name) ->
-    {ok, #{module := Module}} = bench_subject:find(Name),
-    Module =:= bench_bets.
+bound({of_subject, durable, Most}, _Unit) -> ["\x{2264} ", ratio(Most), " of the best durable peer"];
+bound({of_subject, Name, Most}, _Unit) -> ["\x{2264} ", ratio(Most), " of ", title(Name)];
+bound({at_most, Most}, Unit) -> ["\x{2264} ", quantity(Most, Unit)];
+bound({faster_than_one, Least}, _Unit) -> ["\x{2265} ", ratio(Least), " times as fast as with 1"].
 
-row(#{name := Op, title := Title}, Procs, Results, Names, Pairs) ->
-    Values = fun(Subject) ->
-        maps:from_list([
-            {Run, Value}
-         || #{op := O, procs := P, subject := S, run := Run, value := Value} <- Results,
-            O =:= Op,
-            P =:= Procs,
-            S =:= Subject
-        ])
-    end,
-    [Title, integer_to_list(Procs)] ++
-        [cell(maps:values(Values(Name))) || Name <- Names] ++
-        [ratio(Values(S), Values(R)) || {S, R} <- Pairs].
+against({of_subject, durable, _}, Ratio, Name, _Unit) -> [ratio(Ratio), " of ", title(Name)];
+against({at_most, _}, Value, _Name, Unit) -> quantity(Value, Unit);
+against(_Bound, Ratio, _Name, _Unit) -> ratio(Ratio).
 
-cell([]) ->
-    "\x{2013}";
-cell([Value]) ->
-    number(Value);
-cell(Values) ->
-    io_lib:format("~ts (~ts\x{2013}~ts)", [number(median(Values)), number(lists:min(Values)), number(lists:max(Values))]).
+missed(Median, Floor) when Floor =/= #{} ->
+    case Median =< 1.1 * median(Floor) of
+        true -> ?FLOOR;
+        false -> "**no**"
+    end;
+missed(_Median, _Floor) ->
+    "**no**".
 
-%% Within one run the machine was in much the same mood, so ratios are taken there, and their median is shown.
-ratio(Values, References) ->
-    case [V / maps:get(Run, References) || {Run, V} <- maps:to_list(Values), maps:get(Run, References, 0) > 0] of
-        [] -> "\x{2013}";
-        Ratios -> io_lib:format("~.2f", [median(Ratios)])
+floor(_Median, Floor, _Unit) when Floor =:= #{} -> "\x{2013}";
+floor(Median, Floor, Unit) -> [quantity(median(Floor), Unit), "; ", ratio(Median / median(Floor)), " times that"].
+
+title(Name) ->
+    {ok, #{title := Title}} = bench_subject:find(Name),
+    Title.
+
+%% All that was measured with one type of table.
+main_table(Title, Type, Results, #{subjects := Subjects, procs := Procs}) ->
+    Mine = [S || #{type := T} = S <- Subjects, T =:= Type],
+    Rows = [
+        operation(Op, P, Mine, Results)
+     || #{name := Name} = Op <- bench_ops:all(),
+        P <- lists:usort(Procs ++ [1, 2, 16]),
+        lists:any(fun(#{name := S}) -> values({Name, P}, S, Results) =/= #{} end, Mine)
+    ],
+    Header = ["operation", "unit", "processes"] ++ [T || #{title := T} <- Mine] ++ [H || {H, _, _} <- pairs(Mine)],
+    [
+        [
+            ["### ", Title, "\n\n",
+             "Median of the runs (least\x{2013}most). A ratio below 1 means that bets is faster or smaller.\n\n",
+             table([Header | Rows]), "\n"]
+         || Rows =/= []
+        ]
+    ].
+
+operation(#{name := Op, title := Title, unit := Unit}, Procs, Subjects, Results) ->
+    What = {Op, Procs},
+    [Title, unit(Unit), integer_to_list(Procs)] ++
+        [cell(values(What, Name, Results)) || #{name := Name} <- Subjects] ++
+        [against_peers(What, Ours, Theirs, Results) || {_, Ours, Theirs} <- pairs(Subjects)].
+
+%% The first of our own subjects against what is in memory, and against the best of the durable ones.
+pairs(Subjects) ->
+    case [Name || #{name := Name, role := ours} <- Subjects] of
+        [] ->
+            [];
+        [Ours | _] ->
+            [{"bets / ets", Ours, Peers} || Peers <- [roles(memory, Subjects)], Peers =/= []] ++
+                [{"bets / best durable", Ours, Peers} || Peers <- [roles(durable, Subjects)], Peers =/= []]
     end.
 
-number(Value) when abs(Value) < 10 -> io_lib:format("~.1f", [Value / 1]);
-number(Value) -> group(integer_to_list(round(Value))).
+roles(Role, Subjects) ->
+    [Name || #{name := Name, role := R} <- Subjects, R =:= Role].
 
-group(Digits) when length(Digits) =< 3 ->
-    Digits;
-group(Digits) ->
-    {Head, Tail} = lists:split(length(Digits) - 3, Digits),
-    group(Head) ++ "," ++ Tail.
+against_peers(What, Ours, Theirs, Results) ->
+    case bench_results:best(What, {Ours, Theirs}, Results) of
+        {_, Values} -> ratio(bench_results:ratio(values(What, Ours, Results), Values));
+        none -> ratio(none)
+    end.
 
--spec median([number(), ...]) -> float().
-median(Values) ->
-    Sorted = lists:sort(Values),
-    N = length(Sorted),
-    (lists:nth((N + 1) div 2, Sorted) + lists:nth(N div 2 + 1, Sorted)) / 2.
+%% An axis: an operation and subject a row, a point a column; below the subjects of an operation their ratios.
+axis(Axis, Points, Results, #{subjects := Subjects} = Config) ->
+    Columns = bench_charts:columns(Axis, Points, Config),
+    Measured = fun(Op, Name) -> lists:any(fun(Point) -> values({Axis, Point}, {Op, 1}, Name, Results) =/= #{} end, Points) end,
+    At = fun(Section, Op, Name) -> values(Section, {Op, 1}, Name, Results) end,
+    Rows = [
+        Row
+     || #{name := Op, title := Title, unit := nanoseconds} <- bench_ops:all(),
+        Row <-
+            [
+                [[Title, ", ", Subject]] ++ [cell(At(Section, Op, Name)) || {Section, _} <- Columns]
+             || #{name := Name, title := Subject} <- Subjects, Measured(Op, Name)
+            ] ++
+                [
+                    [[Title, ", ", title(Ours), " / ", title(Theirs)]] ++
+                        [ratio(bench_results:ratio(At(Section, Op, Ours), At(Section, Op, Theirs))) || {Section, _} <- Columns]
+                 || {Ours, Theirs} <- ?AXIS_RATIOS, Measured(Op, Ours), Measured(Op, Theirs)
+                ]
+    ],
+    {Axis, [
+        bench_charts:axis_note(Axis),
+        table([["ns, 1 process"] ++ [Title || {_, Title} <- Columns] | Rows])
+    ]}.
 
 empty_loops(Results) ->
     Ops = [
         io_lib:format("~s ~s", [Name, number(median(Empty))])
-     || #{name := Name, unit := ns_per_object, items := Items} <- bench_ops:all(),
+     || #{name := Name, unit := nanoseconds, items := Items} <- bench_ops:all(),
         Items =/= none,
-        Empty <- [[E || #{op := Op, empty := E, procs := 1} <- Results, Op =:= Name]],
+        Empty <- [[E || #{op := Op, empty := E, procs := 1, section := main} <- Results, Op =:= Name]],
         Empty =/= []
     ],
     ["The loops themselves, already taken off (ns, 1 process): ", lists:join(", ", Ops), ".\n"].
-
-table([Header | _] = Rows) ->
-    Widths = [lists:max([string:length(lists:nth(I, Row)) || Row <- Rows]) || I <- lists:seq(1, length(Header))],
-    [First | Rest] = [line(Row, Widths) || Row <- Rows],
-    Rule = ["|---", lists:duplicate(length(Header) - 1, "|---:"), "|\n"],
-    [First, Rule, Rest].
-
-line([First | Cells], [Width | Widths]) ->
-    Padded = [[" ", string:pad(Cell, W, leading), " |"] || {Cell, W} <- lists:zip(Cells, Widths)],
-    ["| ", string:pad(First, Width), " |", Padded, "\n"].

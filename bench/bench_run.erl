@@ -1,7 +1,7 @@
 %% The child VM: one scenario of one subject, from an empty directory. Results go to a file as Erlang terms.
 -module(bench_run).
 
--export([main/1]).
+-export([main/1, context/2, load/4]).
 -export_type([job/0, result/0]).
 
 -type job() :: #{
@@ -10,13 +10,18 @@
     ops := [atom()],
     procs := pos_integer(),
     objects := pos_integer(),
-    key := bin16 | int,
+    key := bench_keys:key_type(),
     value := non_neg_integer(),
+    sample := pos_integer(),
+    batch_bytes := pos_integer(),
+    %% how long operations run that are measured for a time and not for a count
+    milliseconds := pos_integer(),
     seed := term(),
     dir := file:filename(),
-    out := file:filename()
+    out := file:filename(),
+    _ => _
 }.
--type result() :: #{op := atom(), count := pos_integer(), value := number(), empty := number()}.
+-type result() :: #{op := atom(), count := non_neg_integer(), value := number(), empty := number()}.
 %% `value' in the unit of the operation, the empty loop already taken off; `empty' is what was taken off.
 
 %% Entry for `erl -run bench_run main JobFile'.
@@ -24,6 +29,8 @@
 main([JobFile]) ->
     try
         {ok, [Job]} = file:consult(JobFile),
+        %% Else the first loop would load its code while the clock runs.
+        ok = code:ensure_modules_loaded([bench_loops, bench_null]),
         Results = scenario(Job),
         ok = file:write_file(maps:get(out, Job), [io_lib:format("~0p.~n", [R]) || R <- Results]),
         halt(0)
@@ -34,104 +41,96 @@ main([JobFile]) ->
     end.
 
 scenario(#{scenario := memory, ops := Asked} = Job) ->
-    asked(memory(Job), Asked);
-scenario(#{scenario := Scenario, ops := Asked, subject := #{module := Module}} = Job) ->
-    Context = context(Job, speed),
-    Last = last_asked(Scenario, Asked),
+    asked(bench_memory:run(Job), Asked);
+scenario(#{scenario := merge, ops := Asked} = Job) ->
+    asked(bench_compact:run(Job), Asked);
+scenario(#{scenario := churn, ops := Asked} = Job) ->
+    asked(bench_compact:churn(Job), Asked);
+scenario(#{scenario := Scenario, ops := Asked, subject := #{module := Module} = Subject} = Job) ->
+    Context = context(Job, purpose(Scenario)),
+    Last = last_asked([Op || Op <- bench_ops:scenario_ops(Scenario), bench_subject:takes_part(Subject, Op)], Asked),
     Table = Module:new(Context),
     Steps = [Op || #{name := N, load := Load} = Op <- Last, Load orelse lists:member(N, Asked)],
     {Results, _} = lists:mapfoldl(fun(Op, T) -> step(Op, Job, Context, T) end, Table, Steps),
     asked(Results, Asked).
+
+purpose(sync) -> sync;
+purpose(_Scenario) -> speed.
 
 %% Loading is timed as well, but reported only to those who want to know.
 asked(Results, Asked) ->
     [R || #{op := Name} = R <- Results, lists:member(Name, Asked)].
 
 %% Nothing after the last operation that was asked for has to run.
-last_asked(Scenario, Asked) ->
-    Reversed = lists:reverse(bench_ops:scenario_ops(Scenario)),
-    lists:reverse(lists:dropwhile(fun(#{name := N}) -> not lists:member(N, Asked) end, Reversed)).
+last_asked(Ops, Asked) ->
+    lists:reverse(lists:dropwhile(fun(#{name := N}) -> not lists:member(N, Asked) end, lists:reverse(Ops))).
 
-step(#{name := open}, #{subject := #{module := Module}, objects := N} = Job, Context, Table) ->
-    ok = Module:close(Table, Context),
-    Start = erlang:monotonic_time(nanosecond),
-    Reopened = Module:open(Context),
-    Elapsed = erlang:monotonic_time(nanosecond) - Start,
-    check_sample(Module, Reopened, Job),
-    {#{op => open, count => N, value => Elapsed / 1.0e6, empty => 0.0}, Reopened};
 step(#{name := disk}, #{subject := #{module := Module}, objects := N}, #{dir := Dir} = Context, Table) ->
     ok = Module:close(Table, Context),
-    Bytes = disk_bytes(Dir),
-    {#{op => disk, count => N, value => Bytes / N, empty => 0.0}, Module:open(Context)};
-step(#{name := Name, items := Kind, mode := Mode}, Job, _Context, Table) ->
-    #{subject := #{module := Module}, procs := Procs, seed := Seed} = Job,
-    Kind =:= none orelse bench_data:prepare(Kind, Job, {Name, Seed}),
+    {#{op => disk, count => N, value => bench_files:bytes(Dir) / N, empty => 0.0}, Module:open(Context)};
+step(#{name := sync_insert} = Op, Job, _Context, Table) ->
+    {synced(Op, Job, Table), Table};
+step(#{unit := milliseconds, name := Name}, Job, Context, Table) ->
+    bench_open:run(Name, Job, Context, Table);
+step(#{name := Name, items := Kind} = Op, #{objects := N} = Job, _Context, Table) ->
+    Batches =
+        case Kind of
+            none -> [none];
+            _ -> bench_data:batches(bench_data:count(Kind, maps:get(share, Op), Job), Job)
+        end,
+    Timed = [timed(Op, Batch, Job, Table) || Batch <- Batches],
+    {Ns, Empty, Counts} = lists:unzip3(Timed),
+    Count = lists:sum(Counts),
+    Count =:= expected(Op, Job) orelse error({wrong_count, Name, Count, expected(Op, Job), N}),
+    {#{op => Name, count => Count, value => (lists:sum(Ns) - lists:sum(Empty)) / Count, empty => lists:sum(Empty) / Count}, Table}.
+
+timed(#{name := Name, items := Kind, mode := Mode}, Batch, #{subject := #{module := Module}, procs := Procs, seed := Seed} = Job, Table) ->
+    Kind =:= none orelse bench_data:prepare(Kind, Batch, Job, {Name, Seed}),
     Prepare = fun(M) ->
         fun(Handle, Worker) ->
-            Items = items(Kind, Worker),
-            fun() -> bench_ops:loop(Name, M, Handle, Items) end
+            Items = bench_data:items(Kind, Worker),
+            fun() -> bench_loops:run(Name, M, Handle, Items) end
         end
     end,
     {EmptyNs, _} = bench_worker:time(bench_null, null, Mode, Procs, Prepare(bench_null)),
     {Ns, Count} = bench_worker:time(Module, Table, Mode, Procs, Prepare(Module)),
-    Count =:= expected(Name, Job) orelse error({wrong_count, Name, Count, expected(Name, Job)}),
-    {#{op => Name, count => Count, value => (Ns - EmptyNs) / Count, empty => EmptyNs / Count}, Table}.
+    {Ns, EmptyNs, Count}.
 
-items(none, _Worker) -> [];
-items(Kind, Worker) -> bench_data:items(Kind, Worker).
+%% Objects are made as they are inserted: beside the disk that is nothing.
+synced(#{name := Name}, #{subject := #{module := Module}, procs := Procs, milliseconds := Ms, objects := N} = Job, Table) ->
+    bench_data:prepare(objects, {0, N - 1}, Job, {Name, load}),
+    Prepare = fun(Handle, Worker) ->
+        Items = bench_data:items(objects, Worker),
+        fun() -> bench_loops:until(erlang:monotonic_time(nanosecond) + Ms * 1000000, Module, Handle, Items) end
+    end,
+    {Ns, Count} = bench_worker:time(Module, Table, write, Procs, Prepare),
+    #{op => Name, count => Count, value => Ns / Count / 1000, empty => 0.0}.
 
-expected(counter_load, #{objects := N}) -> min(N, 100000);
+expected(#{name := foldl}, #{objects := N}) -> N;
 %% Whole hundreds.
-expected(Name, #{objects := N}) when Name =:= select_few; Name =:= range_select; Name =:= range_next; Name =:= range_lookup ->
-    N - N rem 100;
-expected(_Name, #{objects := N}) -> N.
+expected(#{name := select_few}, #{objects := N}) -> (N + 99) div 100 * 100;
+expected(#{items := groups} = Op, Job) -> 100 * bench_data:count(groups, maps:get(share, Op), Job);
+expected(#{items := Kind, share := Share}, Job) -> bench_data:count(Kind, Share, Job).
 
-%% A fast open that lost something would be no result.
-check_sample(Module, Table, #{objects := N} = Job) ->
-    Sample = [bench_data:key(Job, 1 + I * (N - 1) div 1000) || I <- lists:seq(0, 1000)],
-    Prepare = fun(Handle, 1) -> fun() -> bench_ops:loop(lookup_hit, Module, Handle, Sample) end end,
-    {_, 1001} = bench_worker:time(Module, Table, read, 1, Prepare),
+%% Inserts the objects from one place in the order of loading to another, making them as it goes: the table alone keeps what it keeps.
+-spec load(module(), Table :: term(), {non_neg_integer(), integer(), byte()}, job()) -> ok.
+load(Module, Table, {From, To, Version}, #{objects := N} = Job) ->
+    Order = bench_keys:order(N, {load, Version}),
+    Prepare = fun(Handle, 1) -> fun() -> load(From, To, Module, Handle, Order, {Job, Version}) end end,
+    {_, _} = bench_worker:time(Module, Table, write, 1, Prepare),
     ok.
 
-%% Objects are made as they are inserted, so that the table alone keeps what it keeps. A round without the table
-%% goes before, because the VM holds on to memory that making the objects once needed.
-memory(#{subject := #{module := Module}, objects := N} = Job) ->
-    Context = context(Job, memory),
-    ok = load(bench_null, null, Job),
-    ok = load(bench_null, null, Job),
-    Before = resident(),
-    Table = Module:new(Context),
-    ok = load(Module, Table, Job),
-    After = resident(),
-    Own = Module:memory(Table),
-    [#{op => memory, count => N, value => (After - Before) / N, empty => 0.0}] ++
-        [#{op => memory_own, count => N, value => Own / N, empty => 0.0} || Own =/= unknown].
+load(I, To, _Module, _Handle, _Order, _What) when I > To ->
+    0;
+load(I, To, Module, Handle, Order, {Job, Version} = What) ->
+    _ = Module:insert(Handle, bench_keys:object(Job, Order(I), Version)),
+    load(I + 1, To, Module, Handle, Order, What).
 
-load(Module, Table, #{objects := N} = Job) ->
-    Prepare = fun(Handle, 1) -> fun() -> load(1, N, Module, Handle, Job) end end,
-    {_, N} = bench_worker:time(Module, Table, write, 1, Prepare),
-    lists:foreach(fun erlang:garbage_collect/1, processes()),
-    ok.
+%% How a subject is to make its table.
+-spec context(job(), speed | memory | sync | merge) -> bench_subject:context().
+context(#{dir := Dir, procs := Procs, scenario := Scenario, subject := #{options := Options, type := Type}}, Purpose) ->
+    #{dir => Dir, procs => Procs, type => Type, options => Options, purpose => Purpose, arity => arity(Scenario)}.
 
-load(I, N, _Module, _Handle, _Job) when I > N ->
-    N;
-load(I, N, Module, Handle, Job) ->
-    _ = Module:insert(Handle, bench_data:object(Job, I, 0)),
-    load(I + 1, N, Module, Handle, Job).
-
-%% Anonymous resident memory of this VM: pages of mapped files belong to the page cache and can go at any time.
-resident() ->
-    {ok, Status} = file:read_file("/proc/self/status"),
-    {match, [KiB]} = re:run(Status, "RssAnon:\\s+(\\d+) kB", [{capture, all_but_first, list}]),
-    list_to_integer(KiB) * 1024.
-
-%% Space taken, not length: a preallocated file counts whole, a sparse one only where it has blocks.
-disk_bytes(Dir) ->
-    [Bytes | _] = string:lexemes(os:cmd(["du -s --block-size=1 -- '", string:replace(Dir, "'", "'\\''", all), "'"]), "\t "),
-    list_to_integer(Bytes).
-
-context(#{dir := Dir, procs := Procs, scenario := Scenario, subject := #{options := Options}}, Purpose) ->
-    #{dir => Dir, procs => Procs, type => type(Scenario), options => Options, purpose => Purpose}.
-
-type(ranges) -> ordered_set;
-type(_Scenario) -> set.
+arity(matching) -> 3;
+arity(ranges) -> 3;
+arity(_Scenario) -> 2.

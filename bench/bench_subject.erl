@@ -7,18 +7,38 @@
 %% table in the process dictionary, so a table made by one process cannot simply be used by another.
 -module(bench_subject).
 
--export([all/0, find/1, names/0, takes_part/2]).
--export_type([subject/0, context/0]).
+-export([all/0, names/0, find/1, available/1, takes_part/2]).
+-export_type([subject/0, context/0, how/0]).
 
--type subject() :: #{name := atom(), module := module(), options := [term()], limit := infinity | pos_integer()}.
-%% `limit' is the number of objects beyond which the subject is too slow to be measured.
+-type subject() :: #{
+    name := atom(),
+    title := string(),
+    module := module(),
+    type := set | ordered_set,
+    options := [term()],
+    %% for ratios: ours are compared with the others of their type
+    role := ours | memory | durable,
+    %% a report measures these again and again, and the others once
+    core := boolean(),
+    %% what a report measures of it
+    scenarios := all | [bench_ops:scenario()],
+    %% objects beyond which the subject is too slow to be measured
+    limit := infinity | pos_integer()
+}.
 -type context() :: #{
     dir := file:filename(),
     procs := pos_integer(),
     type := set | ordered_set,
     options := [term()],
-    purpose := speed | memory
+    %% elements of an object, for those that want to know when they make a table
+    arity := pos_integer(),
+    %% `memory': without what is bounded and shared by all tables; `sync': as `durable_insert/2' wants it; `merge': nothing is merged
+    %% without being asked to
+    purpose := speed | memory | sync | merge
 }.
+-type how() :: hints | scan.
+%% What an opening has to go by: a summary of keys, or the data alone.
+
 -type t() :: term().
 -type h() :: term().
 
@@ -40,22 +60,43 @@
 -callback close(t(), context()) -> ok.
 %% Opens what `close/2' left; timed.
 -callback open(context()) -> t().
-%% Those that have these two take part in the scenarios of selects and ranges.
--callback select(h(), ets:match_spec()) -> [term()].
--callback next(h(), Key :: term()) -> term().
--optional_callbacks([select/2, next/2]).
 %% Bytes of memory by the subject's own account, or `unknown'.
 -callback memory(t()) -> non_neg_integer() | unknown.
+
+%% Those that have the following take part in the operations that need them.
+-callback select(h(), ets:match_spec()) -> [term()].
+-callback next(h(), Key :: term()) -> term().
+%% So many objects from a key on, in the order of keys, in the way that is quickest for the subject.
+-callback range(h(), Key :: term(), pos_integer()) -> [tuple()].
+%% Returns when the object survives a loss of power.
+-callback durable_insert(h(), tuple()) -> term().
+%% Takes from a closed table what a quicker way of opening it than the given one would use.
+-callback prepare_open(how(), context()) -> ok.
+%% Gives back the room that overwritten objects take; timed. The table was closed and opened before.
+-callback merge(t(), context()) -> t().
+-optional_callbacks([select/2, next/2, range/3, durable_insert/2, prepare_open/2, merge/2]).
 
 %% Every subject, in the order in which runs alternate between them.
 -spec all() -> [subject()].
 all() ->
     [
-        #{name => bets, module => bench_bets, options => [], limit => infinity},
-        #{name => ets, module => bench_ets, options => [], limit => infinity},
-        #{name => dets, module => bench_dets, options => [], limit => 50000},
-        #{name => bitcask, module => bench_bitcask, options => [], limit => infinity}
+        subject(bets, "bets", bench_bets, set, ours),
+        subject(ets, "ets", bench_ets, set, memory),
+        (subject(bets_uncached, "bets, no cache", bench_bets, set, ours))#{
+            options := [{cache, false}], core := false, scenarios := [main]
+        },
+        subject(bitcask, "Bitcask", bench_bitcask, set, durable),
+        (subject(mnesia, "mnesia", bench_mnesia, set, durable))#{core := false},
+        (subject(dets, "dets", bench_dets, set, durable))#{core := false, limit := 20000},
+        subject(bets_ordered, "bets ordered_set", bench_bets, ordered_set, ours),
+        subject(ets_ordered, "ets ordered_set", bench_ets, ordered_set, memory)
     ].
+
+subject(Name, Title, Module, Type, Role) ->
+    #{
+        name => Name, title => Title, module => Module, type => Type, options => [], role => Role,
+        core => true, scenarios => all, limit => infinity
+    }.
 
 -spec names() -> [atom()].
 names() ->
@@ -68,10 +109,12 @@ find(Name) ->
         [] -> error
     end.
 
-%% Whether a subject can do what a scenario asks for.
--spec takes_part(subject(), bench_ops:scenario()) -> boolean().
-takes_part(#{module := Module}, Scenario) when Scenario =:= matching; Scenario =:= ranges ->
+-spec available(subject()) -> true | {false, string()}.
+available(#{module := Module}) ->
+    Module:available().
+
+%% Whether a subject can do what an operation asks for.
+-spec takes_part(subject(), bench_ops:op()) -> boolean().
+takes_part(#{module := Module, type := Type}, #{needs := Needs, types := Types}) ->
     _ = code:ensure_loaded(Module),
-    erlang:function_exported(Module, select, 2) andalso erlang:function_exported(Module, next, 2);
-takes_part(_Subject, _Scenario) ->
-    true.
+    lists:member(Type, Types) andalso lists:all(fun({Name, Arity}) -> erlang:function_exported(Module, Name, Arity) end, Needs).

@@ -3,7 +3,8 @@
 -behaviour(bench_subject).
 
 -export([available/0, new/1, attach/2, detach/1, insert/2, insert_list/2, lookup/2, delete/2]).
--export([update_counter/3, foldl/3, select/2, next/2, close/2, open/1, memory/1]).
+-export([update_counter/3, foldl/3, select/2, next/2, range/3, durable_insert/2]).
+-export([close/2, open/1, prepare_open/2, merge/2, memory/1]).
 
 available() ->
     case code:ensure_loaded(bets) of
@@ -11,8 +12,8 @@ available() ->
         {error, Reason} -> {false, io_lib:format("module bets does not load: ~p", [Reason])}
     end.
 
-new(#{type := Type, options := Options} = Context) ->
-    bets:new(bench, [Type, public, {dir, dir(Context)}] ++ cache(Context) ++ Options).
+new(#{type := Type} = Context) ->
+    bets:new(bench, [Type, {dir, dir(Context)} | options(Context)]).
 
 attach(Table, _Mode) -> Table.
 detach(_Table) -> ok.
@@ -24,22 +25,47 @@ update_counter(Table, Key, Increment) -> bets:update_counter(Table, Key, Increme
 foldl(Table, Fun, Acc0) -> bets:foldl(fun(_Object, Acc) -> Fun(Acc) end, Acc0, Table).
 select(Table, Spec) -> bets:select(Table, Spec).
 next(Table, Key) -> bets:next(Table, Key).
+%% The table was opened with `{sync, always}'.
+durable_insert(Table, Object) -> bets:insert(Table, Object).
+
+%% The guard bounds the range: nothing outside of it is looked at.
+range(Table, Key, Count) ->
+    case bets:select(Table, [{{'$1', '_'}, [{'>=', '$1', {const, Key}}], ['$_']}], Count) of
+        {Objects, _Continuation} -> Objects;
+        '$end_of_table' -> []
+    end.
 
 close(Table, _Context) ->
-    _ = bets:close(Table),
+    ok = bets:close(Table).
+
+open(Context) ->
+    {ok, Table} = bets:open(dir(Context), options(Context)),
+    Table.
+
+prepare_open(How, Context) ->
+    remove("CHECKPOINT", Context),
+    How =:= hints orelse remove("*.hint", Context),
     ok.
 
-open(#{options := Options} = Context) ->
-    {ok, Table} = bets:open(dir(Context), [public | Options]),
+remove(Pattern, Context) ->
+    lists:foreach(fun(File) -> ok = file:delete(File) end, filelib:wildcard(filename:join(dir(Context), Pattern))).
+
+merge(Table, _Context) ->
+    #{dropped := Dropped} = bets:merge(Table),
+    true = Dropped > 0,
     Table.
 
 %% In words, as ets has it.
 memory(Table) ->
     bets:info(Table, memory) * erlang:system_info(wordsize).
 
+options(#{options := Options, purpose := Purpose}) ->
+    [public | options(Purpose)] ++ Options;
+options(speed) -> [];
 %% The value cache is bounded and shared by all tables, so it is no part of what a key costs.
-cache(#{purpose := memory}) -> [{cache, false}];
-cache(#{purpose := speed}) -> [].
+options(memory) -> [{cache, false}];
+options(sync) -> [{sync, always}];
+options(merge) -> [{merge_window, never}].
 
 dir(#{dir := Dir}) ->
     filename:join(Dir, "bench.bets").

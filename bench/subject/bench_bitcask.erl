@@ -8,7 +8,7 @@
 -behaviour(bench_subject).
 
 -export([available/0, new/1, attach/2, detach/1, insert/2, insert_list/2, lookup/2, delete/2]).
--export([update_counter/3, foldl/3, close/2, open/1, memory/1]).
+-export([update_counter/3, foldl/3, durable_insert/2, close/2, open/1, prepare_open/2, merge/2, memory/1]).
 
 available() ->
     case code:ensure_loaded(bitcask) of
@@ -20,10 +20,10 @@ new(Context) ->
     open(Context).
 
 %% The owner's handle also keeps the keydir in memory while workers come and go.
-open(#{dir := Dir, procs := Procs, options := Options}) ->
+open(#{procs := Procs, options := Options} = Context) ->
     _ = application:load(bitcask),
     ok = application:set_env(bitcask, io_mode, nif),
-    Path = filename:join(Dir, "bench.bitcask"),
+    Path = path(Context),
     Mode = [read_write || Procs > 1],
     #{path => Path, owner => start_owner(Path, Mode ++ Options), procs => Procs, options => Options}.
 
@@ -39,6 +39,13 @@ detach(Ref) -> bitcask:close(Ref).
 
 insert({via, Owner}, Object) -> call(Owner, fun(Ref) -> insert(Ref, Object) end);
 insert(Ref, {Key, Value}) -> ok = bitcask:put(Ref, key(Key), value(Value)).
+
+%% Not by the option `{sync_strategy, o_sync}', which on Linux changes nothing: the flag is set when the file is open, and then ignored.
+durable_insert({via, Owner}, Object) ->
+    call(Owner, fun(Ref) -> durable_insert(Ref, Object) end);
+durable_insert(Ref, Object) ->
+    ok = insert(Ref, Object),
+    ok = bitcask:sync(Ref).
 
 insert_list({via, Owner}, Objects) -> call(Owner, fun(Ref) -> insert_list(Ref, Objects) end);
 insert_list(Ref, Objects) -> lists:foreach(fun(Object) -> insert(Ref, Object) end, Objects).
@@ -66,7 +73,34 @@ foldl({via, Owner}, Fun, Acc0) -> call(Owner, fun(Ref) -> foldl(Ref, Fun, Acc0) 
 foldl(Ref, Fun, Acc0) -> bitcask:fold(Ref, fun(_Key, _Value, Acc) -> Fun(Acc) end, Acc0).
 
 close(#{owner := Owner}, _Context) ->
+    ok = emptied(8),
     ok = call(Owner, stop).
+
+%% After a merge another process deletes the old files, when it was left alone for a second.
+emptied(0) ->
+    ok;
+emptied(Tries) ->
+    case bitcask_merge_delete:queue_length() of
+        0 ->
+            ok;
+        _ ->
+            timer:sleep(1200),
+            emptied(Tries - 1)
+    end.
+
+%% Every opening goes by hints, where they are.
+prepare_open(hints, _Context) ->
+    ok;
+prepare_open(scan, Context) ->
+    lists:foreach(fun(File) -> ok = file:delete(File) end, filelib:wildcard(filename:join(path(Context), "*.hint"))).
+
+%% The owner does not write, so every file may be merged.
+merge(#{path := Path, procs := 1} = Table, _Context) ->
+    ok = bitcask:merge(Path),
+    Table.
+
+path(#{dir := Dir}) ->
+    filename:join(Dir, "bench.bitcask").
 
 memory(_Table) -> unknown.
 

@@ -3,7 +3,7 @@
 -behaviour(bench_subject).
 
 -export([available/0, new/1, attach/2, detach/1, insert/2, insert_list/2, lookup/2, delete/2]).
--export([update_counter/3, foldl/3, select/2, next/2, close/2, open/1, memory/1]).
+-export([update_counter/3, foldl/3, select/2, next/2, range/3, close/2, open/1, memory/1]).
 
 available() -> true.
 new(_Context) -> null.
@@ -17,6 +17,7 @@ update_counter(null, _Key, Increment) -> Increment.
 foldl(null, _Fun, Acc) -> Acc.
 select(null, _Spec) -> [].
 next(null, Key) -> Key.
+range(null, _Key, _Count) -> [].
 close(null, _Context) -> ok.
 open(_Context) -> null.
 memory(null) -> unknown.

@@ -88,7 +88,8 @@ fn put(keydir: &Keydir, i: u64, location: u64) {
 fn get(keydir: &Keydir, i: u64) -> bool {
     let bytes = key(i);
     loop {
-        if let Ok(hit) = keydir.get(Key::plain(&bytes), Now::BEFORE_ALL) {
+        let key = Key::plain(&bytes);
+        if let Ok(hit) = keydir.get(keydir.hash(key), key, Now::BEFORE_ALL) {
             return hit.is_some();
         }
     }
@@ -166,7 +167,11 @@ fn run(kind: TableKind, keys: u64, threads: u64) {
         let bytes = key(random(i));
         assert!(
             keydir
-                .candidate(Key::plain(&bytes), Now::BEFORE_ALL)
+                .candidate(
+                    keydir.hash(Key::plain(&bytes)),
+                    Key::plain(&bytes),
+                    Now::BEFORE_ALL
+                )
                 .unwrap()
                 .is_some()
         );

@@ -1,5 +1,5 @@
-//! How long an opening and a close take: `cargo run --release -p bets_engine --example open_bench [KEYS] [KIND] [CASE] [DIR]`, where
-//! `KIND` and `CASE` are words of the output, or `-` for all.
+//! How long an opening, a close and a merge take, and what a key takes of memory: `cargo run --release -p bets_engine --example open_bench [KEYS] [KIND] [CASE] [DIR]`, where
+//! `KIND` and `CASE` are words of the output (`merge` is one), or `-` for all.
 //! Keys of 16 bytes in random order, values of 100 bytes. Files are in the page cache. The best of some rounds.
 #![allow(
     clippy::cast_possible_truncation,
@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bets_engine::io::{Storage, real::Os};
-use bets_engine::table::{Config, Meta, Open, Table, TableKind, Wait};
+use bets_engine::merge::Phase;
+use bets_engine::table::{Config, MergeChoice, Meta, Open, Table, TableKind, Wait};
 use bets_engine::{Key, Result};
 
 /// The system's allocator, counting bytes held and their peak.
@@ -45,7 +46,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const ROUNDS: usize = 5;
+/// So many rounds for a million keys, fewer for more.
+const ROUNDS: u64 = 5;
 
 fn key(i: u64) -> [u8; 16] {
     let mut key = [0; 16];
@@ -104,16 +106,19 @@ struct Best {
     /// The peak of memory as a part of what the open table holds.
     peak: f64,
     closed: f64,
+    /// Bytes that the open table holds.
+    held: usize,
 }
 
-fn measure(dir: &Path, kind: TableKind, threads: usize, gone: &[&str]) -> Result<Best> {
+fn measure(dir: &Path, kind: TableKind, keys: u64, threads: usize, gone: &[&str]) -> Result<Best> {
     let mut best = Best {
         opened: f64::MAX,
         cpu: f64::MAX,
         peak: 0.0,
         closed: f64::MAX,
+        held: 0,
     };
-    for _ in 0..ROUNDS {
+    for _ in 0..(ROUNDS * 1_000_000 / keys).clamp(1, ROUNDS) {
         for end in gone {
             remove(dir, end);
         }
@@ -125,6 +130,7 @@ fn measure(dir: &Path, kind: TableKind, threads: usize, gone: &[&str]) -> Result
         best.opened = best.opened.min(start.elapsed().as_secs_f64() * 1e3);
         best.cpu = best.cpu.min(cpu_time() - cpu);
         let held = HELD.load(Relaxed) - before;
+        best.held = held;
         best.peak = best.peak.max((PEAK.load(Relaxed) - before) as f64 / held as f64);
         let start = Instant::now();
         table.close()?;
@@ -162,14 +168,59 @@ fn run(dir: &Path, kind: TableKind, keys: u64, case: &str) -> Result<()> {
     ];
     for (what, gone) in cases.into_iter().filter(|(what, _)| wanted(case, what)) {
         for threads in [1, 2] {
-            let best = measure(dir, kind, threads, gone)?;
+            let best = measure(dir, kind, keys, threads, gone)?;
             println!(
-                "  {what:<20} {threads} thread(s): open {:7.1} ms ({:7.1} ms of processor time), peak {:.2} of the open table, close {:7.1} ms",
-                best.opened, best.cpu, best.peak, best.closed
+                "  {what:<20} {threads} thread(s): open {:7.1} ms ({:7.1} ms of processor time), {:.1} bytes an object, peak {:.2} of that, close {:7.1} ms",
+                best.opened,
+                best.cpu,
+                best.held as f64 / keys as f64,
+                best.peak,
+                best.closed
             );
         }
     }
+    if wanted(case, "merge") {
+        merge(dir, kind, keys)?;
+    }
     Ok(())
+}
+
+/// Overwrites every second object, then merges everything in one go.
+fn merge(dir: &Path, kind: TableKind, keys: u64) -> Result<()> {
+    if kind.is_bag() {
+        return Ok(());
+    }
+    let table = open(dir, kind, 0)?;
+    for i in (0..keys).step_by(2) {
+        table.put(Key::plain(&key(i)), &[6; 100], Wait::May)?;
+    }
+    table.close()?;
+    settle();
+    let table = open(dir, kind, 0)?;
+    let disk = table.stats().disk_bytes;
+    let before = HELD.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let (start, cpu, mut longest) = (Instant::now(), cpu_time(), Duration::ZERO);
+    if table.merge_start(MergeChoice::Everything)? {
+        loop {
+            let step = Instant::now();
+            let progress = table.merge_step(1 << 20)?;
+            longest = longest.max(step.elapsed());
+            if progress.is_none_or(|progress| progress.phase == Phase::Done) {
+                break;
+            }
+        }
+    }
+    println!(
+        "  merge                {:7.1} ms ({:7.1} ms of processor time), longest step {:.1} ms, {:.1} bytes an object beyond the table at the peak, {} -> {} MB of disk",
+        start.elapsed().as_secs_f64() * 1e3,
+        cpu_time() - cpu,
+        longest.as_secs_f64() * 1e3,
+        (PEAK.load(Relaxed) - before) as f64 / keys as f64,
+        disk >> 20,
+        table.stats().disk_bytes >> 20
+    );
+    table.close()
 }
 
 fn main() -> Result<()> {

@@ -9,6 +9,7 @@ mod checkpoint;
 pub mod clock;
 mod deadline;
 mod dir;
+pub mod epoch;
 pub mod error;
 pub mod format;
 pub mod io;

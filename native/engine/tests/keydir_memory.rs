@@ -162,7 +162,7 @@ fn holds(asked: &Asked) {
             .unwrap();
     }
     for _ in 0..1_000 {
-        crossbeam_epoch::pin().flush();
+        bets_engine::epoch::pin().flush();
     }
     let counted = keydir.memory_bytes() as usize;
     let lag = (ALLOCATED.load(Relaxed) - start).saturating_sub(counted);
@@ -172,7 +172,7 @@ fn holds(asked: &Asked) {
     );
     drop(keydir);
     for _ in 0..1_000 {
-        crossbeam_epoch::pin().flush();
+        bets_engine::epoch::pin().flush();
     }
     let left = ALLOCATED.load(Relaxed) - start;
     assert!(left < 64 << 10, "{left} bytes are left behind");

@@ -5,10 +5,10 @@
 )]
 #![allow(clippy::cast_ptr_alignment, reason = "the allocation is aligned as an entry")]
 
+use super::account::Account;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use crate::keydir::Location;
 use crate::keydir::prefetch::prefetch;
@@ -24,7 +24,7 @@ pub struct Entry {
     /// Changes when a merge moves the record.
     location: AtomicU64,
     /// The bytes that the table holds in the cache: its account.
-    held: Arc<AtomicU64>,
+    held: &'static Account,
     key_len: u32,
     value_len: u32,
     /// Whether it was read since the clock's hand came by.
@@ -39,12 +39,12 @@ const OVERHEAD_BYTES: usize = 24;
 
 impl Entry {
     /// A new entry, to be freed by [`Entry::free`]. `None` if the pieces are too long to be cached.
-    pub fn new(place: Place, held: &Arc<AtomicU64>, key: &[u8], value: &[u8]) -> Option<NonNull<Entry>> {
+    pub fn new(place: Place, held: &'static Account, key: &[u8], value: &[u8]) -> Option<NonNull<Entry>> {
         let layout = layout(key.len(), value.len())?;
         let header = Entry {
             table: place.0,
             location: AtomicU64::new(place.1.to_bits()),
-            held: Arc::clone(held),
+            held,
             key_len: u32::try_from(key.len()).ok()?,
             value_len: u32::try_from(value.len()).ok()?,
             used: AtomicBool::new(false),
@@ -63,7 +63,7 @@ impl Entry {
                 .add(key.len())
                 .copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
-        held.fetch_add(cost(layout), Ordering::Relaxed);
+        held.add(place.1, cost(layout));
         Some(entry)
     }
 
@@ -75,7 +75,7 @@ impl Entry {
         // SAFETY: by this function's contract the header is valid and ours.
         let header = unsafe { entry.read() };
         if let Some(layout) = layout(header.key_len as usize, header.value_len as usize) {
-            header.held.fetch_sub(cost(layout), Ordering::Relaxed);
+            header.held.subtract(header.place().1, cost(layout));
             // SAFETY: the layout is the one that it was allocated with.
             unsafe { dealloc(entry.as_ptr().cast(), layout) };
         }

@@ -1,17 +1,19 @@
 //! The value cache: one for all tables of the process, bounded in bytes. A hit takes no lock, counts no references, and writes to an entry
 //! only the first time in a while.
 
+mod account;
 mod entry;
 mod shard;
 #[cfg(test)]
 mod tests;
 
 use crate::sync::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use crate::keydir::Location;
+use account::Account;
 use entry::Entry;
 use shard::Shard;
 
@@ -82,7 +84,13 @@ pub struct TableCache {
     table: u64,
     /// Whether a key has many records. Then the location takes part in where each is kept, lest they all want one set.
     many: bool,
-    held: Arc<AtomicU64>,
+    held: &'static Account,
+}
+
+impl Drop for TableCache {
+    fn drop(&mut self) {
+        self.held.leave();
+    }
 }
 
 impl TableCache {
@@ -91,7 +99,7 @@ impl TableCache {
         TableCache {
             table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed),
             many,
-            held: Arc::default(),
+            held: Account::open(),
         }
     }
 
@@ -152,7 +160,7 @@ impl TableCache {
         let entry = if len > MAX_VALUE_LEN || len as u64 > limit / 8 {
             None
         } else {
-            Entry::new(self.place(spot), &self.held, key, value)
+            Entry::new(self.place(spot), self.held, key, value)
         };
         let (shard, tag) = self.shard(spot);
         // Where each record has a place of its own, the old one stands elsewhere.
@@ -201,7 +209,7 @@ impl TableCache {
 
     /// The bytes that this table holds in the cache.
     pub fn held_bytes(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+        self.held.bytes()
     }
 
     /// Forgets all records of the table. Walks the whole cache.

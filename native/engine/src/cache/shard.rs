@@ -1,7 +1,7 @@
 //! A part of the cache: sets of eight ways, read without locks.
 //!
 //! A way is one word: 16 bits of the hash, the *tag*, over the 48 bits of a pointer to the entry. The set of an entry is the upper bits of its tag, so the
-//! sets can be doubled without looking at the entries. A set is one cache line. Readers are protected by crossbeam-epoch; writers by a lock that they
+//! sets can be doubled without looking at the entries. A set is one cache line. Readers are protected by the epoch; writers by a lock that they
 //! give up on when it is taken, since whatever the cache forgets to do only costs time. What goes when the room is used up is
 //! chosen by a clock hand (Corbató, "A paging experiment with the Multics system", 1968).
 #![allow(unsafe_code, reason = "readers follow pointers that the epoch keeps alive")]
@@ -10,7 +10,7 @@ use crate::keydir::prefetch::prefetch;
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering};
 use std::ptr::NonNull;
 
-use crossbeam_epoch::{self as epoch, Guard};
+use crate::epoch::{self, Guard};
 use smallvec::SmallVec;
 
 use super::entry::{Entry, Place};

@@ -6,11 +6,11 @@ fn location(n: u64) -> Location {
     Location::new((n >> 32) as u16, n as u32, 100)
 }
 
-fn entry(table: u64, n: u64, held: &Arc<AtomicU64>) -> std::ptr::NonNull<Entry> {
+fn entry(table: u64, n: u64, held: &'static Account) -> std::ptr::NonNull<Entry> {
     Entry::new((table, location(n)), held, &n.to_le_bytes(), &[n as u8; 100]).unwrap()
 }
 
-fn put(cache: &Cache, n: u64, held: &Arc<AtomicU64>) {
+fn put(cache: &Cache, n: u64, held: &'static Account) {
     let (shard, tag) = cache.shard(n);
     shard.put(tag, entry(1, n, held), None, cache.limit());
 }
@@ -28,9 +28,9 @@ fn has(cache: &Cache, n: u64) -> bool {
 #[test]
 fn with_room_nothing_is_forgotten_while_the_sets_grow() {
     let cache = Cache::new(1 << 30);
-    let held = Arc::default();
+    let held = Account::open();
     for n in 0..200_000 {
-        put(&cache, n, &held);
+        put(&cache, n, held);
     }
     let kept = (0..200_000).filter(|&n| has(&cache, n)).count();
     assert!(kept > 199_000, "{kept}");
@@ -44,20 +44,20 @@ fn with_room_nothing_is_forgotten_while_the_sets_grow() {
 #[test]
 fn the_bound_holds_and_what_is_read_stays_longer() {
     let cache = Cache::new(16 << 20);
-    let held = Arc::new(AtomicU64::new(0));
+    let held = Account::open();
     let mut hot_hits = 0;
     for n in 0..1_000_000 {
-        put(&cache, n, &held);
+        put(&cache, n, held);
         if n >= 1000 {
             hot_hits += u64::from(has(&cache, n % 100));
             if !has(&cache, n % 100) {
-                put(&cache, n % 100, &held);
+                put(&cache, n % 100, held);
             }
         }
     }
-    crossbeam_epoch::pin().flush();
+    crate::epoch::pin().flush();
     // Entries that wait for readers to leave still count.
-    assert!(held.load(Ordering::Relaxed) < 20 << 20, "{held:?}");
+    assert!(held.bytes() < 20 << 20, "{held:?}");
     assert!(
         hot_hits > 900_000,
         "{hot_hits} of 999,000 looks at 100 hot records hit"
@@ -93,7 +93,7 @@ fn a_record_takes_the_place_of_the_one_before() {
         assert_eq!(value(&cache, spot(9, 999)), None);
         assert_eq!(value(&cache, spot(9, 1_000)), None);
         for _ in 0..10_000 {
-            crossbeam_epoch::pin().flush();
+            crate::epoch::pin().flush();
         }
         assert!(cache.held_bytes() < one, "{many}: {}", cache.held_bytes());
     }
@@ -154,10 +154,10 @@ fn a_record_that_is_moved_is_found_at_its_new_place_alone() {
 #[test]
 fn readers_see_whole_records_while_others_come_and_go() {
     let cache = Cache::new(4 << 20);
-    let held = Arc::default();
+    let held = Account::open();
     thread::scope(|scope| {
         for t in 0..2u64 {
-            let (cache, held) = (&cache, &held);
+            let cache = &cache;
             scope.spawn(move || {
                 for i in 0..300_000u64 {
                     let n = i.wrapping_mul(0x9e37_79b9 + t) % 50_000;

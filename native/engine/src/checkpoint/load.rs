@@ -117,16 +117,14 @@ impl Loading {
         if !matches!(keydir, Exclusive::Ordered(_)) && count != SHARDS {
             return Err(Unusable);
         }
-        let next = AtomicUsize::new(0);
-        let work = |first: usize| -> Result<()> {
+        if let Exclusive::Ordered(keydir) = keydir {
+            // One behind the other: threads would only wait for each other at the tree's root.
             let mut bytes = Vec::new();
-            if let Exclusive::Ordered(keydir) = keydir {
-                // Neighbours go to one thread: their way in the list is the same.
-                for section in count * first / threads..count * (first + 1) / threads {
-                    self.ordered(section, keydir, &mut bytes, expires)?;
-                }
-                return Ok(());
-            }
+            return (0..count).try_for_each(|section| self.ordered(section, keydir, &mut bytes, expires));
+        }
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<()> {
+            let mut bytes = Vec::new();
             loop {
                 let section = next.fetch_add(1, Ordering::Relaxed);
                 if section >= count {
@@ -136,11 +134,11 @@ impl Loading {
             }
         };
         if threads <= 1 {
-            work(0)
+            work()
         } else {
             thread::scope(|scope| {
-                let others: Vec<_> = (1..threads).map(|n| scope.spawn(move || work(n))).collect();
-                let mut done = work(0);
+                let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+                let mut done = work();
                 for other in others {
                     match other.join() {
                         Ok(result) => done = done.and(result),

@@ -1,12 +1,12 @@
 //! The keydir that a table has at the moment, for a clear or a close puts another one in its place.
 //!
-//! Who may not wait looks at it under a guard of [`crossbeam_epoch`], which takes no count of references and writes to nothing that threads
+//! Who may not wait looks at it under a guard of [`epoch`](crate::epoch), which takes no count of references and writes to nothing that threads
 //! share. Who may wait counts a reference: a guard kept for long would hold up the freeing of memory everywhere.
 #![allow(unsafe_code, reason = "a pointer that the epoch keeps alive")]
 
 use std::sync::Arc;
 
-use crossbeam_epoch::{self as epoch, Guard};
+use crate::epoch::{self, Guard};
 
 use super::Keydir;
 use crate::sync::{AtomicPtr, Ordering};

@@ -300,6 +300,40 @@ impl WriteGuard<'_> {
         }
     }
 
+    /// Whether the shard's entries are soon to be moved, and so many that it takes long: then [`WriteGuard::resize`] is to be called by who may take that long.
+    pub fn is_resize_due(&self) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.is_resize_due(),
+            WriteGuard::Bag(guard) => guard.is_resize_due(),
+            WriteGuard::Ordered(_) => false,
+        }
+    }
+
+    /// Does what is due. Readers go on meanwhile.
+    pub fn resize(&mut self) {
+        match self {
+            WriteGuard::Hash(guard) => guard.resize(),
+            WriteGuard::Bag(guard) => guard.resize(),
+            WriteGuard::Ordered(_) => {}
+        }
+    }
+
+    /// Whether one object more for this key moves so many others that it takes long.
+    pub fn is_long_to_add(&mut self, hash: u64, key: Key<'_>) -> bool {
+        match self {
+            WriteGuard::Bag(guard) => guard.is_long_to_add(hash, key),
+            _ => false,
+        }
+    }
+
+    /// Whether the key has so many objects that it takes long to let go of them, or to copy those that stay.
+    pub fn is_long_to_remove(&mut self, hash: u64, key: Key<'_>) -> bool {
+        match self {
+            WriteGuard::Bag(guard) => guard.is_long_to_remove(hash, key),
+            _ => false,
+        }
+    }
+
     /// Stores the location and the deadline of a key's record and gives what it replaces, expired or not; where a key has many objects it is one more. The stored bytes become those of `key` if its suffix differs.
     /// Fails only when [`WriteGuard::has_room`] would say so.
     pub fn put(

@@ -282,7 +282,10 @@ impl Log {
             self.change_disk_bytes(|bytes| (bytes + u64::from(len)).saturating_sub(counted));
             let entries = &maintenance.manifest.segments;
             match entries.iter().find(|entry| entry.id == active.segment.id) {
-                Some(entry) => active.segment.set_sealed(*entry),
+                Some(entry) => {
+                    active.segment.set_sealed(*entry);
+                    self.handles.written(&active.segment);
+                }
                 None => self.remove_unused(maintenance, &active.segment),
             }
         }
@@ -312,7 +315,7 @@ impl Log {
             return Err(failure.error);
         }
         self.put_segment(maintenance, &segment);
-        self.handles.put(&segment, Arc::clone(&file));
+        self.handles.writing(&segment, &file);
         let reserved = self.reserve_up_to(maintenance, &*file, RESERVE_LEN);
         self.append.lock().spare = Some(Spare {
             segment,

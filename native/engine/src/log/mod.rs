@@ -47,8 +47,6 @@ use slots::Slots;
 use time::Time;
 use waiters::Waiters;
 
-/// Descriptors of segments that a table holds at most for reading. Those that it writes to and the lock come on top: 16 in all.
-const MAX_HANDLES: usize = 10;
 /// Above so many bytes that no sync has covered, appends may have to wait for the disk and do so where waiting is allowed.
 pub const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
 
@@ -99,8 +97,8 @@ impl Log {
         end: (Arc<Segment>, Arc<dyn File>),
         last_seq: u64,
     ) -> Self {
-        let handles = Handles::new(Arc::clone(&storage), MAX_HANDLES);
-        handles.put(&end.0, Arc::clone(&end.1));
+        let handles = Handles::new(&storage, &dir);
+        handles.writing(&end.0, &end.1);
         let time = Time::new(Arc::clone(&config.clock), manifest.table, manifest.clock_ms);
         let disk_bytes = manifest.segments.iter().map(|s| s.len).sum();
         Log {

@@ -1,9 +1,8 @@
 //! Checking the inputs, deciding what is live, copying it, and putting the copies in the place of the inputs.
 
-use crossbeam_epoch as epoch;
-
 use super::notes::Notes;
 use super::{Failed, Merge, Outside, Phase};
+use crate::epoch;
 use crate::format::frame::{Frame, Kind, Record, delete_object_key, removed_seqs};
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::{Keydir, Location};

@@ -22,6 +22,9 @@ pub type Same<'s> = dyn FnMut(&[u8], &[u8]) -> Option<bool> + 's;
 /// A delete-object record names at most so many objects: its key must not be too long.
 const MAX_REMOVED: usize = 1 << 20;
 
+/// Looking for a fingerprint among so many objects takes a tenth of a millisecond.
+const MAX_NOWAIT_COMPARED: usize = 1 << 18;
+
 impl Table {
     /// Adds an object to its key unless the key has it; `None` if so. Appends one record. Reads the values of objects with its
     /// fingerprint, from the disk if they are not cached.
@@ -74,6 +77,7 @@ impl Table {
         let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
+            check_quick(bag, hash, key, wait)?;
             let found = inner.copies(bag, hash, (key, now), value, wait, same)?;
             if found.is_empty() {
                 return Ok(None);
@@ -117,6 +121,7 @@ impl Table {
         let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             let bag = bag(shard)?;
+            check_quick(bag, hash, key, wait)?;
             let mut found = inner.copies(bag, hash, (key, now), value, wait, same)?;
             found.retain(|entry| entry.seq <= through);
             if found.is_empty() {
@@ -327,6 +332,14 @@ pub(super) fn bag<'s, 'g>(shard: &'s mut WriteGuard<'g>) -> Result<&'s mut BagGu
     }
 }
 
+/// Refuses to change a key of very many objects where nothing may wait.
+fn check_quick(bag: &mut BagGuard<'_>, hash: u64, key: Key<'_>, wait: Wait) -> Result<()> {
+    if wait == Wait::Never && bag.is_long_to_remove(hash, key) {
+        return Err(Error::WouldBlock);
+    }
+    Ok(())
+}
+
 /// The objects of the key that have its fingerprint and have not expired.
 pub(super) fn alike(
     bag: &mut BagGuard<'_>,
@@ -337,6 +350,9 @@ pub(super) fn alike(
     let Some(entries) = bag.entries(hash, key) else {
         return Ok(Vec::new());
     };
+    if wait == Wait::Never && entries.len() > MAX_NOWAIT_COMPARED {
+        return Err(Error::WouldBlock);
+    }
     let (_, fingerprint) = key.split_fingerprint();
     let alike: Vec<Entry> = entries
         .with_fingerprint(fingerprint)

@@ -383,7 +383,7 @@ fn free(keydir: Arc<Keydir>) {
             // A call that still looks into it would be the one to free it.
             while Arc::strong_count(&keydir) > 1 {
                 // The count of the table itself waits for readers.
-                crossbeam_epoch::pin().flush();
+                crate::epoch::pin().flush();
                 std::thread::sleep(Duration::from_millis(1));
             }
             drop(keydir);

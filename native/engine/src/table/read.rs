@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
@@ -28,6 +28,16 @@ thread_local! {
 const MAX_KEPT_LEN: usize = 1 << 20;
 
 impl Table {
+    /// Has the processor fetch what the next call for this key begins with, without waiting.
+    pub fn prefetch(&self, key: Key<'_>) {
+        let inner = &*self.inner;
+        let hash = inner.hash(key);
+        if let Some(cache) = &inner.cache {
+            cache.prefetch(hash);
+        }
+        inner.keydir.load(&epoch::pin()).prefetch(hash);
+    }
+
     /// Looks a key up and hands what is found to `f`, which may be called again if a writer interfered: only the last
     /// call's result counts. Touches the disk when the value is not cached.
     pub fn get<R>(&self, key: Key<'_>, wait: Wait, mut f: impl FnMut(Found<'_>) -> R) -> Result<Option<R>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch::{self as epoch, Guard};
+use crate::epoch::{self, Guard};
 use parking_lot::MutexGuard;
 
 use super::read::MAX_NOWAIT_OBJECTS;
@@ -205,6 +205,9 @@ impl Inner {
         if !shard.has_room(key) {
             return Err(Error::KeydirFull);
         }
+        if wait == Wait::Never && shard.is_long_to_add(hash, key) {
+            return Err(Error::WouldBlock);
+        }
         self.prefetch(shard, hash);
         let appended = self.log.append(record, wait)?;
         if seeded::has(Fault::ShownLate) {
@@ -235,6 +238,9 @@ impl Inner {
         key: Key<'_>,
         wait: Wait,
     ) -> Result<Commit> {
+        if wait == Wait::Never && shard.is_long_to_remove(hash, key) {
+            return Err(Error::WouldBlock);
+        }
         self.prefetch(shard, hash);
         let appended = self.log.append(&tombstone(key), wait)?;
         let old = shard.remove(hash, key, appended.last_seq);
@@ -342,6 +348,13 @@ impl Inner {
             |((key, value), at): &(Write<'_>, Place)| value.is_some() && !shards[at.shard].has_room(*key);
         if writes.iter().any(no_room) {
             return Err(Error::KeydirFull);
+        }
+        let is_long = |((key, value), at): &(Write<'_>, Place)| match value {
+            Some(_) => shards[at.shard].is_long_to_add(at.hash, *key),
+            None => shards[at.shard].is_long_to_remove(at.hash, *key),
+        };
+        if wait == Wait::Never && writes.iter().any(is_long) {
+            return Err(Error::WouldBlock);
         }
         let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
         let mut records: Vec<Record<'_>> = writes
@@ -484,8 +497,16 @@ fn lock_shards(
 
 fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
-        Wait::May => Ok(keydir.lock(shard)),
-        Wait::Never => keydir.try_lock(shard).map_err(|_| Error::WouldBlock),
+        Wait::May => {
+            let mut guard = keydir.lock(shard);
+            guard.resize();
+            Ok(guard)
+        }
+        Wait::Never => keydir
+            .try_lock(shard)
+            .ok()
+            .filter(|guard| !guard.is_resize_due())
+            .ok_or(Error::WouldBlock),
     }
 }
 

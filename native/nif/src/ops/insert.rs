@@ -119,6 +119,7 @@ fn encode<'a>(
     let mut budget = call.budget();
     let key = key_of(object, table.keypos())?;
     let compared = table.layout.encode_key(key, &mut buffers.key, &mut budget)?;
+    table.table.prefetch(Key::new(&buffers.key, compared));
     table
         .layout
         .encode_object(object, &mut buffers.object, &mut budget)?;

@@ -147,12 +147,12 @@ impl<'a> Terms<'a> {
 pub fn get<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Result<Option<Term<'a>>, Fail> {
     buffers::with(|buffers| {
         let key = super::key(call, table, asked, &mut buffers.key)?;
-        table
-            .table
-            .get(key, call.wait(), |found| {
-                table.layout.decode_object(asked, found, &mut call.budget())
-            })?
-            .transpose()
+        // Not handed through the engine as its result, which would be moved at each step.
+        let mut object = None;
+        let found = table.table.get(key, call.wait(), |found| {
+            object = Some(table.layout.decode_object(asked, found, &mut call.budget()));
+        })?;
+        found.and(object).transpose()
     })
 }
 

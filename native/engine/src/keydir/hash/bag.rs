@@ -16,6 +16,9 @@ use crate::{Deadline, Key, Now};
 /// than what is left to 32 bits.
 const MORE_MAX: u32 = 1 << 31;
 
+/// Copying so many objects takes a tenth of a millisecond.
+const QUICK_OBJECTS: usize = 1 << 14;
+
 /// An index from keys to lists of objects, in the order of the keys' hash. See [`HashKeydir`] for hashes, locks and
 /// reads.
 #[derive(Debug)]
@@ -253,6 +256,28 @@ impl BagGuard<'_> {
     /// Whether a [`BagGuard::add`] for this key under this guard cannot fail.
     pub fn has_room(&mut self, key: Key<'_>) -> bool {
         self.0.shard_ref().more.load(Ordering::Relaxed) < MORE_MAX && self.0.has_room(key)
+    }
+
+    /// As [`WriteGuard::is_resize_due`].
+    pub fn is_resize_due(&self) -> bool {
+        self.0.is_resize_due()
+    }
+
+    /// As [`WriteGuard::resize`].
+    pub fn resize(&mut self) {
+        self.0.resize();
+    }
+
+    /// Whether the key has so many objects that it takes long to let go of them, or to copy those that stay.
+    pub fn is_long_to_remove(&mut self, hash: u64, key: Key<'_>) -> bool {
+        self.entries(hash, key)
+            .is_some_and(|all| all.len() > QUICK_OBJECTS)
+    }
+
+    /// Whether one object more for this key moves so many others that it takes long.
+    pub fn is_long_to_add(&mut self, hash: u64, key: Key<'_>) -> bool {
+        self.entries(hash, key)
+            .is_some_and(|all| all.len() > QUICK_OBJECTS && all.is_full())
     }
 
     /// Adds an object to its key in the place of its seq; if that is there, it gets the location. The stored bytes of the key become

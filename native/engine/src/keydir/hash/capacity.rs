@@ -47,6 +47,23 @@ pub(super) fn is_sparse(len: u32, capacity: u32) -> bool {
     capacity > SMALL && len < capacity / 5
 }
 
+/// Moving the entries of so many slots takes a tenth of a millisecond. A shard has more of them from three million keys in the table on.
+const QUICK: u32 = 1 << 14;
+
+/// So many keys before it has to be done, a long move is to be done by who may take that long.
+const AHEAD: u32 = 64;
+
+/// The capacity that the entries are to be moved to soon, if that takes long.
+pub(super) fn due(len: u32, capacity: u32, shard: usize) -> Option<u32> {
+    if capacity <= QUICK {
+        None
+    } else if len + AHEAD > max_len(capacity) {
+        Some(next(capacity, shard))
+    } else {
+        is_sparse(len.saturating_sub(AHEAD), capacity).then(|| for_len(len + len / 2, shard))
+    }
+}
+
 /// The slots behind the last home that a table of this capacity begins with.
 pub(super) fn overflow(capacity: u32) -> usize {
     (capacity as usize / 8).clamp(2, 32)

@@ -1,11 +1,12 @@
 //! The write lock of a shard, and what its holder may do.
 
+use super::capacity;
 use super::reclaim::Reclaim;
 use super::shard::Shard;
 use super::shard_of;
 use super::write::{State, Writer};
 use crate::keydir::{Full, Hit, Location};
-use crate::sync::MutexGuard;
+use crate::sync::{MutexGuard, Ordering};
 use crate::{Deadline, Key};
 
 /// The write lock of one shard, held until dropped. Readers go on meanwhile.
@@ -67,6 +68,28 @@ impl<'a> WriteGuard<'a> {
     /// Whether a [`WriteGuard::put`] of this key under this guard cannot fail.
     pub fn has_room(&mut self, key: Key<'_>) -> bool {
         self.writer().has_room(key)
+    }
+
+    /// Whether the entries are soon to be moved to more or fewer slots and are so many that it takes long: some milliseconds for a hundred million keys
+    /// in the keydir. Then [`WriteGuard::resize`] is to be called by who may take that long.
+    pub fn is_resize_due(&self) -> bool {
+        self.due().is_some()
+    }
+
+    /// Does what is due. Readers go on meanwhile.
+    pub fn resize(&mut self) {
+        if let Some(capacity) = self.due() {
+            self.writer().resize(capacity);
+        }
+    }
+
+    fn due(&self) -> Option<u32> {
+        let (len, slots) = (&self.shard.len, &self.shard.capacity);
+        capacity::due(
+            len.load(Ordering::Relaxed),
+            slots.load(Ordering::Relaxed),
+            self.index,
+        )
     }
 
     /// Stores a key's location, for an object that does not expire, and gives the one it had. The stored bytes become those of `key` if its suffix differs.

@@ -99,6 +99,11 @@ impl Entries<'_> {
         found.map(move |(at, _)| self.get(at))
     }
 
+    /// Whether there is no room for one more.
+    pub(super) fn is_full(self) -> bool {
+        capacity(self.len()) == self.len()
+    }
+
     /// The index of the first one with a higher seq than this.
     pub fn behind(self, seq: u64) -> usize {
         self.seqs.partition_point(|&other| other <= seq)

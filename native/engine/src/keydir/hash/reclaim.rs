@@ -3,7 +3,7 @@
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 
 /// When memory that was taken out of a shard is freed.
 #[derive(Clone, Copy, Debug)]

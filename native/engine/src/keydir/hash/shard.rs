@@ -2,13 +2,13 @@
 //!
 //! A shard is a seqlock. The holder of its lock makes the version odd, changes slots or pointers, and makes it even
 //! again; a reader that finds the version odd, or other than at its start, has seen nothing and tries again. Memory that
-//! a change takes out of the shard is freed through [`crossbeam_epoch`], so a reader that is too late still reads memory
+//! a change takes out of the shard is freed through [`epoch`](crate::epoch), so a reader that is too late still reads memory
 //! that is its own to read. Readers write to nothing but their thread's epoch.
 #![allow(unsafe_code, reason = "follows pointers that a version vouches for")]
 
 use std::slice;
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 
 use super::entry::{self, Stored};
 use super::slots::{self, Slot};

@@ -150,6 +150,11 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Moves the entries to so many slots, which they must have room in.
+    pub(super) fn resize(&mut self, capacity: u32) {
+        self.rebuild(capacity, 0);
+    }
+
     /// Doubles the slots behind the last home.
     pub(super) fn add_overflow(&mut self) {
         let overflow = self.slots().len() - self.capacity() as usize;

@@ -5,19 +5,20 @@
 //! has one from then on until its node goes, so a reader that saw a pointer reads a location that belongs to it.
 #![allow(unsafe_code, reason = "follows a pointer that the epoch protects")]
 
-use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
+use std::ptr;
 
 use super::stored::StoredKey;
 use crate::Deadline;
+use crate::epoch::Guard;
 use crate::keydir::Location;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 
 /// The changing part of a node. Only the holder of the key's lock changes it.
 #[derive(Debug)]
 pub(super) struct Cell {
     /// The location while there is no form.
     location: AtomicU64,
-    form: Atomic<Form>,
+    form: AtomicPtr<Form>,
 }
 
 /// A stored form other than the node's own, or one that expires.
@@ -56,11 +57,11 @@ impl Cell {
     pub(super) fn new(location: Location, suffix: &[u8], deadline: Deadline) -> Self {
         Cell {
             location: AtomicU64::new(location.to_bits()),
-            form: if deadline == Deadline::NEVER {
-                Atomic::null()
+            form: AtomicPtr::new(if deadline == Deadline::NEVER {
+                ptr::null_mut()
             } else {
-                Atomic::new(Form::new(location, suffix, deadline))
-            },
+                Box::into_raw(Box::new(Form::new(location, suffix, deadline)))
+            }),
         }
     }
 
@@ -98,9 +99,9 @@ impl Cell {
         deadline: Deadline,
         guard: &Guard,
     ) -> (usize, usize) {
-        let form = Owned::new(Form::new(location, suffix, deadline));
+        let form = Box::into_raw(Box::new(Form::new(location, suffix, deadline)));
         let came = Form::size(suffix);
-        let old = self.form.swap(form, Ordering::AcqRel, guard);
+        let old = self.form.swap(form, Ordering::AcqRel);
         (came, retire(old, guard))
     }
 
@@ -109,30 +110,32 @@ impl Cell {
         self.form(guard).map_or(0, |form| Form::size(&form.suffix))
     }
 
-    fn form<'g>(&self, guard: &'g Guard) -> Option<&'g Form> {
+    fn form<'g>(&self, _guard: &'g Guard) -> Option<&'g Form> {
         // SAFETY: what the pointer points to is destroyed by `retire`, which waits for the guards of its time to go, or by
         // `drop`, when nobody has the cell.
-        unsafe { self.form.load(Ordering::Acquire, guard).as_ref() }
+        unsafe { self.form.load(Ordering::Acquire).as_ref() }
     }
 }
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        let form = std::mem::replace(&mut self.form, Atomic::null());
-        // SAFETY: nobody else has the cell, and the pointer is null or the only one to its form.
-        drop(unsafe { form.try_into_owned() });
+        let form = *self.form.get_mut();
+        if !form.is_null() {
+            // SAFETY: nobody else has the cell, and the pointer is the only one to its form, which came from a box.
+            drop(unsafe { Box::from_raw(form) });
+        }
     }
 }
 
 /// Frees a form that its cell points to no more, once no reader has it. Gives its size.
-fn retire(old: Shared<'_, Form>, guard: &Guard) -> usize {
+fn retire(old: *mut Form, guard: &Guard) -> usize {
     // SAFETY: as in `form`: it was a cell's until now, and `guard` was there then.
     let Some(form) = (unsafe { old.as_ref() }) else {
         return 0;
     };
     let went = Form::size(&form.suffix);
-    // SAFETY: the cell's pointer was the only way to it and has been replaced, once.
-    unsafe { guard.defer_destroy(old) };
+    // SAFETY: the cell's pointer was the only way to it and has been replaced, once; it came from a box.
+    unsafe { guard.defer_unchecked(move || drop(Box::from_raw(old))) };
     guard.flush();
     went
 }

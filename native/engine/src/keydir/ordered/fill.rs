@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, ControlFlow};
 
-use crossbeam_epoch::{self as epoch, Guard};
+use crate::epoch::{self, Guard};
 
 use super::OrderedKeydir;
 use super::node::Node;
@@ -87,8 +87,9 @@ impl Fill<'_> {
                 self.outside += node.outside(&self.guard);
             }
         }
-        // What was replaced on the way can go.
+        // What was replaced on the way can go: the nodes above a leaf take as much as the leaf, and only a flush frees anything.
         self.guard.repin();
+        self.guard.flush();
     }
 }
 

@@ -1,6 +1,6 @@
 //! A write lock, and what its holder may do.
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 
 use super::node::Node;
 use super::{OrderedKeydir, shard_of};

@@ -17,7 +17,7 @@ mod tests;
 
 pub use guard::WriteGuard;
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 
 use self::node::Node;
 use self::tree::{ENTRY_LEN, Tree};

@@ -1,6 +1,6 @@
 //! A key of the index, with what changes of it.
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use super::cell::Cell;
 use super::stored::StoredKey;

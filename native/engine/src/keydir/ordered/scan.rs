@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 
 use super::OrderedKeydir;
 use crate::keydir::{BATCH_BYTES, Batch, Next, Span};

@@ -20,7 +20,7 @@ mod walk;
 
 use std::ptr::NonNull;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use self::inner::{Change, Inner};
 use self::leaf::Leaf;
@@ -324,7 +324,7 @@ fn page_behind<'g>(leaf: Leaf<'g>, _guard: &'g Guard) -> Option<&'g Page> {
 impl Drop for Tree {
     fn drop(&mut self) {
         // SAFETY: nobody else has the tree, so nobody holds a guard for it.
-        let guard = unsafe { crossbeam_epoch::unprotected() };
+        let guard = &unsafe { crate::epoch::unprotected() };
         let mut page = self.first.as_ptr();
         while !page.is_null() {
             // SAFETY: each page is met once, along the chain, and came from a box, as did the nodes of its leaf, which are in no other one.

@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use super::leaf::{self, Header, Leaf};
 use crate::sync::{AtomicPtr, Ordering};

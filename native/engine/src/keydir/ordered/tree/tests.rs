@@ -3,7 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crossbeam_epoch as epoch;
+use crate::epoch;
 use proptest::prelude::*;
 
 use super::*;

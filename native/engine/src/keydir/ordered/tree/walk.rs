@@ -3,7 +3,7 @@
 
 use std::ops::{Bound, ControlFlow};
 
-use crossbeam_epoch::Guard;
+use crate::epoch::Guard;
 
 use super::super::node::Node;
 use super::leaf::Keys;
