@@ -17,6 +17,8 @@ use crate::{Deadline, Error, Key, Now, Result};
 
 /// How often a call that may not wait looks at a lock before it gives up.
 const SPINS: usize = 500;
+/// Of a list, what each write looks at is fetched while so many before it are shown.
+const AHEAD: usize = 8;
 /// So many objects are counted in one step.
 const COUNTED: usize = 1_000;
 
@@ -91,6 +93,7 @@ impl Table {
     pub fn delete(&self, key: Key<'_>, wait: Wait) -> Result<Option<Commit>> {
         let now = self.inner.log.time.now();
         self.inner.with_shard(key, wait, |hash, shard| {
+            self.inner.prefetch(shard, hash);
             if shard.get(hash, key, now).is_none() {
                 return Ok(None);
             }
@@ -170,7 +173,7 @@ impl Inner {
         }
     }
 
-    /// Has the processor fetch, while the record is written, what will be looked at behind it.
+    /// Has the processor fetch what will be looked at, while other things are done.
     fn prefetch(&self, shard: &mut WriteGuard<'_>, hash: u64) {
         shard.prefetch_key(hash);
         if let Some(cache) = &self.cache {
@@ -241,7 +244,6 @@ impl Inner {
         if wait == Wait::Never && shard.is_long_to_remove(hash, key) {
             return Err(Error::WouldBlock);
         }
-        self.prefetch(shard, hash);
         let appended = self.log.append(&tombstone(key), wait)?;
         let old = shard.remove(hash, key, appended.last_seq);
         self.forget(hash, &old);
@@ -386,24 +388,32 @@ impl Inner {
                 .log
                 .append_batch(several, wait, |_, location| locations.push(location))?,
         };
-        let mut old = Vec::new();
+        // Locations that were removed, with the hashes of their keys, and those that puts have replaced.
+        let mut removed = Vec::new();
+        let mut replaced = vec![None; writes.len()];
         let mut full = false;
+        for (_, at) in writes.iter().take(AHEAD) {
+            self.keydir.load(&epoch::pin()).prefetch(at.hash);
+        }
         self.epoch.fetch_add(1, Ordering::AcqRel);
         let first_seq = appended.last_seq + 1 - records.len() as u64;
-        for ((((key, value), at), &location), seq) in writes.iter().zip(&locations).zip(first_seq..) {
+        let with_locations = writes.iter().zip(&locations);
+        for (i, ((((key, value), at), &location), seq)) in with_locations.zip(first_seq..).enumerate() {
+            if let Some((_, next)) = writes.get(i + AHEAD) {
+                self.keydir.load(&epoch::pin()).prefetch(next.hash);
+            }
+            if let Some((_, next)) = writes.get(i + AHEAD / 2) {
+                shards[next.shard].prefetch_key(next.hash);
+            }
             let shard = &mut shards[at.shard];
             if value.is_none() {
-                old.extend(
-                    shard
-                        .remove(at.hash, *key, seq)
-                        .into_iter()
-                        .map(|old| (at.hash, old)),
-                );
+                let gone = shard.remove(at.hash, *key, seq);
+                removed.extend(gone.into_iter().map(|gone| (at.hash, gone)));
                 continue;
             }
             match shard.put(at.hash, *key, (location, deadline), seq) {
                 Ok(before) => {
-                    old.extend(before.map(|before| (at.hash, before.location)));
+                    replaced[i] = before.map(|before| before.location);
                     self.watch(at.hash, *key, deadline, before.map(|before| before.deadline));
                 }
                 Err(_) => full = true,
@@ -411,12 +421,8 @@ impl Inner {
         }
         for (key, seq, at) in renewed {
             if let WriteGuard::Bag(shard) = &mut shards[at.shard] {
-                old.extend(
-                    shard
-                        .remove(at.hash, *key, &[*seq])
-                        .into_iter()
-                        .map(|old| (at.hash, old)),
-                );
+                let gone = shard.remove(at.hash, *key, &[*seq]);
+                removed.extend(gone.into_iter().map(|gone| (at.hash, gone)));
             }
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -426,21 +432,40 @@ impl Inner {
             self.log.sticky.set(Error::KeydirFull);
             return Err(Error::KeydirFull);
         }
-        for (hash, old) in old {
-            self.forget(hash, &[old]);
+        for (hash, gone) in removed {
+            self.forget(hash, &[gone]);
         }
-        if let Some(cache) = &self.cache {
-            for (((key, value), at), &location) in writes.iter().zip(&locations) {
-                if let Some(value) = value {
-                    let spot = Spot {
-                        hash: at.hash,
-                        location,
-                    };
-                    cache.put(spot, key.bytes(), value);
-                }
+        self.keep_list(writes, &locations, &replaced);
+        Ok(Some(self.done(appended)))
+    }
+
+    /// Counts as dead what a list's puts have replaced, and leaves their records in the cache. To be called under the locks of all keys.
+    fn keep_list(
+        &self,
+        writes: &[(Write<'_>, Place)],
+        locations: &[Location],
+        replaced: &[Option<Location>],
+    ) {
+        let dead = replaced.iter().flatten();
+        dead.for_each(|&old| self.log.add_dead(old));
+        let Some(cache) = &self.cache else {
+            return;
+        };
+        for (i, (((key, value), at), &location)) in writes.iter().zip(locations).enumerate() {
+            if let Some((_, next)) = writes.get(i + AHEAD) {
+                cache.prefetch(next.hash);
+            }
+            if let Some((_, next)) = writes.get(i + AHEAD / 2) {
+                cache.prefetch_record(next.hash);
+            }
+            if let Some(value) = value {
+                let spot = Spot {
+                    hash: at.hash,
+                    location,
+                };
+                cache.replace(spot, replaced[i], key.bytes(), value);
             }
         }
-        Ok(Some(self.done(appended)))
     }
 
     pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
