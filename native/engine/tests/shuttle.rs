@@ -15,7 +15,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bets_engine::cache::TableCache;
+use bets_engine::cache::{Spot, TableCache};
 use bets_engine::keydir::{Batch, Direction, Keydir, Location, Span};
 use bets_engine::seeded::{self, Fault};
 use bets_engine::table::TableKind;
@@ -93,7 +93,7 @@ fn plain<'n>(keydir: &Keydir, name: &'n [u8]) -> Key<'n> {
 
 fn get(keydir: &Keydir, name: &[u8]) -> Option<Location> {
     loop {
-        if let Ok(hit) = keydir.get(key(name), Now::BEFORE_ALL) {
+        if let Ok(hit) = keydir.get(keydir.hash(key(name)), key(name), Now::BEFORE_ALL) {
             return hit.map(|hit| hit.location);
         }
         thread::yield_now();
@@ -224,22 +224,23 @@ fn growth(kind: TableKind) {
 }
 
 /// Records are kept, moved and forgotten while they are looked for: what is found is the record of its place.
-fn cache() {
-    let cache = Arc::new(TableCache::default());
-    let places = [at(OLD, 0), at(COPY, 0), at(NEW, 0)];
-    let value = move |place: Location| if place == places[2] { b"new" } else { b"old" };
+fn cache(many: bool) {
+    let cache = Arc::new(TableCache::new(many));
+    let spot = |location| Spot { hash: 7, location };
+    let places = [spot(at(OLD, 0)), spot(at(COPY, 0)), spot(at(NEW, 0))];
+    let new = places[2].location;
+    let value = move |place: Spot| if place.location == new { b"new" } else { b"old" };
     let act = |f: Box<dyn Fn(&TableCache) + Send>| {
         let cache = Arc::clone(&cache);
         thread::spawn(move || f(&cache))
     };
     let threads = [
         act(Box::new(move |cache| {
-            for place in [places[0], places[2]] {
-                cache.put(place, b"k", value(place));
-            }
+            cache.put(places[0], b"k", b"old");
+            cache.replace(places[2], Some(places[0].location), b"k", b"new");
         })),
         act(Box::new(move |cache| {
-            cache.relocate(places[0], places[1]);
+            cache.relocate(places[0], places[1].location);
             cache.put(places[1], b"k", b"old");
             cache.remove(places[2]);
         })),
@@ -276,7 +277,9 @@ fn readers_find_what_stays_while_the_table_grows() {
 
 #[test]
 fn the_cache_gives_the_record_of_its_place() {
-    check(schedules(), cache);
+    for many in [false, true] {
+        check(schedules(), move || cache(many));
+    }
 }
 
 /// The models are worth what they find.
