@@ -36,8 +36,7 @@ readers(Dir, Sync) ->
     Seen = acknowledged(Writer, 0),
     Descriptors = descriptors(),
     End = erlang:monotonic_time(millisecond) + 2000,
-    {Opened, Last} = read_until(End, Dir, Writer, Seen, 0),
-    ?assert(Opened > 20),
+    Last = read_until(End, Dir, Writer, Seen, 0),
     %% What is held when the writer dies stays, also for the next one, which merges it away.
     {ok, Held} = bets:open(Dir, [{access, read}]),
     Before = lists:sort(bets:tab2list(Held)),
@@ -61,9 +60,10 @@ read_until(End, Dir, Writer, Seen, Opened) ->
     Last = check(T, Seen),
     ?assert(descriptors() < 200),
     ok = bets:close(T),
-    case erlang:monotonic_time(millisecond) < End of
+    %% A slow machine takes longer for as many openings.
+    case Opened < 20 orelse erlang:monotonic_time(millisecond) < End of
         true -> read_until(End, Dir, Writer, max(Last, acknowledged(Writer, Last)), Opened + 1);
-        false -> {Opened + 1, Last}
+        false -> Last
     end.
 
 %% Lists are whole, counters go on, and everything that was acknowledged is there.
@@ -124,18 +124,19 @@ a_snapshot_in_the_same_vm_test() ->
         ok = bets:close(T)
     end).
 
-few_files_are_open_however_many_there_are_test() ->
-    with_dir(fun(Dir) ->
-        T = bets:new(t, [{dir, Dir}, {max_file_size, 4096}, {merge_window, never}]),
-        [bets:insert(T, {N, binary:copy(<<N:32>>, 100)}) || N <- lists:seq(1, 500)],
-        ?assert(bets:info(T, segments) > 40),
-        Before = descriptors(),
-        {ok, S} = bets:open(Dir, [{access, read}, {cache, false}]),
-        ?assertEqual([], [N || N <- lists:seq(1, 500), bets:lookup(S, N) =/= [{N, binary:copy(<<N:32>>, 100)}]]),
-        ?assert(descriptors() =< Before + 12),
-        ok = bets:close(S),
-        ok = bets:close(T)
-    end).
+few_files_are_open_however_many_there_are_test_() ->
+    {timeout, 60, fun() -> with_dir(fun few_files_are_open/1) end}.
+
+few_files_are_open(Dir) ->
+    T = bets:new(t, [{dir, Dir}, {max_file_size, 4096}, {merge_window, never}]),
+    [bets:insert(T, {N, binary:copy(<<N:32>>, 100)}) || N <- lists:seq(1, 500)],
+    ?assert(bets:info(T, segments) > 40),
+    Before = descriptors(),
+    {ok, S} = bets:open(Dir, [{access, read}, {cache, false}]),
+    ?assertEqual([], [N || N <- lists:seq(1, 500), bets:lookup(S, N) =/= [{N, binary:copy(<<N:32>>, 100)}]]),
+    ?assert(descriptors() =< Before + 12),
+    ok = bets:close(S),
+    ok = bets:close(T).
 
 %% The words of ets for a protected table, from the owner too.
 refuses(S) ->
