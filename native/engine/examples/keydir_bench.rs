@@ -8,10 +8,12 @@
     clippy::cast_sign_loss
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../tests/common/counting.rs"]
+mod counting;
+
 use std::hint::black_box;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bets_engine::keydir::{Batch, Direction, HashKeydir, Keydir, Location, Span};
@@ -19,40 +21,6 @@ use bets_engine::table::TableKind;
 use bets_engine::{Deadline, Key, Now};
 use crossbeam_epoch as epoch;
 use crossbeam_skiplist::base::SkipList;
-
-/// Counts what is allocated, and the most there ever was.
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: passed on as it came.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: passed on as it came.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-fn count(size: usize) {
-    let now = ALLOCATED.fetch_add(size, Relaxed) + size;
-    PEAK.fetch_max(now, Relaxed);
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const KEY: usize = 16;
 
@@ -149,12 +117,11 @@ fn run(kind: TableKind, keys: u64, threads: u64) {
         let bytes = key(i);
         black_box(xxhash_rust::xxh3::xxh3_64_with_seed(black_box(&bytes), 1));
     });
-    let before = ALLOCATED.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = counting::begin_peak();
     let mut keydir = Keydir::new(kind, 1);
     measure("insert", threads, keys, false, |i| put(&keydir, i, i));
-    let held = (ALLOCATED.load(Relaxed) - before) as f64;
-    let peak = (PEAK.load(Relaxed) - before) as f64;
+    let held = (counting::held() - before) as f64;
+    let peak = (counting::peak() - before) as f64;
     let own = (keys * KEY as u64) as f64;
     println!(
         "  bytes a key beyond the key: {:.1} by its own count, {:.1} allocated, {:.1} at the peak",
@@ -298,7 +265,7 @@ fn skip_list(keys: u64, threads: u64) {
     println!(
         "SkipList: {keys} keys of {KEY} bytes, {threads} thread(s); ns an operation of all threads together"
     );
-    let before = ALLOCATED.load(Relaxed);
+    let before = counting::held();
     let list: SkipList<[u8; KEY], AtomicU64> = SkipList::new(epoch::default_collector().clone());
     measure("insert", threads, keys, false, |i| {
         let guard = epoch::pin();
@@ -307,7 +274,7 @@ fn skip_list(keys: u64, threads: u64) {
     });
     println!(
         "  bytes a key beyond the key: {:.1} allocated",
-        ((ALLOCATED.load(Relaxed) - before) as f64 / keys as f64) - KEY as f64
+        ((counting::held() - before) as f64 / keys as f64) - KEY as f64
     );
     measure("hit", threads, keys, false, |i| {
         let guard = epoch::pin();

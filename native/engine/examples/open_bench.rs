@@ -8,43 +8,17 @@
     reason = "a benchmark prints"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../tests/common/counting.rs"]
+mod counting;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bets_engine::io::{Storage, real::Os};
 use bets_engine::merge::Phase;
 use bets_engine::table::{Config, MergeChoice, Meta, Open, Table, TableKind, Wait};
 use bets_engine::{Key, Result};
-
-/// The system's allocator, counting bytes held and their peak.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
-        if held > PEAK.load(Relaxed) {
-            PEAK.fetch_max(held, Relaxed);
-        }
-        // SAFETY: passed on as it came.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// So many rounds for a million keys, fewer for more.
 const ROUNDS: u64 = 5;
@@ -77,8 +51,8 @@ fn open(dir: &Path, kind: TableKind, threads: usize) -> Result<Table> {
 /// Waits until the background threads have freed what a closed table had.
 fn settle() {
     let mut before = 0;
-    while before != HELD.load(Relaxed) {
-        before = HELD.load(Relaxed);
+    while before != counting::held() {
+        before = counting::held();
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -123,15 +97,14 @@ fn measure(dir: &Path, kind: TableKind, keys: u64, threads: usize, gone: &[&str]
             remove(dir, end);
         }
         settle();
-        let before = HELD.load(Relaxed);
-        PEAK.store(before, Relaxed);
+        let before = counting::begin_peak();
         let (start, cpu) = (Instant::now(), cpu_time());
         let table = open(dir, kind, threads)?;
         best.opened = best.opened.min(start.elapsed().as_secs_f64() * 1e3);
         best.cpu = best.cpu.min(cpu_time() - cpu);
-        let held = HELD.load(Relaxed) - before;
+        let held = counting::held() - before;
         best.held = held;
-        best.peak = best.peak.max((PEAK.load(Relaxed) - before) as f64 / held as f64);
+        best.peak = best.peak.max((counting::peak() - before) as f64 / held as f64);
         let start = Instant::now();
         table.close()?;
         best.closed = best.closed.min(start.elapsed().as_secs_f64() * 1e3);
@@ -198,8 +171,7 @@ fn merge(dir: &Path, kind: TableKind, keys: u64) -> Result<()> {
     settle();
     let table = open(dir, kind, 0)?;
     let disk = table.stats().disk_bytes;
-    let before = HELD.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = counting::begin_peak();
     let (start, cpu, mut longest) = (Instant::now(), cpu_time(), Duration::ZERO);
     if table.merge_start(MergeChoice::Everything)? {
         loop {
@@ -216,7 +188,7 @@ fn merge(dir: &Path, kind: TableKind, keys: u64) -> Result<()> {
         start.elapsed().as_secs_f64() * 1e3,
         cpu_time() - cpu,
         longest.as_secs_f64() * 1e3,
-        (PEAK.load(Relaxed) - before) as f64 / keys as f64,
+        (counting::peak() - before) as f64 / keys as f64,
         disk >> 20,
         table.stats().disk_bytes >> 20
     );

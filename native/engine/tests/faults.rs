@@ -436,3 +436,50 @@ fn syncs_go_on_by_themselves_when_there_is_room_again() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// An output is synced by another thread while the next one is written: a failure is seen all the same, before anything is published.
+#[test]
+fn a_sync_beside_the_copying_that_fails_gives_the_merge_up() {
+    let mut given_up = 0;
+    for nth in 1..=6 {
+        let sim = Sim::new();
+        let failing = Failing::over_sim(sim.clone());
+        let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+        let config = Config {
+            max_file_size: 600,
+            sync: Sync::None,
+            cache: false,
+            ..Config::default()
+        };
+        let table = Table::open(&storage, Path::new(DIR), &Open::OrCreate(meta()), config).unwrap();
+        for round in 0..2u8 {
+            for k in 0..20u8 {
+                put(&table, &[k], &[round; 50]);
+            }
+        }
+        table.merge_start(MergeChoice::Everything).unwrap();
+        let before = contents(&table);
+        let ids = |table: &Table| table.segments().iter().map(|s| s.id).collect::<Vec<_>>();
+        let inputs = ids(&table);
+        failing.arm(Fault::nth(nth, &[Call::Sync]));
+        let merged = merge(&table, usize::MAX);
+        let failed = failing.failed() > 0;
+        failing.disarm();
+        assert_eq!(merged.is_err(), failed, "the {nth}th sync: {merged:?}");
+        assert_eq!(contents(&table), before);
+        if failed && table.put(key(b"more"), b"1", Wait::May).is_ok() {
+            // It was an output's, and nothing was published: the inputs are all there, and the next merge goes well.
+            given_up += 1;
+            assert!(ids(&table).starts_with(&inputs), "the {nth}th sync");
+            merge(&table, usize::MAX).unwrap();
+            assert_ne!(ids(&table), inputs);
+        }
+        let _ = table.close();
+        let again = open(&(Arc::new(sim) as Arc<dyn Storage>), &EXISTING).unwrap();
+        assert!(contents(&again).len() >= before.len());
+    }
+    assert!(
+        given_up >= 2,
+        "of the first syncs {given_up} were those of outputs"
+    );
+}

@@ -1,34 +1,12 @@
 //! What the keydir's memory comes to, counted by the allocator. One test, since it counts for the whole process.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_precision_loss)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "common/counting.rs"]
+mod counting;
 
 use bets_engine::keydir::{Keydir, Location};
 use bets_engine::table::TableKind;
 use bets_engine::{Deadline, Key};
-
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn key(i: u64, len: usize) -> Vec<u8> {
     let mut bytes = i.to_be_bytes().to_vec();
@@ -80,7 +58,7 @@ fn memory_is_bounded_counted_and_given_back() {
 
 /// Bytes an object beyond the key's, for keys of so many objects.
 fn holds_objects(per_key: u64, most: f64) {
-    let start = ALLOCATED.load(Relaxed);
+    let start = counting::held();
     let mut keydir = Keydir::new(TableKind::DuplicateBag, 1);
     let keys = 400_000 / per_key;
     // The objects of a key do not come one behind the other.
@@ -93,7 +71,7 @@ fn holds_objects(per_key: u64, most: f64) {
     }
     assert_eq!(keydir.len(), keys * per_key);
     let counted = keydir.memory_bytes() as usize;
-    let allocated = ALLOCATED.load(Relaxed) - start + size_of::<Keydir>();
+    let allocated = counting::held() - start + size_of::<Keydir>();
     assert!(
         counted.abs_diff(allocated) < 4096,
         "{counted}, {allocated} allocated"
@@ -102,12 +80,12 @@ fn holds_objects(per_key: u64, most: f64) {
     println!("{per_key} objects a key: {each:.1} bytes an object beyond the key");
     assert!(each <= most, "{each} bytes an object beyond the key");
     drop(keydir);
-    let left = ALLOCATED.load(Relaxed) - start;
+    let left = counting::held() - start;
     assert!(left < 4096, "{left} bytes are not given back");
 }
 
 fn holds(asked: &Asked) {
-    let start = ALLOCATED.load(Relaxed);
+    let start = counting::held();
     let mut keydir = Keydir::new(asked.kind, 1);
     assert!(
         keydir.memory_bytes() < 32 << 10,
@@ -130,7 +108,7 @@ fn holds(asked: &Asked) {
             load(&mut keydir, i, len);
             if i >= 500_000 && i % 5_000 == 0 {
                 let counted = keydir.memory_bytes() as usize;
-                let allocated = ALLOCATED.load(Relaxed) - start + size_of::<Keydir>();
+                let allocated = counting::held() - start + size_of::<Keydir>();
                 assert!(
                     counted.abs_diff(allocated) < asked.off.0 + allocated / asked.off.1,
                     "after {i} keys: {counted}, {allocated} allocated"
@@ -165,7 +143,7 @@ fn holds(asked: &Asked) {
         bets_engine::epoch::pin().flush();
     }
     let counted = keydir.memory_bytes() as usize;
-    let lag = (ALLOCATED.load(Relaxed) - start).saturating_sub(counted);
+    let lag = (counting::held() - start).saturating_sub(counted);
     assert!(
         lag < (64 << 10) + counted / asked.off.1,
         "{lag} bytes are not given back"
@@ -174,6 +152,6 @@ fn holds(asked: &Asked) {
     for _ in 0..1_000 {
         bets_engine::epoch::pin().flush();
     }
-    let left = ALLOCATED.load(Relaxed) - start;
+    let left = counting::held() - start;
     assert!(left < 64 << 10, "{left} bytes are left behind");
 }

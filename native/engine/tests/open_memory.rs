@@ -2,41 +2,17 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bets_engine::Key;
 use bets_engine::io::{Storage, real::Os};
 use bets_engine::table::{Config, Open, Table, TableKind, Wait};
 use common::{TestDir, meta_of};
-
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(held, Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const KEYS: u64 = 300_000;
 /// What files are read into, however large the table is.
@@ -45,8 +21,8 @@ const BUFFERS: usize = 2 << 20;
 /// Waits until the background has freed what a closed table had.
 fn settled() -> usize {
     let mut before = 0;
-    while before != HELD.load(Relaxed) {
-        before = HELD.load(Relaxed);
+    while before != counting::held() {
+        before = counting::held();
         for _ in 0..1_000 {
             bets_engine::epoch::pin().flush();
         }
@@ -97,9 +73,9 @@ fn an_opening_takes_a_quarter_more_than_the_running_table_at_most() {
                     remove(dir.path(), end);
                 }
                 let before = settled();
-                PEAK.store(before, Relaxed);
+                counting::begin_peak();
                 let table = open(&dir, kind, threads);
-                let peak = PEAK.load(Relaxed) - before;
+                let peak = counting::peak() - before;
                 // What it has when nothing waits for anybody any more.
                 let running = settled() - before;
                 let part = peak as f64 / running as f64;

@@ -2,38 +2,16 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bets_engine::io::{Storage, real::Os};
 use bets_engine::table::{Config, Open, Table, Wait};
 use common::{ALL_KINDS, get, key, meta_of, put};
-
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code, reason = "an allocator that counts")]
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: passed on as it came.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// So many of each type: more in all than there are descriptors for reading.
 const TABLES: usize = 30;
@@ -120,7 +98,7 @@ fn small_tables_are_cheap_in_memory_descriptors_and_disk() {
         let held = descriptors(&base.0);
         assert!(held <= 2 * count + 64, "{when}: {held} descriptors");
         let mapped = mapped(&base.0) / count;
-        let each = (ALLOCATED.load(Relaxed) - before) / count + mapped;
+        let each = (counting::held() - before) / count + mapped;
         println!(
             "{when}: {each} bytes a table, {mapped} of them mapped; {held} descriptors; {} bytes of disk",
             disk(&base.0)
@@ -135,7 +113,7 @@ fn small_tables_are_cheap_in_memory_descriptors_and_disk() {
         );
     };
 
-    let before = ALLOCATED.load(Relaxed);
+    let before = counting::held();
     let tables = open_all();
     for table in &tables {
         fill(table, 1);
@@ -153,7 +131,7 @@ fn small_tables_are_cheap_in_memory_descriptors_and_disk() {
     }
     drop(tables);
 
-    let before = ALLOCATED.load(Relaxed);
+    let before = counting::held();
     let tables = open_all();
     let round = |i: usize| {
         if ALL_KINDS[i % ALL_KINDS.len()].is_bag() {

@@ -4,7 +4,6 @@
 //! references would write to one line with every record that comes and goes, so accounts live for ever instead: one whose table is gone serves
 //! another table as soon as it is empty.
 
-use crate::keydir::Location;
 use crate::sync::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
@@ -37,25 +36,23 @@ impl Account {
         LEFT.lock().push(self);
     }
 
-    /// Adds the bytes of the record at this place.
-    pub fn add(&self, location: Location, bytes: u64) {
-        self.part(location).fetch_add(bytes, Ordering::Relaxed);
+    /// Adds the bytes of the entry at this address.
+    pub fn add(&self, address: usize, bytes: u64) {
+        self.part(address).fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes off what was added for the same record.
-    pub fn subtract(&self, location: Location, bytes: u64) {
-        self.part(location).fetch_sub(bytes, Ordering::Relaxed);
+    /// Takes off what was added for the same entry.
+    pub fn subtract(&self, address: usize, bytes: u64) {
+        self.part(address).fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The bytes of all records. Exact when nobody writes.
     pub fn bytes(&self) -> u64 {
-        self.0
-            .iter()
-            .fold(0, |sum, part| sum.wrapping_add(part.0.load(Ordering::Relaxed)))
+        self.0.iter().map(|part| part.0.load(Ordering::Relaxed)).sum()
     }
 
-    fn part(&self, location: Location) -> &AtomicU64 {
-        &self.0[(location.offset() >> 8) as usize % PARTS].0
+    fn part(&self, address: usize) -> &AtomicU64 {
+        &self.0[(address >> 8) % PARTS].0
     }
 }
 
@@ -65,16 +62,15 @@ mod tests {
 
     #[test]
     fn an_account_serves_again_only_when_it_is_empty() {
-        let location = Location::new(1, 0x1234, 100);
         let first = Account::open();
-        first.add(location, 100);
+        first.add(0x1234, 100);
         first.leave();
         let second = Account::open();
         assert!(
             !std::ptr::eq(first, second),
             "what the first holds is no concern of the second"
         );
-        first.subtract(location, 100);
+        first.subtract(0x1234, 100);
         let again: Vec<_> = (0..100).map(|_| Account::open()).collect();
         assert!(again.iter().any(|account| std::ptr::eq(*account, first)));
         again.into_iter().chain([second]).for_each(Account::leave);

@@ -63,7 +63,7 @@ impl Entry {
                 .add(key.len())
                 .copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
-        held.add(place.1, cost(layout));
+        held.add(raw.addr(), cost(layout));
         Some(entry)
     }
 
@@ -75,7 +75,7 @@ impl Entry {
         // SAFETY: by this function's contract the header is valid and ours.
         let header = unsafe { entry.read() };
         if let Some(layout) = layout(header.key_len as usize, header.value_len as usize) {
-            header.held.subtract(header.place().1, cost(layout));
+            header.held.subtract(entry.addr().get(), cost(layout));
             // SAFETY: the layout is the one that it was allocated with.
             unsafe { dealloc(entry.as_ptr().cast(), layout) };
         }

@@ -78,6 +78,13 @@ pub struct Spot {
     pub location: Location,
 }
 
+impl Spot {
+    /// The record at this location, whose key has this hash.
+    pub fn new(hash: u64, location: Location) -> Self {
+        Spot { hash, location }
+    }
+}
+
 /// A table's share in the cache.
 #[derive(Debug)]
 pub struct TableCache {
@@ -116,10 +123,7 @@ impl TableCache {
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         if !self.many {
-            let (shard, tag) = self.shard(Spot {
-                hash,
-                location: Location::from_bits(0),
-            });
+            let (shard, tag) = self.shard(Spot::new(hash, Location::from_bits(0)));
             shard.prefetch(tag);
         }
     }
@@ -128,10 +132,7 @@ impl TableCache {
     #[inline]
     pub fn prefetch_record(&self, hash: u64) {
         if !self.many {
-            let (shard, tag) = self.shard(Spot {
-                hash,
-                location: Location::from_bits(0),
-            });
+            let (shard, tag) = self.shard(Spot::new(hash, Location::from_bits(0)));
             shard.prefetch_entry(tag);
         }
     }
@@ -170,7 +171,7 @@ impl TableCache {
             shard.put(tag, entry, old.map(|old| (self.table, old)), limit);
         }
         if let Some(location) = old.filter(|_| !beside) {
-            self.remove(Spot { location, ..spot });
+            self.remove(Spot::new(spot.hash, location));
         }
     }
 
@@ -187,15 +188,7 @@ impl TableCache {
             return shard.relocate(tag, self.place(spot), new);
         }
         let kept = self.get(spot, |key, value| {
-            self.replace(
-                Spot {
-                    location: new,
-                    ..spot
-                },
-                Some(spot.location),
-                key,
-                value,
-            );
+            self.replace(Spot::new(spot.hash, new), Some(spot.location), key, value);
         });
         if kept.is_none() {
             self.remove(spot);

@@ -55,9 +55,13 @@ fn the_bound_holds_and_what_is_read_stays_longer() {
             }
         }
     }
-    crate::epoch::pin().flush();
-    // Entries that wait for readers to leave still count.
-    assert!(held.bytes() < 20 << 20, "{held:?}");
+    // Entries that wait for readers to leave still count, and other tests of this process read.
+    let bounded = (0..10_000).any(|_| {
+        crate::epoch::pin().flush();
+        std::thread::yield_now();
+        held.bytes() < 20 << 20
+    });
+    assert!(bounded, "{held:?}");
     assert!(
         hot_hits > 900_000,
         "{hot_hits} of 999,000 looks at 100 hot records hit"
@@ -120,10 +124,7 @@ fn all_records_of_a_key_with_many_are_kept() {
 }
 
 fn spot(hash: u64, n: u64) -> Spot {
-    Spot {
-        hash,
-        location: location(n),
-    }
+    Spot::new(hash, location(n))
 }
 
 fn value(cache: &TableCache, spot: Spot) -> Option<Vec<u8>> {

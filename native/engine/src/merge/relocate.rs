@@ -51,7 +51,7 @@ impl Merge {
             if let Some(cache) = &inner.cache {
                 let spots = some
                     .iter()
-                    .map(|&(hash, _, _, location, _)| Spot { hash, location });
+                    .map(|&(hash, _, _, location, _)| Spot::new(hash, location));
                 // The guard is not kept: who waits for a lock must not hold up the freeing of memory.
                 drop(cache.warm(spots, false));
             }
@@ -62,7 +62,7 @@ impl Merge {
                         output.add_live(new, input.frame_len(old));
                         input.add_dead(old);
                         if let Some(cache) = &inner.cache {
-                            cache.relocate(Spot { hash, location: old }, new);
+                            cache.relocate(Spot::new(hash, old), new);
                         }
                     }
                     Ok(())
@@ -111,7 +111,7 @@ impl Merge {
                         segment.add_live(new, len);
                         inner.log.add_dead(old);
                         if let Some(cache) = &inner.cache {
-                            cache.relocate(Spot { hash, location: old }, new);
+                            cache.relocate(Spot::new(hash, old), new);
                         }
                     }
                     Ok(())

@@ -195,10 +195,7 @@ impl Table {
                 return Err(Error::WouldBlock);
             }
             for (at, entry) in entries.live(now).enumerate() {
-                let spot = Spot {
-                    hash,
-                    location: entry.location,
-                };
+                let spot = Spot::new(hash, entry.location);
                 let read = inner.record(spot, key.compared(), wait, |stored, value| {
                     let stored = inner.own_key(stored, key.compared());
                     let form = (stored != key.bytes()).then_some(stored);
@@ -233,16 +230,7 @@ impl Inner {
         'puts: for (at, (&(key, value), &Place { hash, shard })) in puts.iter().zip(places).enumerate() {
             let mut old = None;
             for entry in alike(bag(&mut shards[shard])?, hash, (key, now), wait)? {
-                if self.is_same(
-                    Spot {
-                        hash,
-                        location: entry.location,
-                    },
-                    key,
-                    value,
-                    wait,
-                    same,
-                )? {
+                if self.is_same(Spot::new(hash, entry.location), key, value, wait, same)? {
                     if entry.deadline == deadline {
                         continue 'puts;
                     }
@@ -280,16 +268,7 @@ impl Inner {
     ) -> Result<Vec<Entry>> {
         let mut copies = Vec::new();
         for entry in alike(bag, hash, (key, now), wait)? {
-            if self.is_same(
-                Spot {
-                    hash,
-                    location: entry.location,
-                },
-                key,
-                value,
-                wait,
-                same,
-            )? {
+            if self.is_same(Spot::new(hash, entry.location), key, value, wait, same)? {
                 copies.push(entry);
             }
         }

@@ -52,16 +52,7 @@ impl Expiring<'_> {
         let now = inner.log.time.now();
         inner.with_shard(key, wait, |hash, shard| {
             for entry in alike(bag(shard)?, hash, (key, now), wait)? {
-                if inner.is_same(
-                    Spot {
-                        hash,
-                        location: entry.location,
-                    },
-                    key,
-                    value,
-                    wait,
-                    same,
-                )? {
+                if inner.is_same(Spot::new(hash, entry.location), key, value, wait, same)? {
                     if entry.deadline == deadline {
                         return Ok(None);
                     }

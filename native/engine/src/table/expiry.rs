@@ -271,7 +271,8 @@ impl Inner {
     fn sweep(&self) -> Result<bool> {
         self.check()?;
         let mut work = self.timers.work.lock();
-        if self.timers.count.load(Ordering::Relaxed) > self.keydir.hold().len() * 2 + SPARE
+        if self.timers.count.load(Ordering::Relaxed)
+            > self.keydir.load(&crate::epoch::pin()).len() * 2 + SPARE
             && work.gathering.is_none()
         {
             self.timers.clear();

@@ -190,10 +190,7 @@ mod tests {
         };
         let table = Table::open(&storage, Path::new("/t"), &Open::OrCreate(meta), config).unwrap();
         let cache = table.inner.cache.as_ref().unwrap();
-        let late = |slot: u16| Spot {
-            hash: u64::from(slot),
-            location: Location::new(slot, 1 << 20, 50),
-        };
+        let late = |slot: u16| Spot::new(u64::from(slot), Location::new(slot, 1 << 20, 50));
         let mut held: Option<Arc<Segment>> = None;
         let mut used: HashMap<u16, u32> = HashMap::new();
         for n in 0..400u32 {

@@ -35,6 +35,7 @@ pub use types::{
 use crate::background::{self, Job};
 use crate::cache::TableCache;
 use crate::checkpoint;
+use crate::epoch;
 use crate::io::Storage;
 use crate::keydir::{Current, Keydir, SHARDS};
 use crate::lock::DirLock;
@@ -200,7 +201,7 @@ impl Table {
 
     /// Number of objects, those that have expired and were not swept yet among them. Never touches the disk.
     pub fn len(&self) -> u64 {
-        self.inner.keydir.hold().len()
+        self.inner.keydir.load(&epoch::pin()).len()
     }
 
     /// Whether there are no objects.
@@ -383,7 +384,7 @@ fn free(keydir: Arc<Keydir>) {
             // A call that still looks into it would be the one to free it.
             while Arc::strong_count(&keydir) > 1 {
                 // The count of the table itself waits for readers.
-                crate::epoch::pin().flush();
+                epoch::pin().flush();
                 std::thread::sleep(Duration::from_millis(1));
             }
             drop(keydir);

@@ -65,7 +65,7 @@ impl Table {
             let Some(location) = candidate? else {
                 return inner.nothing();
             };
-            let hit = cache.get(Spot { hash, location }, |stored, value| {
+            let hit = cache.get(Spot::new(hash, location), |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -76,10 +76,7 @@ impl Table {
             let Some(hit) = inner.probe(hash, key, now, wait)? else {
                 return inner.nothing();
             };
-            let spot = Spot {
-                hash,
-                location: hit.location,
-            };
+            let spot = Spot::new(hash, hit.location);
             let read = inner.record(spot, key.compared(), wait, &mut found)?;
             if read.is_some() {
                 return Ok(read);
@@ -130,7 +127,7 @@ impl Table {
             for (at, &location) in locations.iter().enumerate() {
                 if at % WARMED_OBJECTS == 0 && locations.len() > 1 {
                     let batch = locations[at..].iter().take(WARMED_OBJECTS);
-                    let spots = batch.map(|&location| Spot { hash, location });
+                    let spots = batch.map(|&location| Spot::new(hash, location));
                     // The guard of the batch before goes first, and none is kept where a read may wait.
                     drop(warmed.take());
                     warmed = inner
@@ -139,11 +136,16 @@ impl Table {
                         .map(|cache| cache.warm(spots, true))
                         .filter(|_| wait == Wait::Never);
                 }
-                let read = inner.record(Spot { hash, location }, key.compared(), wait, |stored, value| {
-                    let stored = inner.own_key(stored, key.compared());
-                    let form = (stored != key.bytes()).then_some(stored);
-                    f(at, Found { value, key: form })
-                })?;
+                let read = inner.record(
+                    Spot::new(hash, location),
+                    key.compared(),
+                    wait,
+                    |stored, value| {
+                        let stored = inner.own_key(stored, key.compared());
+                        let form = (stored != key.bytes()).then_some(stored);
+                        f(at, Found { value, key: form })
+                    },
+                )?;
                 match read {
                     Some(ControlFlow::Continue(())) => {}
                     Some(ControlFlow::Break(result)) => return Ok(Some(result)),

@@ -270,10 +270,7 @@ impl Inner {
         };
         let mut reads: Vec<Read> = Vec::with_capacity(found.len());
         let mut missing = Vec::new();
-        let spot = |&(key, location): &(Key<'_>, Location)| Spot {
-            hash: self.hash(key),
-            location,
-        };
+        let spot = |&(key, location): &(Key<'_>, Location)| Spot::new(self.hash(key), location);
         let spots: Vec<Spot> = found.iter().map(spot).collect();
         let warmed = self
             .cache

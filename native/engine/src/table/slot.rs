@@ -2,12 +2,13 @@
 
 use super::{Table, Wait};
 use crate::Result;
+use crate::epoch;
 use crate::keydir::SHARDS;
 
 impl Table {
     /// How many bits make [`Table::slot`] give a few keys each, as many as there are now.
     pub fn slot_bits(&self) -> u32 {
-        self.inner.keydir.hold().slot_bits()
+        self.inner.keydir.load(&epoch::pin()).slot_bits()
     }
 
     /// The number of slots for so many bits.

@@ -63,10 +63,7 @@ impl Table {
             };
             let mut stored = Vec::new();
             let mut f = Some(f);
-            let spot = Spot {
-                hash,
-                location: hit.location,
-            };
+            let spot = Spot::new(hash, hit.location);
             let decided = inner.record(spot, key.compared(), wait, |form, value| {
                 stored.extend_from_slice(form);
                 let form = if hit.same_form { None } else { Some(form) };
@@ -225,10 +222,7 @@ impl Inner {
             self.log.add_dead(old);
         }
         if let Some(cache) = &self.cache {
-            let spot = Spot {
-                hash,
-                location: appended.location,
-            };
+            let spot = Spot::new(hash, appended.location);
             cache.replace(spot, old, key.bytes(), value);
         }
         Ok(self.done(appended))
@@ -257,7 +251,7 @@ impl Inner {
         }
         if let Some(cache) = &self.cache {
             for &location in locations.iter().take(MAX_NOWAIT_OBJECTS) {
-                cache.remove(Spot { hash, location });
+                cache.remove(Spot::new(hash, location));
             }
         }
     }
@@ -459,10 +453,7 @@ impl Inner {
                 cache.prefetch_record(next.hash);
             }
             if let Some(value) = value {
-                let spot = Spot {
-                    hash: at.hash,
-                    location,
-                };
+                let spot = Spot::new(at.hash, location);
                 cache.replace(spot, replaced[i], key.bytes(), value);
             }
         }
