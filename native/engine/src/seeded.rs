@@ -23,7 +23,9 @@ pub enum Fault {
     ClockForgotten,
     /// No fault: a writer takes its time between appending a record and showing it.
     ShownLate,
-    /// What was appended but is not shown yet is taken for dead.
+    /// No fault: a writer takes its time between showing a record and counting the one before it as dead.
+    CountedLate,
+    /// A merge does not wait for those who write: what was appended but is not shown yet is taken for dead, and what is not counted yet for live.
     WritersNotAwaited,
     /// Segments are loaded in the order of their ids, not of their seqs.
     LoadedById,

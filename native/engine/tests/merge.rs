@@ -299,6 +299,19 @@ fn a_record_that_is_not_shown_yet_is_not_taken_for_dead() {
     assert!(found, "the seeded fault is found");
 }
 
+/// A merge whose last key was overwritten just then found the replaced record still counted as live, and stood still until the table was closed.
+#[test]
+fn what_is_not_counted_yet_does_not_hold_a_merge_up() {
+    let slow = Some(Fault::CountedLate);
+    for _ in 0..3 {
+        merge_beside_others(TableKind::Set, 60, slow).unwrap();
+    }
+    seeded::put(Some(Fault::WritersNotAwaited));
+    let found = (0..40).any(|_| merge_beside_others(TableKind::Set, 60, slow).is_err());
+    seeded::put(None);
+    assert!(found, "the seeded fault is found");
+}
+
 /// Merges a table in which a segment rots that holds an object, and what a tombstone in another one hides. Whether the hidden comes back.
 fn merge_beside_damage() -> bool {
     let dir = dir(TableKind::Set);

@@ -16,6 +16,7 @@ impl Merge {
             return Ok(false);
         }
         if self.at == 0 {
+            // A record that was appended to an input and is not shown yet would be taken for dead.
             await_writers(inner);
             self.at = 1;
         }

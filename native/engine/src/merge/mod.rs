@@ -64,8 +64,8 @@ pub(crate) struct Merge {
     report: Report,
 }
 
-/// Waits for those who have appended a record to an input and not shown it in the keydir yet: it would be taken for dead. They hold the lock of its key from
-/// before the one until after the other, and a clear that puts another keydir in place has held all locks of this one.
+/// Waits for those who are in the midst of a write. They hold the lock of their key from before they append a record until they have shown it in the keydir and
+/// have counted as dead what it replaces; a clear holds all locks, and counts before it puts another keydir in place.
 fn await_writers(inner: &Inner) {
     if seeded::has(Fault::WritersNotAwaited) {
         return;

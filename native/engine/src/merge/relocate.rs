@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::mark::by_slot;
-use super::{Merge, input_files};
+use super::{Merge, await_writers, input_files};
 use crate::background;
 use crate::cache::Spot;
 use crate::format::frame::Kind;
@@ -130,6 +130,10 @@ impl Merge {
     /// Removes the inputs' files, some in each step. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
     /// the table is closed, there is no other merge until then, and nothing is lost.
     pub(super) fn retire(&mut self, inner: &Inner) -> Result<bool> {
+        if self.at == 0 {
+            // What was replaced a moment ago may not be counted as dead yet.
+            await_writers(inner);
+        }
         if self.inputs.iter().any(|input| input.segment.live_bytes() > 0) {
             return Err(Error::MergeStuck);
         }

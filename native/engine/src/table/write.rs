@@ -119,8 +119,8 @@ impl Table {
         let appended = inner
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
-        inner.keydir.replace(keydir.fresh());
         inner.log.add_all_dead(appended.last_seq);
+        inner.keydir.replace(keydir.fresh());
         inner.clear_timers();
         let now = inner.log.time.now();
         drop(all);
@@ -219,6 +219,9 @@ impl Inner {
         self.watch(hash, key, deadline, old.map(|old| old.deadline));
         let old = old.map(|old| old.location);
         if let Some(old) = old {
+            if seeded::has(Fault::CountedLate) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
             self.log.add_dead(old);
         }
         if let Some(cache) = &self.cache {
