@@ -1,8 +1,10 @@
 //! Making a manifest of what the segments tell, when there is none that can be read.
 //!
 //! A manifest alone knows the table's type and the key's position, so the caller has to. It alone knows which segments are the table's, so
-//! all that carry the table's id are taken: one that was left over may bring back what was deleted.
+//! all that carry the table's id are taken: one that was left over may bring back what was deleted. If they carry several ids, the table is that of most of them.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,21 +41,8 @@ pub fn rebuild(
         }
     }
     files.sort();
-    let mut tables: Vec<u64> = files
-        .iter()
-        .filter_map(|(_, _, found)| found.map(|(_, table)| table))
-        .collect();
-    tables.dedup();
-    let table = match tables.as_slice() {
-        [] => random(),
-        [table] => *table,
-        _ => {
-            return Err(Error::NotATable {
-                path: dir.to_path_buf(),
-                what: "there are segments of two tables",
-            });
-        }
-    };
+    let told = files.iter().filter_map(|(_, _, found)| *found);
+    let table = most(told.map(|(_, table)| table)).unwrap_or_else(&random);
     let stage = header(storage, &dir.join(STAGE_FILE))?.filter(|&(_, of)| of == table);
     let mut manifest = Manifest {
         generation: FIRST_GENERATION,
@@ -69,8 +58,11 @@ pub fn rebuild(
     let mut alien = Vec::new();
     for (id, name, found) in files {
         let path = dir.join(&name);
-        if found.is_some_and(|(told, _)| told != id) {
-            let what = "the file holds another segment";
+        let stranger = found.and_then(|(told, of)| match of == table {
+            true => (told != id).then_some("the file holds another segment"),
+            false => Some("the segment is another table's"),
+        });
+        if let Some(what) = stranger {
             report.add(Fault::new(&path, 0, 0, what, Loss::Records));
             alien.push(name);
             continue;
@@ -94,6 +86,16 @@ pub fn rebuild(
         .filter(|entry| entry.state == State::Sealed);
     manifest.last_seq = sealed.map(|entry| entry.last_seq).max().unwrap_or(0);
     Ok((manifest, alien))
+}
+
+/// What comes most often; of several, the first of them.
+fn most(tables: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut counts: HashMap<u64, (usize, Reverse<usize>)> = HashMap::new();
+    for (at, table) in tables.enumerate() {
+        counts.entry(table).or_insert((0, Reverse(at))).0 += 1;
+    }
+    let most = counts.into_iter().max_by_key(|&(_, rank)| rank);
+    most.map(|(table, _)| table)
 }
 
 /// No segment has had this id.
