@@ -14,7 +14,7 @@
 //!       behind them, for each retired segment: id 4
 //! ```
 
-use super::{Fields, VERSION, crc32};
+use super::{Fields, MAX_SEQ, VERSION, crc32};
 use crate::table::{Meta, TableKind};
 
 /// The manifest's file.
@@ -157,6 +157,9 @@ impl Manifest {
         }
         let (generation, table, hash_seed) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (last_seq, clock_ms) = (fields.u64()?, fields.u64()?);
+        if generation.max(last_seq) > MAX_SEQ {
+            return None;
+        }
         let (kind, equality) = (TableKind::from_u8(fields.u8()?)?, fields.u8()?);
         if fields.u16()? != 0 {
             return None;
@@ -184,7 +187,10 @@ impl Manifest {
                 first_seq: fields.u64()?,
                 last_seq: fields.u64()?,
             };
-            if id >= next_segment || segments.last().is_some_and(|last: &Entry| last.id >= id) {
+            if entry.last_seq > MAX_SEQ
+                || id >= next_segment
+                || segments.last().is_some_and(|last: &Entry| last.id >= id)
+            {
                 return None;
             }
             segments.push(entry);
@@ -288,6 +294,20 @@ mod tests {
     }
 
     /// Found by the fuzzer of manifests: version 0, which there never was, was read as the current one.
+    /// A fuzzer found that the seq behind the highest there is was computed.
+    #[test]
+    fn seqs_and_generations_are_never_near_their_end() {
+        let with = |change: fn(&mut Manifest)| {
+            let mut manifest = sample();
+            change(&mut manifest);
+            Manifest::decode(&manifest.encode())
+        };
+        assert!(with(|manifest| manifest.last_seq = MAX_SEQ).is_ok());
+        assert!(with(|manifest| manifest.last_seq = MAX_SEQ + 1).is_err());
+        assert!(with(|manifest| manifest.generation = u64::MAX).is_err());
+        assert!(with(|manifest| manifest.segments[0].last_seq = u64::MAX).is_err());
+    }
+
     #[test]
     fn no_version_is_zero() {
         let mut bytes = sample().encode();

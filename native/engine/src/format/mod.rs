@@ -13,6 +13,9 @@ pub mod segment;
 /// The version of the format that this build writes, and the newest that it reads.
 pub const VERSION: u16 = 1;
 
+/// No seq and no generation is higher: a million records a second would take a hundred thousand years. What claims to be is damaged.
+pub const MAX_SEQ: u64 = 1 << 62;
+
 /// CRC-32 (IEEE) of some bytes.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
