@@ -12,7 +12,7 @@ types() -> [set, ordered_set, bag, duplicate_bag].
 objects() -> [{N, N * N, {deep, [N]}} || N <- lists:seq(1, 250)] ++ [{a}, {"key", #{x => 1}, <<1:3>>}, {1.5, make_ref()}].
 
 file(Name) ->
-    File = bets_tests:temp_dir(Name),
+    File = bets_beside:temp_dir(Name),
     ok = filelib:ensure_dir(File),
     _ = file:delete(File),
     File.
@@ -23,7 +23,7 @@ ets_and_bets_read_each_others_files_test_() ->
     Options = [[], [{extended_info, [object_count]}], [{extended_info, [md5sum]}], [{extended_info, [object_count, md5sum]}, {sync, true}], [{sync, false}]],
     [
         fun() ->
-            {E, B} = bets_tests:pair([Type, public], objects()),
+            {E, B} = bets_beside:pair([Type, public], objects()),
             File = file("table"),
             [
                 begin
@@ -37,13 +37,13 @@ ets_and_bets_read_each_others_files_test_() ->
                 end
              || {Writer, T} <- [{ets, E}, {bets, B}], Reader <- [ets, bets], Verify <- [true, false]
             ],
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end
      || Type <- types(), Opts <- Options
     ].
 
 extended_info_is_that_of_ets_test() ->
-    {E, B} = bets_tests:pair([ordered_set], objects()),
+    {E, B} = bets_beside:pair([ordered_set], objects()),
     [F1, F2] = [file(Name) || Name <- ["ets_file", "bets_file"]],
     ok = ets:tab2file(E, F1, [{extended_info, [md5sum, object_count]}]),
     ok = bets:tab2file(B, F2, [{extended_info, [md5sum, object_count]}]),
@@ -53,7 +53,7 @@ extended_info_is_that_of_ets_test() ->
     ?assertEqual(lists:droplast(T1), lists:droplast(T2)),
     ['$end_of_table', [Count, {md5, _}]] = lists:last(T1),
     ?assertMatch(['$end_of_table', [Count, {md5, _}]], lists:last(T2)),
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 terms(File) ->
     {ok, Log} = disk_log:open([{name, make_ref()}, {file, File}, {mode, read_only}]),
@@ -69,7 +69,7 @@ terms(Log, {Next, Binaries}) -> [binary_to_term(B) || B <- Binaries] ++ terms(Lo
 damaged_files_test_() ->
     [
         {timeout, 60, fun() ->
-            {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 20)]),
+            {E, B} = bets_beside:pair([], [{N, N} || N <- lists:seq(1, 20)]),
             File = file("damaged"),
             ok = bets:tab2file(B, File, Options),
             {ok, Bytes} = file:read_file(File),
@@ -90,7 +90,7 @@ damaged_files_test_() ->
              || Len <- lists:seq(0, byte_size(Bytes), 23)
             ],
             ?assertEqual(Tables, length(bets:all())),
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end}
      || Options <- [[], [{extended_info, [object_count, md5sum]}]]
     ].
@@ -121,7 +121,7 @@ read(Module, File) ->
 
 files_fail_as_in_ets_test_() ->
     [
-        fun() -> bets_tests:same([], [{a, 1}], F, Args) end
+        fun() -> bets_beside:same([], [{a, 1}], F, Args) end
      || {F, Args} <- [
             {tab2file, ['T', "/nonex/x"]}, {tab2file, ['T', "/tmp"]}, {tab2file, ['T', "/nonex/x", [bad]]}, {tab2file, ['T', "/nonex/x", [{sync, 1}]]},
             {tab2file, ['T', "/nonex/x", [{sync, true} | bad]]}, {tab2file, ['T', "/nonex/x", [{extended_info, [bad]}]]},
@@ -129,7 +129,7 @@ files_fail_as_in_ets_test_() ->
         ]
     ] ++
         [
-            fun() -> bets_tests:same_without_table(F, Args) end
+            fun() -> bets_beside:same_without_table(F, Args) end
          || {F, Args} <- [
                 {tab2file, [no_such_table, "/tmp/bets_no_table"]}, {file2tab, ["/nonex/x"]}, {file2tab, ["/tmp"]}, {file2tab, ["/nonex/x", [bad]]},
                 {file2tab, ["/nonex/x", bad]}, {file2tab, ["/nonex/x", [{verify, 1}]]}, {tabfile_info, ["/nonex/x"]}, {tabfile_info, ["/etc/passwd"]},
@@ -139,7 +139,7 @@ files_fail_as_in_ets_test_() ->
 
 a_taken_name_test() ->
     File = file("named"),
-    T = bets:new(bets_copy_named, [named_table, {dir, bets_tests:temp_dir("named_dir")}]),
+    T = bets:new(bets_copy_named, [named_table, {dir, bets_beside:temp_dir("named_dir")}]),
     ok = bets:tab2file(T, File),
     ?assertEqual({error, cannot_create_table}, bets:file2tab(File)),
     bets:delete(T),
@@ -149,18 +149,18 @@ a_taken_name_test() ->
 
 a_file_goes_into_a_table_that_is_there_test() ->
     File = file("into"),
-    {E, B} = bets_tests:pair([], [{a, 1}, {b, 2}]),
+    {E, B} = bets_beside:pair([], [{a, 1}, {b, 2}]),
     ok = ets:tab2file(E, File),
-    T = bets:new(t, [{dir, bets_tests:temp_dir("into_dir")}]),
+    T = bets:new(t, [{dir, bets_beside:temp_dir("into_dir")}]),
     ?assertEqual({ok, T}, bets:file2tab(File, [{table, T}])),
     ?assertEqual([{a, 1}, {b, 2}], lists:sort(bets:tab2list(T))),
     bets:delete(T),
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 %% ---------------------------------------------------------------- dets
 
 dets_test() ->
-    {E, B} = bets_tests:pair([], objects()),
+    {E, B} = bets_beside:pair([], objects()),
     {ok, D} = dets:open_file(bets_copy_dets, [{file, file("dets")}]),
     ok = dets:insert(D, {old, 1}),
     ?assertEqual(D, bets:to_dets(B, D)),
@@ -170,12 +170,12 @@ dets_test() ->
     ?assertEqual(true, bets:from_dets(T, D)),
     ?assertEqual(lists:sort([{stays} | ets:tab2list(E)]), lists:sort(bets:tab2list(T))),
     [
-        ?assertEqual(class(ets, F, [bets_tests:with(E, [Tab]) ++ [With]]), class(bets, F, [bets_tests:with(B, [Tab]) ++ [With]]))
+        ?assertEqual(class(ets, F, [bets_beside:with(E, [Tab]) ++ [With]]), class(bets, F, [bets_beside:with(B, [Tab]) ++ [With]]))
      || F <- [to_dets, from_dets], {Tab, With} <- [{'T', no_dets}, {'T', 17}, {no_such_table, D}, {17, D}]
     ],
     dets:close(D),
     bets:delete(T),
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 class(Module, Function, [Args]) ->
     try {ok, apply(Module, Function, Args)}
@@ -185,7 +185,7 @@ class(Module, Function, [Args]) ->
 %% ---------------------------------------------------------------- init_table
 
 init_table_test() ->
-    {E, B} = bets_tests:pair([], [{old}]),
+    {E, B} = bets_beside:pair([], [{old}]),
     Me = self(),
     Steps = fun Steps(Left) ->
         fun
@@ -207,7 +207,7 @@ init_table_test() ->
         end
      || {M, T} <- [{ets, E}, {bets, B}]
     ],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 %% ---------------------------------------------------------------- qlc
 
@@ -241,7 +241,7 @@ queries_give_what_they_give_on_ets_test_() ->
                 end
              || Query <- Queries, Opts <- Options
             ],
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end
      || Type <- types()
     ].
@@ -254,22 +254,22 @@ plan(Query) ->
     re:replace(Plain, "\\bb?ets:|'b?ets'", "m:", [global, {return, list}]).
 
 a_query_of_an_unnamed_table_shows_its_lookup_test() ->
-    {E, B} = bets_tests:pair([], [{1, a}, {2, b}]),
+    {E, B} = bets_beside:pair([], [{1, a}, {2, b}]),
     [
         ?assertMatch({match, _}, re:run(qlc:info(Query), "bets:lookup"))
      || Query <- [
             qlc:q([V || {1, V} <- bets:table(B)]), qlc:q([V || {K, V} <- bets:table(B), K =:= 1 orelse K =:= 2])
         ]
     ],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 options_of_table_test() ->
-    {E, B} = bets_tests:pair([], []),
+    {E, B} = bets_beside:pair([], []),
     [
         ?assertEqual(kind(ets, [E, O]), kind(bets, [B, O]))
      || O <- [bad, [bad], {n_objects, 0}, {n_objects, x}, {traverse, x}, {unique, true}, [{parent_fun, fun() -> x end}], []]
     ],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 kind(Module, Args) ->
     try apply(Module, table, Args) of Handle -> element(1, Handle)
@@ -281,9 +281,9 @@ kind(Module, Args) ->
 browsing_looks_as_in_ets_test_() ->
     [
         fun() ->
-            {E, B} = bets_tests:pair([ordered_set], [{N, lists:duplicate(N, $x)} || N <- lists:seq(1, 30)] ++ [{x, [$y]}]),
+            {E, B} = bets_beside:pair([ordered_set], [{N, lists:duplicate(N, $x)} || N <- lists:seq(1, 30)] ++ [{x, [$y]}]),
             ?assertEqual(browse(ets, [E | Args], Input), browse(bets, [B | Args], Input)),
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end
      || Args <- [[], [10], [10, 40], [2, 20]],
         Input <- [
@@ -293,7 +293,7 @@ browsing_looks_as_in_ets_test_() ->
     ].
 
 killing_a_table_in_the_shell_test() ->
-    {E, B} = bets_tests:pair([], [{a}]),
+    {E, B} = bets_beside:pair([], [{a}]),
     ?assertEqual(browse(ets, [E], ["k\n"]), browse(bets, [B], ["k\n"])),
     ?assertEqual({undefined, undefined}, {ets:info(E), bets:info(B)}).
 

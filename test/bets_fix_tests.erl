@@ -12,16 +12,16 @@ calls() ->
     [{safe_fixtable, ['T', Fix]} || Fix <- [true, false, x, 1]] ++ [{slot, ['T', N]} || N <- [a, -1, 1.0, 257, 100000, 1 bsl 70]].
 
 same_as_ets_test_() ->
-    [fun() -> bets_tests:same([Type], [{N, N} || N <- lists:seq(1, 5)], F, Args) end || Type <- types(), {F, Args} <- calls()] ++
+    [fun() -> bets_beside:same([Type], [{N, N} || N <- lists:seq(1, 5)], F, Args) end || Type <- types(), {F, Args} <- calls()] ++
         [
-            fun() -> bets_tests:same_without_table(F, bets_tests:with(Bad, Args)) end
+            fun() -> bets_beside:same_without_table(F, bets_beside:with(Bad, Args)) end
          || Bad <- [no_such_table, "text", dead], {F, Args} <- calls()
         ].
 
 fixes_are_counted_for_each_process_test_() ->
     [
         {timeout, 60, fun() ->
-            {E, B} = bets_tests:pair([Type, public], [{a, 1}]),
+            {E, B} = bets_beside:pair([Type, public], [{a, 1}]),
             [
                 begin
                     ?assertEqual([false, false, false], infos(M, T)),
@@ -29,7 +29,7 @@ fixes_are_counted_for_each_process_test_() ->
                     M:safe_fixtable(T, true),
                     M:safe_fixtable(T, true),
                     Holder = spawn(fun() -> M:safe_fixtable(T, true), receive {From, stop} -> From ! stopping end end),
-                    bets_tests:wait_until(fun() -> length(holders(M, T)) =:= 2 end),
+                    bets_beside:wait_until(fun() -> length(holders(M, T)) =:= 2 end),
                     [true, {Timestamp, Holders}, {Monotonic, Holders}] = infos(M, T),
                     ?assertEqual(lists:sort([{self(), 2}, {Holder, 1}]), lists:sort(Holders)),
                     ?assert(abs(timer:now_diff(Timestamp, os:timestamp())) < 10000000),
@@ -46,7 +46,7 @@ fixes_are_counted_for_each_process_test_() ->
                 end
              || {M, T} <- [{ets, E}, {bets, B}]
             ],
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end}
      || Type <- types()
     ].
@@ -66,7 +66,7 @@ deleted_keys_lead_on_while_the_table_is_fixed_test_() ->
     ],
     [
         {timeout, 60, fun() ->
-            {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 50)]),
+            {E, B} = bets_beside:pair([], [{N, N} || N <- lists:seq(1, 50)]),
             [
                 begin
                     M:safe_fixtable(T, true),
@@ -79,7 +79,7 @@ deleted_keys_lead_on_while_the_table_is_fixed_test_() ->
                 end
              || {M, T} <- [{ets, E}, {bets, B}]
             ],
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end}
      || Delete <- Deletions
     ].
@@ -91,7 +91,7 @@ walk(M, T, Delete, Key) ->
 
 a_fixed_table_that_is_emptied_test_() ->
     {timeout, 60, fun() ->
-        {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 50)]),
+        {E, B} = bets_beside:pair([], [{N, N} || N <- lists:seq(1, 50)]),
         [
             begin
                 M:safe_fixtable(T, true),
@@ -102,20 +102,20 @@ a_fixed_table_that_is_emptied_test_() ->
             end
          || {M, T} <- [{ets, E}, {bets, B}]
         ],
-        bets_tests:drop(E, B)
+        bets_beside:drop(E, B)
     end}.
 
 slots_have_every_object_once_test_() ->
     [
         {lists:flatten(io_lib:format("~p ~p", [Type, Size])),
             {timeout, 60, fun() ->
-                {E, B} = bets_tests:pair([Type], [{N, N} || N <- lists:seq(1, Size)]),
+                {E, B} = bets_beside:pair([Type], [{N, N} || N <- lists:seq(1, Size)]),
                 ?assertEqual(lists:sort(ets:tab2list(E)), lists:sort(slots(bets, B, 0))),
                 case Type of
                     ordered_set -> ?assertEqual(slots(ets, E, 0), slots(bets, B, 0));
                     _ -> ok
                 end,
-                bets_tests:drop(E, B)
+                bets_beside:drop(E, B)
             end}}
      || Type <- types(), Size <- [0, 1, 300, 5000]
     ].
@@ -131,11 +131,11 @@ slots(M, T, N) ->
 
 slots_stay_while_the_table_is_fixed_test_() ->
     {timeout, 60, fun() ->
-        {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 3000)]),
+        {E, B} = bets_beside:pair([], [{N, N} || N <- lists:seq(1, 3000)]),
         bets:safe_fixtable(B, true),
         Seen = slots_and_delete(B, 0),
         ?assertEqual(lists:seq(1, 3000), lists:sort(Seen)),
-        bets_tests:drop(E, B)
+        bets_beside:drop(E, B)
     end}.
 
 slots_and_delete(T, N) ->
@@ -149,7 +149,7 @@ slots_and_delete(T, N) ->
 
 slots_of_an_ordered_set_follow_its_changes_test_() ->
     {timeout, 60, fun() ->
-        {E, B} = bets_tests:pair([ordered_set], [{N, N} || N <- lists:seq(1, 500)]),
+        {E, B} = bets_beside:pair([ordered_set], [{N, N} || N <- lists:seq(1, 500)]),
         [
             begin
                 ?assertEqual(ets:slot(E, N), bets:slot(B, N)),
@@ -157,5 +157,5 @@ slots_of_an_ordered_set_follow_its_changes_test_() ->
             end
          || N <- [0, 1, 2, 3, 100, 101, 102, 50, 51, 300, 400]
         ],
-        bets_tests:drop(E, B)
+        bets_beside:drop(E, B)
     end}.

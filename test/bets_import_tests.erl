@@ -20,7 +20,7 @@ same(Expected, Found) ->
 
 %% A path in a fresh directory.
 path(Name) ->
-    Dir = bets_tests:temp_dir("import-" ++ integer_to_list(erlang:unique_integer([positive]))),
+    Dir = bets_beside:temp_dir("import-" ++ integer_to_list(erlang:unique_integer([positive]))),
     Path = filename:join(Dir, Name),
     ok = filelib:ensure_dir(Path),
     Path.

@@ -19,14 +19,14 @@ same_as_ets_test_() ->
 
 same_without_a_table_test_() ->
     [
-        {title(Bad, Function, Args), fun() -> bets_tests:same_without_table(Function, bets_tests:with(Bad, ['T' | Args])) end}
+        {title(Bad, Function, Args), fun() -> bets_beside:same_without_table(Function, bets_beside:with(Bad, ['T' | Args])) end}
      || Bad <- [no_such_table, "text", 17, make_ref(), dead], {Function, Args} <- few_calls()
     ].
 
 same_without_the_right_test_() ->
-    {setup, fun bets_tests:foreign_tables/0, fun bets_tests:stop_foreign/1, fun(_) ->
+    {setup, fun bets_beside:foreign_tables/0, fun bets_beside:stop_foreign/1, fun(_) ->
         [
-            {title(Tab, Function, Args), fun() -> bets_tests:same_without_table(Function, [Tab | Args]) end}
+            {title(Tab, Function, Args), fun() -> bets_beside:same_without_table(Function, [Tab | Args]) end}
          || Tab <- [foreign_protected, foreign_private], {Function, Args} <- few_calls(),
             Tab =:= foreign_private orelse lists:member(Function, [select_delete, select_replace])
         ]
@@ -44,7 +44,7 @@ objects() ->
     [
         {1, a, 10}, {2, b, 20}, {3, a, 30}, {4, 1.0, 1}, {5, 1, 1.0}, {6}, {7, #{x => 1, y => 2}, 5}, {#{k => 1, l => 2}, map, 0},
         {{a, 1}, tuple, 1}, {{a, 2}, tuple, 2}, {{b, 1}, tuple, 3}, {"list", <<"bin">>, <<1:3>>}, {1 bsl 70, 1 bsl 80, -(1 bsl 80)},
-        {x, bets_tests:zero(), -bets_tests:zero()}, {y, '$1', '_'},
+        {x, bets_beside:zero(), -bets_beside:zero()}, {y, '$1', '_'},
         {1, a, 10}, {1, a, 11}, {1, b, 1}, {3, a, 31}, {3, a, 32}, {1, a, 10}
     ].
 
@@ -58,7 +58,7 @@ limited() ->
     [{All, 0}, {All, -1}, {All, a}, {All, 1.0}, {All, 1 bsl 70}, {bad, 1}, {bad, 0}, {[{{1, '_', '_'}, [], ['$_']}], 1}, {All, 1000}, {[], 1}, {[], 0}].
 
 patterns() ->
-    Zero = bets_tests:zero(),
+    Zero = bets_beside:zero(),
     [
         '_', '$1', '$0', 5, [], "text", {}, {'_'}, {'$1'}, {'_', '_', '_'}, {'$1', '$2', '$3'}, {'$2', '$1', '$1'}, {'_', '$1', '$1'}, {1, '_', '_'},
         {1.0, '_', '_'}, {1, '$1', '$1'}, {'_', a, '_'}, {'$1', a, '$2'}, {'_', '_', 1}, {'_', '_', 1.0}, {'_', 1, '_'}, {'_', Zero, '_'}, {'_', -Zero, '_'},
@@ -76,7 +76,7 @@ specs() ->
         [{'==', '$1', 3.0}], [{'=:=', '$1', {const, {a, 1}}}], [{'==', '$1', {{a, 1}}}], [{'andalso', {'>', '$3', 1}, {'<', '$3', 25}}], [{'and', {'>', '$3', 1}, true}],
         [{'orelse', {'==', '$3', 1}, {'==', '$2', a}}], [{'not', {'==', '$3', 1}}], [{is_integer, '$3'}], [{'>', '$3', 5}, {'==', '$2', a}], [{'>', {element, 3, '$_'}, 5}],
         [{'==', {element, 9, '$_'}, 5}], [{'>', {'+', '$3', 1}, 5}], [{'==', '$3', 1 bsl 80}], [{'<', '$3', -(1 bsl 80)}], [{'>', '$2', (1 bsl 63) - 1}], [{'>', '$2', 1 bsl 63}],
-        [{'=<', '$1', (1 bsl 63) - 1}], [{'==', '$2', '$3'}], [{'=:=', '$3', {const, []}}], [{'>', '$9', 1}], [{is_map_key, x, '$2'}], [{'==', '$3', bets_tests:zero()}]
+        [{'=<', '$1', (1 bsl 63) - 1}], [{'==', '$2', '$3'}], [{'=:=', '$3', {const, []}}], [{'>', '$9', 1}], [{is_map_key, x, '$2'}], [{'==', '$3', bets_beside:zero()}]
     ],
     Bodies = [
         ['$_'], [true], ['$$'], ['$1'], [{'>', '$3', 5}], [{{'$1', '$2'}}], [{{'$1', '$2', {element, 9, '$_'}}}], [{element, 9, '$_'}], [{'+', '$3', 1}], [false, true],
@@ -100,9 +100,9 @@ specs() ->
         ].
 
 same(Type, Objects, Function) ->
-    {E, B} = bets_tests:pair([Type], Objects),
+    {E, B} = bets_beside:pair([Type], Objects),
     [same_call(E, B, Function, Args) || {F, Args} <- calls(), F =:= Function],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 same_call(E, B, Function, Args) ->
     Before = ets:tab2list(E),
@@ -117,7 +117,7 @@ same_call(E, B, Function, Args) ->
 sorted(Terms) -> lists:sort([io_lib:format("~w", [Term]) || Term <- Terms]).
 
 outcome(Module, Function, Args) ->
-    case bets_tests:outcome_of(Module, Function, Args) of
+    case bets_beside:outcome_of(Module, Function, Args) of
         %% Which results come first is a matter of the hash.
         {ok, {Results, Continuation}} when is_tuple(Continuation) -> {ok, {length(Results), more}};
         {ok, {Results, Continuation}} -> {ok, {sorted(Results), Continuation}};
@@ -144,7 +144,7 @@ in_order(_Module, _Function, _Args) ->
 match_delete_is_that_of_ets_without_a_table_test_() ->
     [
         fun() ->
-            Words = fun(M) -> element(3, bets_tests:outcome_of(M, match_delete, [Tab, {a}])) end,
+            Words = fun(M) -> element(3, bets_beside:outcome_of(M, match_delete, [Tab, {a}])) end,
             ?assertEqual(Words(ets), Words(bets))
         end
      || Tab <- [no_such_table, 17]
@@ -152,7 +152,7 @@ match_delete_is_that_of_ets_without_a_table_test_() ->
 
 a_specification_that_is_too_deep_test() ->
     Deep = lists:foldl(fun(_, Acc) -> {'not', Acc} end, true, lists:seq(1, 200000)),
-    bets_tests:same([], [{a}], select, ['T', [{'_', [Deep], ['$_']}]]).
+    bets_beside:same([], [{a}], select, ['T', [{'_', [Deep], ['$_']}]]).
 
 %% ---------------------------------------------------------------- several calls
 
@@ -166,12 +166,12 @@ chunks(Module, Function, {Results, Continuation}) -> [Results | chunks(Module, F
 chunks_have_every_object_once_test_() ->
     [
         {lists:flatten(io_lib:format("~p ~p ~p ~p", [Function, Size, Limit, Arg])), fun() ->
-            {E, B} = bets_tests:pair([], [{N, N rem 3} || N <- lists:seq(1, Size)]),
+            {E, B} = bets_beside:pair([], [{N, N rem 3} || N <- lists:seq(1, Size)]),
             Ets = chunks(ets, E, Function, Arg, Limit),
             Bets = chunks(bets, B, Function, Arg, Limit),
             ?assertEqual(lists:sort(lists:append(Ets)), lists:sort(lists:append(Bets))),
             ?assertEqual(lists:map(fun length/1, Ets), lists:map(fun length/1, Bets)),
-            bets_tests:drop(E, B)
+            bets_beside:drop(E, B)
         end}
      || Size <- [0, 1, 10, 1001],
         Limit <- [1, 2, 7, 10, 100, 1001, 5000],
@@ -182,7 +182,7 @@ chunks_have_every_object_once_test_() ->
     ].
 
 a_limit_of_all_objects_still_gives_a_continuation_test() ->
-    {E, B} = bets_tests:pair([], [{N} || N <- lists:seq(1, 5)]),
+    {E, B} = bets_beside:pair([], [{N} || N <- lists:seq(1, 5)]),
     [
         begin
             {_, C} = M:match_object(T, '_', 5),
@@ -192,7 +192,7 @@ a_limit_of_all_objects_still_gives_a_continuation_test() ->
         end
      || {M, T} <- [{ets, E}, {bets, B}]
     ],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 %% An `ordered_set' finds the object of the float by the integer, and a pattern takes none but the same.
 a_bound_key_takes_the_same_key_alone_test_() ->
@@ -212,31 +212,31 @@ a_bound_key_takes_the_same_key_alone_test_() ->
     ].
 
 keys_that_are_bound_leave_results_for_later_test() ->
-    {E, B} = bets_tests:pair([], [{N, x} || N <- lists:seq(1, 5)]),
+    {E, B} = bets_beside:pair([], [{N, x} || N <- lists:seq(1, 5)]),
     Spec = [{{N, '_'}, [], [N]} || N <- [1, 3, 5, 7]],
     ?assertEqual(
         lists:map(fun length/1, chunks(ets, E, select, Spec, 2)), lists:map(fun length/1, chunks(bets, B, select, Spec, 2))
     ),
     ?assertEqual([1, 3, 5], lists:sort(lists:append(chunks(bets, B, select, Spec, 1)))),
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 a_continuation_outlives_rename_and_dies_with_the_table_test() ->
-    {E, B} = bets_tests:pair([public], [{N} || N <- lists:seq(1, 10)]),
+    {E, B} = bets_beside:pair([public], [{N} || N <- lists:seq(1, 10)]),
     [
         begin
             {First, C} = M:select(T, [{'_', [], ['$_']}], 4),
             M:rename(T, renamed),
-            {Second, C2} = bets_tests:in_process(fun() -> M:match(C) end),
+            {Second, C2} = bets_beside:in_process(fun() -> M:match(C) end),
             {Third, '$end_of_table'} = M:select_reverse(C2),
             ?assertEqual([{N} || N <- lists:seq(1, 10)], lists:sort(First ++ Second ++ Third)),
             M:delete(T),
-            ?assertMatch({error, badarg, id, _}, bets_tests:outcome_of(M, match_object, [C]))
+            ?assertMatch({error, badarg, id, _}, bets_beside:outcome_of(M, match_object, [C]))
         end
      || {M, T} <- [{ets, E}, {bets, B}]
     ].
 
 a_continuation_from_outside_is_repaired_test() ->
-    {E, B} = bets_tests:pair([], [{N, N} || N <- lists:seq(1, 10)]),
+    {E, B} = bets_beside:pair([], [{N, N} || N <- lists:seq(1, 10)]),
     Spec = [{{'$1', '_'}, [], ['$1']}],
     Other = [{{'$1', '_'}, [], [{'-', '$1'}]}],
     [
@@ -244,7 +244,7 @@ a_continuation_from_outside_is_repaired_test() ->
             {First, C} = M:select(T, Spec, 4),
             %% As binary_to_term gives it in another VM.
             Outside = setelement(4, C, <<"not compiled">>),
-            ?assertMatch({error, badarg, none, _}, bets_tests:outcome_of(M, select, [Outside])),
+            ?assertMatch({error, badarg, none, _}, bets_beside:outcome_of(M, select, [Outside])),
             ?assertEqual(C, R:repair_continuation(C, Other)),
             {Second, _} = M:select(R:repair_continuation(Outside, Other)),
             ?assertEqual([4, 4], [length(First), length(Second)]),
@@ -255,10 +255,10 @@ a_continuation_from_outside_is_repaired_test() ->
         end
      || {M, T} <- [{ets, E}, {bets, B}], R <- [ets, bets]
     ],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 bad_continuations_test_() ->
-    {E, B} = bets_tests:pair([], [{a}]),
+    {E, B} = bets_beside:pair([], [{a}]),
     Compiled = ets:match_spec_compile([{'_', [], ['$_']}]),
     [
         fun() -> ?assertEqual(outcome(ets, F, [with(E, C)]), outcome(bets, F, [with(B, C)])) end
@@ -276,7 +276,7 @@ with(_Tab, Term) ->
 
 objects_that_stay_are_seen_once_while_others_come_and_go_test_() ->
     {timeout, 60, fun() ->
-        {E, B} = bets_tests:pair([public], [{{stays, N}, 0} || N <- lists:seq(1, 2000)]),
+        {E, B} = bets_beside:pair([public], [{{stays, N}, 0} || N <- lists:seq(1, 2000)]),
         Stop = make_ref(),
         Writers = [spawn_monitor(fun() -> write_until(Stop, B, W, 1) end) || W <- [1, 2]],
         [
@@ -288,7 +288,7 @@ objects_that_stay_are_seen_once_while_others_come_and_go_test_() ->
         ],
         [Pid ! Stop || {Pid, _} <- Writers],
         [receive {'DOWN', Ref, process, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Ref} <- Writers],
-        bets_tests:drop(E, B)
+        bets_beside:drop(E, B)
     end}.
 
 write_until(Stop, Tab, W, N) ->
@@ -300,7 +300,7 @@ write_until(Stop, Tab, W, N) ->
 %% Each counter is raised by some and reset by others: what is taken away is what was added.
 nothing_is_lost_between_writers_and_replacers_test_() ->
     {timeout, 60, fun() ->
-        {E, B} = bets_tests:pair([public], [{N, 0, 0} || N <- lists:seq(1, 20)]),
+        {E, B} = bets_beside:pair([public], [{N, 0, 0} || N <- lists:seq(1, 20)]),
         Rounds = 2000,
         Add = fun() -> [bets:update_counter(B, 1 + N rem 20, {2, 1}) || N <- lists:seq(1, Rounds)] end,
         %% Moves what was counted from the second element to the third.
@@ -309,12 +309,12 @@ nothing_is_lost_between_writers_and_replacers_test_() ->
         end,
         together([Add, Move, Add, Move]),
         ?assertEqual(2 * Rounds, lists:sum([X + Y || {_, X, Y} <- bets:tab2list(B)])),
-        bets_tests:drop(E, B)
+        bets_beside:drop(E, B)
     end}.
 
 deleted_and_left_objects_add_up_test_() ->
     {timeout, 60, fun() ->
-        {E, B} = bets_tests:pair([public], []),
+        {E, B} = bets_beside:pair([public], []),
         Count = 3000,
         Sums = ets:new(sums, [public]),
         Insert = fun(From) -> fun() -> [bets:insert(B, {{From, N}, N rem 2}) || N <- lists:seq(1, Count)] end end,
@@ -328,7 +328,7 @@ deleted_and_left_objects_add_up_test_() ->
         ?assertEqual(2 * Count, Deleted + bets:info(B, size)),
         ?assertEqual(Count, bets:select_count(B, [{{'_', 0}, [], [true]}])),
         ets:delete(Sums),
-        bets_tests:drop(E, B)
+        bets_beside:drop(E, B)
     end}.
 
 together(Funs) ->
@@ -351,7 +351,7 @@ copies_in_a_bag_are_replaced_and_deleted_one_by_one_test() ->
         end
      || {M, T} <- [{ets, E}, {bets, B}]
     ],
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 %% In bets the replaced ones go to the end.
 order(ets, Objects) -> Objects;
@@ -360,7 +360,7 @@ order(bets, Objects) ->
     [{k, 2}, {k, 3}, {k, 2}, {k, 4}].
 
 a_table_that_goes_away_in_the_middle_test() ->
-    {E, B} = bets_tests:pair([], [{N} || N <- lists:seq(1, 2000)]),
+    {E, B} = bets_beside:pair([], [{N} || N <- lists:seq(1, 2000)]),
     {ok, Query} = bets_match:query(B, read, [{'_', [], ['$_']}], forward),
     Delete = fun(_Objects, Steps) ->
         _ = (catch bets:delete(B)),
@@ -370,14 +370,14 @@ a_table_that_goes_away_in_the_middle_test() ->
     ets:delete(E).
 
 deleting_all_counts_all_test() ->
-    {E, B} = bets_tests:pair([], [{N} || N <- lists:seq(1, 100)]),
+    {E, B} = bets_beside:pair([], [{N} || N <- lists:seq(1, 100)]),
     ?assertEqual(100, bets:select_delete(B, [{'_', [], [true]}])),
     ?assertEqual(0, bets:info(B, size)),
     ?assertEqual(0, bets:select_delete(B, [{'_', [], [true]}])),
-    bets_tests:drop(E, B).
+    bets_beside:drop(E, B).
 
 changes_survive_test() ->
-    Dir = bets_tests:temp_dir("match_reopen"),
+    Dir = bets_beside:temp_dir("match_reopen"),
     T = bets:new(t, [{dir, Dir}, {sync, always}]),
     bets:insert(T, [{N, N rem 3} || N <- lists:seq(1, 300)]),
     100 = bets:select_delete(T, [{{'_', 0}, [], [true]}]),
@@ -389,7 +389,7 @@ changes_survive_test() ->
     bets:delete(T2).
 
 changes_of_bags_survive_test() ->
-    Dir = bets_tests:temp_dir("match_reopen_bag"),
+    Dir = bets_beside:temp_dir("match_reopen_bag"),
     T = bets:new(t, [duplicate_bag, {dir, Dir}, {sync, always}]),
     bets:insert(T, [{N rem 10, N rem 3} || N <- lists:seq(1, 300)]),
     100 = bets:select_delete(T, [{{'_', 0}, [], [true]}]),

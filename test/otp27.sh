@@ -123,8 +123,8 @@ in_chroot() {
   MIX_ENV=test mix compile --warnings-as-errors
   step conformance mix test test/conformance
   step mix mix test
-  step eunit rebar3 eunit \
-    --module=bets_tests,bets_match_tests,bets_copy_tests,bets_fix_tests,bets_watch_tests,bets_zero_tests,bets_build_tests,bets_fault_tests
+  local suites=(bets_{,traversal_,owner_,dir_,match_,copy_,fix_,watch_,zero_,build_,fault_}tests)
+  step eunit rebar3 eunit --module="$(IFS=, && echo "${suites[*]}")"
   step proper rebar3 eunit --module=bets_codec_tests,bets_match_prop_tests
   step diff bin/soak diff --sequences "$BETS_DIFF_SEQUENCES"
   if [ ${#failed[@]} -gt 0 ]; then

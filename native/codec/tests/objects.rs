@@ -172,6 +172,32 @@ fn counts_beyond_the_bytes_are_refused_before_anything_is_made() {
     }
 }
 
+/// A fuzzer found integers of 58 bits that were taken in the form of longer ones, and came back from a second encoding in another.
+#[test]
+fn an_integer_has_one_form() {
+    let head = |negative: bool, magnitude: &[u8]| {
+        let mut bytes = vec![2, 0xC4 + u8::from(negative), magnitude.len() as u8];
+        bytes.extend_from_slice(magnitude);
+        decode_object(&bytes, 1)
+    };
+    let (half, one_more) = ((1u64 << 63).to_le_bytes(), ((1u64 << 63) + 1).to_le_bytes());
+    for negative in [false, true] {
+        for short in [
+            &[][..],
+            &[1],
+            &[0; 8],
+            &[1, 0, 0, 0, 0, 0, 0, 1],
+            &i64::MAX.to_le_bytes(),
+        ] {
+            assert!(head(negative, short).is_err(), "{short:?}");
+        }
+        assert!(head(negative, &one_more).is_ok());
+        assert!(head(negative, &[9; 9]).is_ok());
+    }
+    assert!(head(true, &half).is_err());
+    assert!(head(false, &half).is_ok());
+}
+
 #[test]
 fn a_budget_stops_the_work() {
     let long = vec![key(), Term::List(vec![Term::Int(1); 20_000], Box::new(Term::Nil))];

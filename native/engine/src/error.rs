@@ -14,6 +14,10 @@ pub enum Error {
     /// with `Wait::May` where waiting is allowed. Nothing was changed.
     #[error("the call would have to wait")]
     WouldBlock,
+    /// The call was made with [`Wait::Never`](crate::table::Wait), and another one has what it needs, for a moment: make it again soon, or with `Wait::May`.
+    /// Nothing was changed.
+    #[error("another call is at work there")]
+    Busy,
     /// The operating system refused.
     #[error("{op} {}: {source}", path.display())]
     Io {

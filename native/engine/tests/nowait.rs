@@ -3,10 +3,11 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bets_engine::keydir::HashKeydir;
-use bets_engine::table::{Table, TableKind, Wait};
+use bets_engine::table::{Change, Found, Table, TableKind, Wait};
 use bets_engine::{Error, Key, Result};
 use common::TestDir;
 
@@ -99,4 +100,33 @@ fn a_key_of_very_many_objects_is_changed_where_waiting_is_allowed() {
     assert_eq!(table.len(), 39_999);
     table.delete(key, Wait::May).unwrap();
     assert_eq!(table.len(), 0);
+}
+
+#[test]
+fn a_lock_that_another_call_has_is_told_and_nothing_is_changed() {
+    for kind in common::ALL_KINDS {
+        let (_dir, table) = table(kind);
+        let key = Key::plain(b"k");
+        table.put(key, b"1", Wait::May).unwrap();
+        let beside = || {
+            let put = || table.put(key, b"2", Wait::Never);
+            let busy = std::thread::scope(|scope| scope.spawn(put).join().unwrap());
+            assert!(matches!(busy, Err(Error::Busy)), "{busy:?}");
+        };
+        if kind.is_bag() {
+            let look = |_, _: Found<'_>| {
+                beside();
+                ControlFlow::Break(())
+            };
+            table.take_all(key, Wait::May, look).unwrap();
+        } else {
+            let look = |_: Option<Found<'_>>| {
+                beside();
+                (Change::Keep, ())
+            };
+            table.update(key, Wait::May, look).unwrap();
+        }
+        assert_eq!(common::get(&table, b"k").unwrap(), b"1");
+        assert_eq!(table.len(), 1);
+    }
 }

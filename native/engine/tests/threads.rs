@@ -23,7 +23,7 @@ use common::{KINDS, Random, TestDir, contents, get, key, put};
 /// Calls as the NIF does: first without waiting, then where waiting is allowed.
 fn either<R>(mut call: impl FnMut(Wait) -> bets_engine::Result<R>) -> R {
     match call(Wait::Never) {
-        Err(Error::WouldBlock) => call(Wait::May).unwrap(),
+        Err(Error::WouldBlock | Error::Busy) => call(Wait::May).unwrap(),
         answer => answer.unwrap(),
     }
 }

@@ -15,6 +15,8 @@ use crate::atoms;
 pub enum Fail {
     /// It would have to wait: it is started again on a dirty I/O scheduler.
     WouldWait,
+    /// Another call has what it needs, for a moment: it is tried again some times, and then started again on a dirty I/O scheduler.
+    Busy,
     /// It would work for long: it is started again on a dirty CPU scheduler.
     OverBudget,
     /// An error of `ets`, with its cause.
@@ -37,6 +39,7 @@ impl From<Error> for Fail {
     fn from(error: Error) -> Self {
         match error {
             Error::WouldBlock => Fail::WouldWait,
+            Error::Busy => Fail::Busy,
             Error::Closed => Fail::Badarg(atoms::id()),
             Error::Snapshot => Fail::Badarg(atoms::access()),
             other => Fail::Engine(Box::new(other)),
@@ -66,8 +69,8 @@ impl Fail {
                 (atoms::bets(), (atoms::name_mismatch(), path_term(env, dir))).encode(env)
             }
             Fail::TableFailed => (atoms::bets(), atoms::table_failed()).encode(env),
-            // The first two never get here: the call is started again instead.
-            Fail::Panicked | Fail::WouldWait | Fail::OverBudget => {
+            // All but the first never get here: the call is started again instead.
+            Fail::Panicked | Fail::WouldWait | Fail::Busy | Fail::OverBudget => {
                 (atoms::bets(), atoms::internal_error()).encode(env)
             }
         }

@@ -1,8 +1,9 @@
 //! Where a call runs.
 //!
 //! Every NIF body starts on the scheduler of its process, where it may neither wait nor work for long. If it finds that it
-//! has to, it gives up before it changed anything, and is started again from the beginning on a dirty scheduler. A panic
-//! ends here: the table it happened on fails closed and the caller gets an error.
+//! has to, it gives up before it changed anything, and is started again from the beginning on a dirty scheduler. Where only a lock is in its way,
+//! it is first tried again some times where it is: the thread of a dirty scheduler has to be woken, and with all processors busy waits some milliseconds
+//! for one. A panic ends here: the table it happened on fails closed and the caller gets an error.
 
 #![expect(unsafe_code, reason = "the VM calls and is called here")]
 
@@ -15,7 +16,8 @@ use rustler::schedule::consume_timeslice;
 use rustler::sys::{
     ERL_NIF_DIRTY_JOB_CPU_BOUND, ERL_NIF_DIRTY_JOB_IO_BOUND, ErlNifEnv, ErlNifTerm, enif_schedule_nif,
 };
-use rustler::{Env, Term};
+use rustler::{Encoder, Env, Term};
+use smallvec::SmallVec;
 
 use crate::codec::Budget;
 use crate::error::Fail;
@@ -38,6 +40,14 @@ pub const NORMAL: u8 = 0;
 pub const DIRTY_CPU: u8 = 1;
 /// A dirty I/O scheduler: all is allowed.
 pub const DIRTY_IO: u8 = 2;
+/// The normal scheduler once more: behind the arguments stands how often the call was tried before.
+const AGAIN: u8 = 3;
+
+/// So often a call that meets a lock is tried on a normal scheduler, each time for some microseconds: together about as long as the system keeps a
+/// lock's holder off its processor.
+const TRIES: u32 = 100;
+/// The part of its process's time slice that a try is taken for.
+const TRY_PERCENT: i32 = 2;
 
 /// One call of a NIF.
 pub struct Call<'a> {
@@ -102,13 +112,18 @@ pub unsafe extern "C" fn entry<N: Nif, const ON: u8>(
     first: *const ErlNifTerm,
 ) -> ErlNifTerm {
     #[cfg(feature = "testing")]
-    let _watch = crate::watch::Watch::start(ON);
+    let _watch = crate::watch::Watch::start(if ON == AGAIN { NORMAL } else { ON });
     let lifetime = ();
     // SAFETY: the VM hands over a live process-bound environment, and this is the only `Env` made of it in this call.
     let env = unsafe { Env::new(&lifetime, raw_env) };
     // SAFETY: the VM hands over `count` terms that live as long as the call.
     let args = unsafe { std::slice::from_raw_parts(first, usize::try_from(count).unwrap_or(0)) };
-    let call = Call { env, args, on: ON };
+    let (on, args, tries) = match args.split_last() {
+        // SAFETY: as `args`.
+        Some((&tries, args)) if ON == AGAIN => (NORMAL, args, unsafe { Term::new(env, tries) }.decode()),
+        _ => (ON, args, Ok(0)),
+    };
+    let call = Call { env, args, on };
     let body = || {
         #[cfg(feature = "testing")]
         crate::panics::strike(N::NAME);
@@ -122,20 +137,26 @@ pub unsafe extern "C" fn entry<N: Nif, const ON: u8>(
             Fail::Panicked
         }
     };
-    let again = match fail {
-        Fail::WouldWait => (ERL_NIF_DIRTY_JOB_IO_BOUND, entry::<N, DIRTY_IO> as RawNif),
-        Fail::OverBudget => (ERL_NIF_DIRTY_JOB_CPU_BOUND, entry::<N, DIRTY_CPU> as RawNif),
-        other => return other.term(env).as_c_arg(),
+    let mut args = SmallVec::<[ErlNifTerm; 6]>::from_slice(args);
+    let again = match (fail, tries) {
+        (Fail::Busy, Ok(tries)) if on == NORMAL && tries < TRIES => {
+            consume_timeslice(env, TRY_PERCENT);
+            args.push((tries + 1).encode(env).as_c_arg());
+            (0, entry::<N, AGAIN> as RawNif)
+        }
+        (Fail::WouldWait | Fail::Busy, _) => (ERL_NIF_DIRTY_JOB_IO_BOUND, entry::<N, DIRTY_IO> as RawNif),
+        (Fail::OverBudget, _) => (ERL_NIF_DIRTY_JOB_CPU_BOUND, entry::<N, DIRTY_CPU> as RawNif),
+        (other, _) => return other.term(env).as_c_arg(),
     };
-    // SAFETY: the environment and the arguments are those of this call, and `entry` has a NIF's signature.
+    // SAFETY: the environment is that of this call, the arguments are terms of it, and `entry` has a NIF's signature.
     unsafe {
         enif_schedule_nif(
             raw_env,
             N::NAME.as_ptr(),
             again.0.cast_signed(),
             again.1,
-            count,
-            first,
+            i32::try_from(args.len()).unwrap_or_default(),
+            args.as_ptr(),
         )
     }
 }

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::edit::{self, element};
+use super::encode::small;
 use super::{creator, tag};
 use crate::budget::Budget;
 use crate::builder::Builder;
@@ -214,10 +215,11 @@ fn rare<'a, B: Builder>(
         tag::BIG | tag::NEG_BIG => {
             let len = reader.count(1)?;
             let magnitude = reader.take(len)?;
-            if len < 8 || magnitude.last() == Some(&0) {
+            let negative = first == tag::NEG_BIG;
+            if magnitude.last() == Some(&0) || small(negative, magnitude).is_some() {
                 return Err(reader.damaged("an integer in its shortest form"));
             }
-            builder.big(first == tag::NEG_BIG, magnitude)?;
+            builder.big(negative, magnitude)?;
         }
         tag::BITS => {
             let last_bits = reader.byte()?;

@@ -230,18 +230,21 @@ fn put_bits(out: &mut Vec<u8>, bytes: &[u8], last_bits: u8) {
     }
 }
 
+/// The integer with this sign and magnitude, if it has 64 bits: then it is encoded as such, and in no other way.
+pub(super) fn small(negative: bool, magnitude: &[u8]) -> Option<i64> {
+    let mut bytes = [0; 8];
+    bytes.get_mut(..magnitude.len())?.copy_from_slice(magnitude);
+    let value = i128::from(u64::from_le_bytes(bytes));
+    i64::try_from(if negative { -value } else { value }).ok()
+}
+
 fn put_big(out: &mut Vec<u8>, negative: bool, magnitude: &[u8]) {
     let len = magnitude
         .iter()
         .rposition(|&byte| byte != 0)
         .map_or(0, |last| last + 1);
-    if len <= 8 {
-        let mut bytes = [0; 8];
-        bytes[..len].copy_from_slice(&magnitude[..len]);
-        let value = i128::from(u64::from_le_bytes(bytes));
-        if let Ok(small) = i64::try_from(if negative { -value } else { value }) {
-            return put_int(out, small);
-        }
+    if let Some(small) = small(negative, &magnitude[..len]) {
+        return put_int(out, small);
     }
     out.push(if negative { tag::NEG_BIG } else { tag::BIG });
     put_varint(out, len as u64);

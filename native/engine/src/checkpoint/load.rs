@@ -184,7 +184,7 @@ impl Loading {
         let mut any = false;
         let good = match keydir.lock(shard) {
             WriteGuard::Hash(mut guard) => {
-                let mut fill = guard.fill(part.keys);
+                let mut fill = guard.fill(part.keys, part.key_bytes());
                 let mut good = true;
                 while good && !section.is_done() {
                     let (key, location, deadline) = section.one().ok_or(Unusable)?;
@@ -194,7 +194,7 @@ impl Loading {
                 good
             }
             WriteGuard::Bag(mut guard) => {
-                let mut fill = guard.fill(part.keys);
+                let mut fill = guard.fill(part.keys, part.key_bytes());
                 let (mut good, mut objects) = (true, Vec::new());
                 while good && !section.is_done() {
                     let key = section.objects(&mut objects).ok_or(Unusable)?;

@@ -80,6 +80,11 @@ pub struct SegmentPart {
     pub long: Vec<(u32, u32)>,
 }
 
+/// Bytes of a location.
+const LOCATION_LEN: usize = 8;
+/// Few tables have longer keys on average.
+const USUAL_KEY_LEN: usize = 64;
+
 /// What is told of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SectionPart {
@@ -99,6 +104,12 @@ impl SectionPart {
             keys,
             crc: crc32(bytes),
         }
+    }
+
+    /// About how many bytes its keys take, with their lengths. Of a bag's, which come with an unknown number of objects, no more than is usual.
+    pub fn key_bytes(&self) -> usize {
+        let (len, keys) = (self.len as usize, self.keys as usize);
+        len.saturating_sub(keys * LOCATION_LEN).min(keys * USUAL_KEY_LEN)
     }
 
     /// Whether these are the section's bytes.

@@ -30,7 +30,7 @@ use crate::{Deadline, Key, Now};
 pub const SHARDS: usize = 256;
 
 /// How often an attempt to take a lock without waiting tries.
-const LOCK_TRIES: u32 = 32;
+const LOCK_TRIES: u32 = 256;
 
 /// The hash of a key's compared part in the table with this seed.
 pub fn key_hash(seed: u64, key: Key<'_>) -> u64 {

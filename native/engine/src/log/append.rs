@@ -278,7 +278,7 @@ impl Log {
             }
             std::hint::spin_loop();
         }
-        Err(Error::WouldBlock)
+        Err(Error::Busy)
     }
 
     fn stamp(&self, end: &mut End) -> Stamp {

@@ -58,9 +58,9 @@ pub fn rebuild(
     let mut alien = Vec::new();
     for (id, name, found) in files {
         let path = dir.join(&name);
-        let stranger = found.and_then(|(told, of)| match of == table {
-            true => (told != id).then_some("the file holds another segment"),
-            false => Some("the segment is another table's"),
+        let stranger = found.and_then(|(told, of)| match (told, of) {
+            (_, of) if of != table => Some("the segment is another table's"),
+            (told, _) => (told != id).then_some("the file holds another segment"),
         });
         if let Some(what) = stranger {
             report.add(Fault::new(&path, 0, 0, what, Loss::Records));

@@ -216,7 +216,7 @@ impl Inner {
             if tries < SPINS {
                 std::hint::spin_loop();
             } else if wait == Wait::Never {
-                return Err(Error::WouldBlock);
+                return Err(Error::Busy);
             } else {
                 // Whoever was showing the change may have panicked in the middle of it.
                 self.check()?;

@@ -12,7 +12,7 @@ pub use crate::keydir::Direction;
 /// Whether a call may wait (for a disk, for a lock) or work for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// It may not: [`Error::WouldBlock`] instead.
+    /// It may not: [`Error::WouldBlock`] or [`Error::Busy`] instead.
     Never,
     /// It may: the caller is on a thread made for waiting.
     May,

@@ -521,11 +521,11 @@ fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_
             guard.resize();
             Ok(guard)
         }
-        Wait::Never => keydir
-            .try_lock(shard)
-            .ok()
-            .filter(|guard| !guard.is_resize_due())
-            .ok_or(Error::WouldBlock),
+        Wait::Never => match keydir.try_lock(shard) {
+            Ok(guard) if guard.is_resize_due() => Err(Error::WouldBlock),
+            Ok(guard) => Ok(guard),
+            Err(_) => Err(Error::Busy),
+        },
     }
 }
 
@@ -536,7 +536,7 @@ fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
         }
         std::hint::spin_loop();
     }
-    Err(Error::WouldBlock)
+    Err(Error::Busy)
 }
 
 pub(super) fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {

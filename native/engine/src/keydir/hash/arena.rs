@@ -67,6 +67,8 @@ pub(super) struct Arena {
     free: Vec<u16>,
     /// Bytes of all chunks.
     allocated: usize,
+    /// Bytes that it is about to hold, where that is known.
+    expected: usize,
     /// Bytes of entries in shared chunks, in use or not.
     used: usize,
     /// Bytes of entries in shared chunks that are in use.
@@ -111,6 +113,11 @@ impl Writer<'_> {
         len < u32::MAX as usize - HEAD && (self.state.arena.has_number() || self.fits_current(len))
     }
 
+    /// Tells how many bytes of keys are about to come in all: they get few chunks, which matters where threads wait for each other in the allocator.
+    pub(super) fn expect_keys(&mut self, bytes: usize) {
+        self.state.arena.expected = bytes;
+    }
+
     /// Appends a key to the arena and gives its reference, which no slot has yet.
     pub(super) fn store_key(&mut self, stored: Stored<'_>) -> Result<u32, Full> {
         let header = Header::of(stored);
@@ -121,7 +128,14 @@ impl Writer<'_> {
         } else if self.fits_current(len) {
             self.state.arena.current
         } else {
-            let size = (self.state.arena.allocated / CHUNK_PART).clamp(CHUNK_MIN, CHUNK_MAX);
+            let arena = &self.state.arena;
+            let to_come = match arena.expected.saturating_sub(arena.used) {
+                0 => 0,
+                bytes => bytes + HEAD,
+            };
+            let size = to_come
+                .max(arena.allocated / CHUNK_PART)
+                .clamp(CHUNK_MIN, CHUNK_MAX);
             let number = self.add_chunk(size.max(len + HEAD).next_multiple_of(HEAD), Role::Shared)?;
             let left = self.state.arena.current;
             self.state.arena.current = number;

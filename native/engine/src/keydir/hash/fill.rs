@@ -26,11 +26,12 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Fills the shard, which must never have had a key, with `count` keys.
-    pub fn fill(&mut self, count: u32) -> Fill<'_> {
+    /// Fills the shard, which must never have had a key, with `count` keys of about so many bytes in all.
+    pub fn fill(&mut self, count: u32, bytes: usize) -> Fill<'_> {
         let shard = self.shard();
         let mut writer = self.writer();
         writer.reserve(count);
+        writer.expect_keys(bytes);
         Fill {
             shard,
             writer,
@@ -51,8 +52,8 @@ impl BagGuard<'_> {
     }
 
     /// As [`WriteGuard::fill`].
-    pub fn fill(&mut self, count: u32) -> BagFill<'_> {
-        BagFill(self.0.fill(count))
+    pub fn fill(&mut self, count: u32, bytes: usize) -> BagFill<'_> {
+        BagFill(self.0.fill(count, bytes))
     }
 }
 
@@ -66,6 +67,12 @@ pub struct Fill<'a> {
     /// Hash and key of the last entry.
     last: Option<(u32, u32)>,
     full_len: u32,
+}
+
+impl Drop for Fill<'_> {
+    fn drop(&mut self) {
+        self.writer.expect_keys(0);
+    }
 }
 
 impl Fill<'_> {
