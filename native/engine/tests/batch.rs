@@ -97,9 +97,7 @@ fn what_is_too_large_is_refused_however_it_is_stored() {
         refused(
             "key",
             (64 << 20) + 1,
-            table
-                .put(key(&zeros[..(64 << 20) + 1]), b"2", Wait::May)
-                .map(drop),
+            table.put(key(&zeros[..=64 << 20]), b"2", Wait::May).map(drop),
         );
         assert_eq!((table.seq(), table.len()), (seq, 1));
     }

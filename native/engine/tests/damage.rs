@@ -223,7 +223,9 @@ fn a_flipped_bit_where_there_are_no_hints_is_reported_or_harmless() {
     let sim = Sim::new();
     let table = open(&sim, 500).unwrap();
     let expected: BTreeMap<_, _> = (0..20u8).map(|i| (vec![i, i], vec![i ^ 0x55; 20])).collect();
-    expected.iter().for_each(|(k, value)| put(&table, k, value));
+    for (k, value) in &expected {
+        put(&table, k, value);
+    }
     table.close().unwrap();
     let image = sim.kill(sim.ops());
     without_hints(&image);
