@@ -10,29 +10,19 @@
 
 -define(KINDS, [lookup, insert]).
 
+-import(bench_open_loop, [at/2, key/1, object/2]).
+
 %% Entry for `erl -s bench_latency main -extra latency ARGS'.
 -spec main() -> no_return().
 main() ->
-    case parse(tl(init:get_plain_arguments()), #{objects => 1000000, seconds => 10, dir => "/tmp"}) of
+    Defaults = #{objects => 1000000, seconds => 10, dir => "/tmp", short => #{objects => 20000, seconds => 1}},
+    case bench_flags:parse(tl(init:get_plain_arguments()), Defaults) of
         {ok, Config} ->
             run(Config),
             halt(0);
         error ->
             io:put_chars(standard_error, "usage: bin/bench latency [--objects N] [--seconds N] [--dir DIR] [--short]\n"),
             halt(2)
-    end.
-
-parse(["--short" | Rest], Config) -> parse(Rest, Config#{objects := 20000, seconds := 1});
-parse(["--objects", N | Rest], Config) -> number(objects, N, Rest, Config);
-parse(["--seconds", N | Rest], Config) -> number(seconds, N, Rest, Config);
-parse(["--dir", Dir | Rest], Config) -> parse(Rest, Config#{dir := Dir});
-parse([], Config) -> {ok, Config};
-parse(_, _Config) -> error.
-
-number(Name, Text, Rest, Config) ->
-    case string:to_integer(Text) of
-        {N, []} when N > 0 -> parse(Rest, Config#{Name := N});
-        _ -> error
     end.
 
 run(#{objects := Objects} = Config) ->
@@ -60,21 +50,15 @@ latencies({M, Type} = Subject, #{objects := Objects, seconds := Seconds} = Confi
     show(Name, Rate, ["beside ", lists:join(", ", [io_lib:format("~b ~s", [N, What]) || {What, N} <- Counts])], Busy),
     true = M:delete(Tab).
 
-%% The keys come in no order.
 operation(M, Tab, Objects, N) ->
-    At = (N * 2654435761) rem Objects,
+    At = at(N, Objects),
     case N band 1 of
         0 -> [_] = M:lookup(Tab, key(At)), lookup;
         1 -> true = M:insert(Tab, object(At, N)), insert
     end.
 
 show(Name, Rate, What, Seen) ->
-    [
-        io:format("| ~s | ~b | ~s | ~w | ~s |~n", [
-            Name, Rate, What, Kind, lists:join(" | ", [io_lib:format("~.1f", [T]) || T <- bench_open_loop:figures(maps:get(Kind, Seen))])
-        ])
-     || Kind <- ?KINDS
-    ].
+    [bench_open_loop:show([Name, io_lib:format("~b", [Rate]), What, atom_to_list(Kind)], maps:get(Kind, Seen)) || Kind <- ?KINDS].
 
 %% What runs beside the operations, each again and again in a process of its own.
 beside({ets, Type}, _Tab, #{objects := Objects}) ->
@@ -177,8 +161,6 @@ call(14, M, Tab, _Objects, N) -> true = M:insert(Tab, {{extra, N}, x}), true = M
 call(15, M, Tab, _Objects, N) when N band 16#ffff < 16 -> _ = M:select_count(Tab, [{{'_', <<0:800>>}, [], [true]}]);
 call(15, M, Tab, _Objects, _N) -> _ = M:select(Tab, [{{'_', '_'}, [], ['$_']}], 50).
 
-at(N, Objects) -> (N * 2654435761) rem Objects.
-
 %% Nothing but on a test build.
 watch() ->
     try
@@ -195,15 +177,9 @@ show_watch(_, _) ->
 %% --- tables ------------------------------------------------------------------------------------------------
 
 filled({M, _} = Subject, Name, #{objects := Objects} = Config) ->
-    Tab = open(Subject, Name, Config),
-    [M:insert(Tab, object(N, Round)) || Round <- [1, 2], N <- lists:seq(0, Objects - 1)],
-    Tab.
+    bench_open_loop:fill(M, open(Subject, Name, Config), Objects).
 
 open({ets, Type}, _Name, _Config) -> ets:new(bench, [Type, public]);
 open({bets, Type}, Name, Config) -> bets:new(bench, [Type, public, {dir, path(Name, Config)}, {max_file_size, 64 bsl 20}, {merge_window, never}]).
 
 path(Name, #{dir := Dir}) -> filename:join(Dir, "bench_latency-" ++ os:getpid() ++ "-" ++ Name).
-
-key(N) -> <<(N * 16#9E3779B97F4A7C15):64, N:64>>.
-
-object(N, Round) -> {key(N), <<Round:800>>}.

@@ -2,7 +2,8 @@
 %% in a server.
 -module(bench_open_loop).
 
--export([peak/1, run/3, for_seconds/1, figures/1]).
+-export([fill/3, at/2, key/1, object/2]).
+-export([peak/1, run/3, for_seconds/1, figures/1, show/2]).
 
 -export_type([operation/0, seen/0]).
 
@@ -13,6 +14,22 @@
 
 -define(BUCKETS, 16 * 64).
 -define(PEAK_SECONDS, 1).
+
+%% Stores so many objects and overwrites each once. Gives the table.
+-spec fill(module(), term(), pos_integer()) -> term().
+fill(M, Tab, Objects) ->
+    [M:insert(Tab, object(N, Round)) || Round <- [1, 2], N <- lists:seq(0, Objects - 1)],
+    Tab.
+
+%% The number of the object that the Nth operation is about: in no order.
+-spec at(non_neg_integer(), pos_integer()) -> non_neg_integer().
+at(N, Objects) -> (N * 2654435761) rem Objects.
+
+-spec key(non_neg_integer()) -> binary().
+key(N) -> <<(N * 16#9E3779B97F4A7C15):64, N:64>>.
+
+-spec object(non_neg_integer(), integer()) -> {binary(), binary()}.
+object(N, Round) -> {key(N), <<Round:800>>}.
 
 %% How many operations a second one process can do.
 -spec peak(operation()) -> pos_integer().
@@ -75,8 +92,13 @@ microseconds(Bucket) -> math:pow(2, (Bucket + 1) / 16) / 1000.
 figures(Counts) ->
     All = [{Bucket, counters:get(Counts, Bucket)} || Bucket <- lists:seq(1, ?BUCKETS)],
     Total = lists:sum([N || {_, N} <- All]),
-    [microseconds(at(All, Total * Part)) || Part <- [0.5, 0.99, 0.999]] ++ [microseconds(lists:max([1 | [Bucket || {Bucket, N} <- All, N > 0]]))].
+    [microseconds(rank(All, Total * Part)) || Part <- [0.5, 0.99, 0.999]] ++ [microseconds(lists:max([1 | [Bucket || {Bucket, N} <- All, N > 0]]))].
 
-at([{Bucket, N} | _], Left) when N >= Left -> Bucket;
-at([{Bucket, _}], _Left) -> Bucket;
-at([{_, N} | Rest], Left) -> at(Rest, Left - N).
+rank([{Bucket, N} | _], Left) when N >= Left -> Bucket;
+rank([{Bucket, _}], _Left) -> Bucket;
+rank([{_, N} | Rest], Left) -> rank(Rest, Left - N).
+
+%% A row of a table: these words, and the figures.
+-spec show([iodata()], counters:counters_ref()) -> ok.
+show(Words, Counts) ->
+    io:format("| ~ts |~n", [lists:join(" | ", Words ++ [io_lib:format("~.1f", [T]) || T <- figures(Counts)])]).

@@ -30,7 +30,7 @@
 %% == Configuration ==
 %% The application's environment has two keys: `data_dir', where named tables without a directory of their own stand (default
 %% `"bets_data"' in the working directory), and `cache', the bound of the value cache of all tables in bytes (default an eighth of the
-%% machine's memory).
+%% memory that the VM may use, the machine's or its container's).
 %%
 %% == Cost ==
 %% "Constant time" means constant in a `set'; in an `ordered_set' a key is found in time that grows with the logarithm of the size.

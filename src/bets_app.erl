@@ -22,7 +22,7 @@ start(_Type, _Args) ->
             {error, Other}
     end.
 
-%% Without a bound of its own the cache takes up to an eighth of the machine's memory.
+%% Without a bound of its own the cache takes up to an eighth of the memory that the VM may use.
 bound_cache({ok, Bytes}) when is_integer(Bytes), Bytes >= 0 -> ok = bets_nif:set_cache(Bytes);
 bound_cache({ok, Other}) -> error({bad_cache, Other, "the environment variable cache of bets is a number of bytes"});
 bound_cache(undefined) -> ok.

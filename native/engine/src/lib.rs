@@ -18,6 +18,7 @@ pub mod keydir;
 mod lock;
 pub mod log;
 pub mod merge;
+mod ram;
 pub mod recovery;
 pub mod repair;
 pub mod seeded;

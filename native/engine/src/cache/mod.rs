@@ -24,10 +24,9 @@ const MAX_VALUE_LEN: usize = 1 << 20;
 static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::new(default_capacity_bytes()));
 static NEXT_TABLE: AtomicU64 = AtomicU64::new(0);
 
-/// An eighth of the machine's memory.
+/// An eighth of the memory that the process may use.
 fn default_capacity_bytes() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram.saturating_mul(u64::from(info.mem_unit)) / 8
+    crate::ram::bytes() / 8
 }
 
 /// Gives the cache a new bound in bytes; with 0 it keeps nothing. Walks the whole cache.
