@@ -93,8 +93,18 @@ fn where_nothing_can_be_linked_files_are_copied() {
 
 #[test]
 fn a_crash_leaves_the_backup_whole_or_no_table() {
+    for linked in [true, false] {
+        crash_a_backup(linked);
+    }
+}
+
+fn crash_a_backup(linked: bool) {
     let sim = Sim::new();
-    let storage: Arc<dyn Storage> = Arc::new(sim.clone());
+    let failing = Failing::over_sim(sim.clone());
+    let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+    if !linked {
+        failing.arm(Fault::nth(1, &[Call::Link]).persistent());
+    }
     let table = open(&storage, "/t", &Open::OrCreate(meta())).unwrap();
     for i in 0..60u8 {
         put(&table, &[i], &[i; 50]);
@@ -106,7 +116,10 @@ fn a_crash_leaves_the_backup_whole_or_no_table() {
     table.sync().unwrap();
     let (mut whole, mut none) = (0, 0);
     for point in sim.crash_points().filter(|point| point.at() >= begun) {
-        for plan in [Plan::Nothing, Plan::Everything, Plan::Seeded(1), Plan::Seeded(2)] {
+        for plan in [Plan::Nothing, Plan::Everything]
+            .into_iter()
+            .chain((1..12).map(Plan::Seeded))
+        {
             let image: Arc<dyn Storage> = Arc::new(point.image(&plan));
             match open(&image, "/b", &EXISTING) {
                 Ok(copy) => {

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bets_engine::Error;
-use bets_engine::table::{Table, Wait, Write};
-use common::{Random, TestDir, contents, get, key, put};
+use bets_engine::table::{Table, TableKind, Wait, Write};
+use common::{ALL_KINDS, Random, TestDir, contents, get, key, put, same};
 
 fn write(table: &Table, writes: &[(&str, Option<&str>)]) -> bool {
     let writes: Vec<Write<'_>> = writes
@@ -58,6 +58,49 @@ fn what_changes_nothing_is_not_written() {
     assert!(!write(&table, &[("b", None), ("c", None)]));
     assert!(!write(&table, &[("b", Some("1")), ("b", None)]));
     assert_eq!(table.seq(), seq);
+}
+
+/// Guards lengths that 32 bits cannot tell, and the limits before them: whatever stores an object refuses it before anything is written.
+#[test]
+fn what_is_too_large_is_refused_however_it_is_stored() {
+    // Zeros that nobody reads take no memory.
+    let zeros = vec![0; (1 << 32) + 2];
+    let refused = |what: &'static str, len: usize, result: Result<(), Error>| {
+        assert!(
+            matches!(&result, Err(Error::TooLarge { what: told, len: bytes, .. }) if *told == what && *bytes == len as u64),
+            "{len} bytes: {result:?}"
+        );
+    };
+    for kind in ALL_KINDS {
+        let dir = TestDir::of(kind);
+        let table = dir.open();
+        put(&table, b"a", b"1");
+        let seq = table.seq();
+        for len in [
+            (1 << 30) + 1,
+            (1 << 31) - 1,
+            (1 << 31) + 1,
+            (1 << 32) - 1,
+            (1 << 32) + 1,
+        ] {
+            let object = &zeros[..len];
+            let list = [(key(b"b"), &b"2"[..]), (key(b"c"), object)];
+            refused("object", len, table.put(key(b"b"), object, Wait::May).map(drop));
+            refused("object", len, table.put_many(&list, Wait::May).map(drop));
+            refused("object", len, table.put_many_new(&list, Wait::May).map(drop));
+            refused("key", len, table.put(key(object), b"2", Wait::May).map(drop));
+            if kind == TableKind::Bag {
+                let added = table.add(key(b"b"), object, Wait::May, &mut same).map(drop);
+                refused("object", len, added);
+            }
+        }
+        refused(
+            "key",
+            (64 << 20) + 1,
+            table.put(key(&zeros[..=64 << 20]), b"2", Wait::May).map(drop),
+        );
+        assert_eq!((table.seq(), table.len()), (seq, 1));
+    }
 }
 
 #[test]

@@ -14,7 +14,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bets_engine::format::frame::{Kind, Record, Stamp};
 use bets_engine::io::Storage;
+use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::Sim;
 use bets_engine::table::{Config, Cursor, Open, Table, TableKind, Wait};
 use bets_engine::{Error, Key, Result};
@@ -215,6 +217,21 @@ fn a_flipped_bit_after_a_clean_close_is_reported_or_harmless() {
     sweep(&sim.kill(sim.ops()), &expected);
 }
 
+/// Guards what only an opening sees that has to read the sealed segments themselves.
+#[test]
+fn a_flipped_bit_where_there_are_no_hints_is_reported_or_harmless() {
+    let sim = Sim::new();
+    let table = open(&sim, 500).unwrap();
+    let expected: BTreeMap<_, _> = (0..20u8).map(|i| (vec![i, i], vec![i ^ 0x55; 20])).collect();
+    for (k, value) in &expected {
+        put(&table, k, value);
+    }
+    table.close().unwrap();
+    let image = sim.kill(sim.ops());
+    without_hints(&image);
+    sweep(&image, &expected);
+}
+
 #[test]
 fn a_flipped_bit_in_a_bag_concerns_one_object_or_is_reported() {
     let sim = Sim::new();
@@ -302,6 +319,102 @@ fn a_flipped_bit_below_the_durable_mark_is_reported_or_harmless() {
     println!("{swept} bits flipped, {lost} reported for one key, none silent");
 }
 
+/// Guards against what no CRC shows: a disk that wrote a record elsewhere than it was told leaves one that is right in itself where another one should stand.
+#[test]
+fn a_right_record_in_a_wrong_place_is_an_error_and_no_other_value() {
+    let sim = Sim::new();
+    let table = open(&sim, 1500).unwrap();
+    put(&table, b"a", b"its own value");
+    table.close().unwrap();
+    let image = sim.kill(sim.ops());
+    let path = segment(&image, 1);
+    let frame = |kind, k: &[u8], value: &[u8], segment| {
+        let mut bytes = Vec::new();
+        let stamp = Stamp {
+            segment,
+            seq: 1,
+            durable_seq: None,
+        };
+        Record::new(kind, key(k), value).put(&mut bytes, stamp);
+        bytes
+    };
+    for (what, other) in [
+        ("another key", frame(Kind::Put, b"b", b"another value", 1)),
+        ("another segment", frame(Kind::Put, b"a", b"another value", 2)),
+        ("another type", frame(Kind::Delete, b"a", b"another value", 1)),
+        ("another length", frame(Kind::Put, b"a", b"another", 1)),
+    ] {
+        let misplaced = image.kill(0);
+        let mut bytes = image.read(&path).unwrap();
+        bytes[32..32 + other.len()].copy_from_slice(&other);
+        misplaced.write(&path, &bytes).unwrap();
+        // The checkpoint tells where the record stands, so the opening does not look at it.
+        let table = open(&misplaced, 1500).unwrap();
+        let found = table.get(key(b"a"), Wait::May, |found| found.value.to_vec());
+        assert!(
+            matches!(&found, Err(Error::Damaged { path: named, offset: 32, .. }) if *named == path),
+            "{what}: {found:?}"
+        );
+        table.kill();
+    }
+}
+
+/// Guards against records that are right in themselves and not where they were written, met by an opening that has neither checkpoint nor hint.
+#[test]
+fn a_sealed_segment_with_other_records_than_were_written_is_refused() {
+    let sim = Sim::new();
+    let table = open(&sim, 1500).unwrap();
+    for k in [b"a", b"b", b"c"] {
+        put(&table, k, b"some value");
+    }
+    table.close().unwrap();
+    let image = sim.kill(sim.ops());
+    without_hints(&image);
+    let path = segment(&image, 1);
+    let bytes = image.read(&path).unwrap();
+    let len = 25 + 3 + 10;
+    let place = |n: usize| 32 + n * len..32 + (n + 1) * len;
+    for (what, at, from) in [
+        ("an older record again", 1, 0),
+        ("the last one twice, the one before it not", 1, 2),
+        ("the last one missing", 2, 1),
+    ] {
+        let mut misplaced = bytes.clone();
+        misplaced.copy_within(place(from), place(at).start);
+        refused(&image, &path, &misplaced, what);
+    }
+    // A mark of the same length in the place of the last record: all that is there is right and in order.
+    let mut mark = Vec::new();
+    let stamp = Stamp {
+        segment: 1,
+        seq: 2,
+        durable_seq: Some(2),
+    };
+    Record::new(Kind::Mark, key(&[0; 11]), &[]).put(&mut mark, stamp);
+    let mut misplaced = bytes.clone();
+    misplaced[place(2)].copy_from_slice(&mark);
+    refused(&image, &path, &misplaced, "a mark for the last record");
+}
+
+fn refused(image: &Sim, path: &Path, bytes: &[u8], what: &str) {
+    let image = image.kill(0);
+    image.write(path, bytes).unwrap();
+    let opened = open(&image, 1500);
+    assert!(
+        matches!(&opened, Err(Error::Damaged { path: named, .. }) if named == path),
+        "{what}: {opened:?}"
+    );
+}
+
+/// Removes what an opening would do with in place of the segments.
+fn without_hints(image: &Sim) {
+    for path in image.files() {
+        if path.ends_with("CHECKPOINT") || path.extension().is_some_and(|e| e == "hint") {
+            image.remove(&path).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_missing_or_cut_sealed_segment_is_named() {
     let (sim, table, _) = hundred_objects(TableKind::OrderedSet);
@@ -370,4 +483,38 @@ fn damage_below_the_mark_is_refused_wherever_the_mark_stands_behind_it() {
             Err(error) => panic!("{offset}: {error}"),
         }
     }
+}
+
+/// Guards against a mark that is looked for in the damaged file alone: it stands in the next one when the sync came behind the switch, and the manifest could not yet
+/// tell that the first one was sealed.
+#[test]
+fn damage_is_refused_too_where_the_mark_stands_in_the_next_segment() {
+    let sim = Sim::new();
+    let failing = Failing::over_sim(sim.clone());
+    let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+    let config = Config {
+        max_file_size: 700,
+        background: false,
+        ..Config::default()
+    };
+    let table = Table::open(&storage, Path::new(DIR), &Open::OrCreate(meta()), config).unwrap();
+    for k in 0..10u8 {
+        put(&table, &[k], &[k; 50]);
+    }
+    failing.arm(Fault::nth(1, &[Call::Create]).no_space().persistent());
+    table.sync().unwrap();
+    assert!(
+        failing.failed() > 0,
+        "the manifest names the first one as unsealed"
+    );
+    table.kill();
+    let image = sim.kill(sim.ops());
+    assert_eq!(open(&image.kill(0), 700).unwrap().len(), 10);
+    let path = segment(&image, 1);
+    image.flip_bit(&path, 32 + 15, 0).unwrap();
+    let opened = open(&image, 700);
+    assert!(
+        matches!(&opened, Err(Error::Damaged { path: named, offset: 32, .. }) if *named == path),
+        "{opened:?}"
+    );
 }

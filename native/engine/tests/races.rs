@@ -21,9 +21,10 @@ use common::{TestDir, get, meta_of, put};
 
 type Meddle = Box<dyn FnMut(&Path) + Send>;
 
-/// The real disk, on which somebody else does something right before a table is locked, or a directory renamed.
+/// The real disk, on which somebody else does something right before a table is locked or right behind that, or before a directory is renamed.
 struct Meddling {
     before_lock: Mutex<Meddle>,
+    after_lock: Mutex<Meddle>,
     before_rename: Mutex<Meddle>,
 }
 
@@ -76,18 +77,37 @@ impl Storage for Meddling {
         Os.sync_dir(dir)
     }
     fn lock(&self, path: &Path, shared: bool) -> std::io::Result<Option<Box<dyn Lock>>> {
-        if path.is_dir() {
-            (self.before_lock.lock().unwrap())(path);
+        if !path.is_dir() {
+            return Os.lock(path, shared);
         }
-        Os.lock(path, shared)
+        (self.before_lock.lock().unwrap())(path);
+        let lock = Os.lock(path, shared);
+        (self.after_lock.lock().unwrap())(path);
+        lock
+    }
+}
+
+impl Meddling {
+    fn nothing() -> Self {
+        Meddling {
+            before_lock: Mutex::new(nothing()),
+            after_lock: Mutex::new(nothing()),
+            before_rename: Mutex::new(nothing()),
+        }
     }
 }
 
 fn open(before_lock: Meddle, before_rename: Meddle, dir: &Path) -> bets_engine::Result<Table> {
-    let storage: Arc<dyn Storage> = Arc::new(Meddling {
+    let disk = Meddling {
         before_lock: Mutex::new(before_lock),
         before_rename: Mutex::new(before_rename),
-    });
+        ..Meddling::nothing()
+    };
+    open_on(disk, dir)
+}
+
+fn open_on(disk: Meddling, dir: &Path) -> bets_engine::Result<Table> {
+    let storage: Arc<dyn Storage> = Arc::new(disk);
     let config = Config {
         background: false,
         ..Config::default()
@@ -149,5 +169,41 @@ fn a_rename_takes_no_directory_away_that_somebody_else_has_just_made() {
             .contains(Key::plain(b"a"), bets_engine::table::Wait::May)
             .unwrap()
     );
+    table.close().unwrap();
+}
+
+/// Guards against a lock on a directory that is no longer the one at the path: two processes would write to one table.
+#[test]
+fn a_directory_that_is_replaced_while_it_is_locked_is_not_used_without_its_lock() {
+    let root = TestDir::new();
+    let (dir, away) = (root.path().join("t"), root.path().join("away"));
+    let mut left = 1;
+    let meddle = {
+        let away = away.clone();
+        move |dir: &Path| {
+            if left > 0 {
+                left -= 1;
+                std::fs::rename(dir, &away).unwrap();
+                std::fs::create_dir(dir).unwrap();
+            }
+        }
+    };
+    let disk = Meddling {
+        after_lock: Mutex::new(Box::new(meddle)),
+        ..Meddling::nothing()
+    };
+    let table = open_on(disk, &dir).unwrap();
+    put(&table, b"a", b"1");
+    assert!(dir.join("MANIFEST").is_file());
+    assert_eq!(
+        std::fs::read_dir(&away).unwrap().count(),
+        0,
+        "nothing was made there"
+    );
+    assert!(
+        Os.lock(&dir, false).unwrap().is_none(),
+        "the table's directory is locked"
+    );
+    assert!(Os.lock(&away, false).unwrap().is_some());
     table.close().unwrap();
 }

@@ -5,8 +5,8 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bets_engine::io::{File, Lock, Stat, Storage, real::Os};
@@ -325,6 +325,135 @@ fn a_merge_that_looks_for_no_snapshots_is_found() {
     seeded::put(None);
     let read = |i: u8| snapshot.get(key(&[i]), Wait::May, |_| ());
     assert!((0..200).any(|i| read(i).is_err()));
+}
+
+/// The disk of a reader, on which a writer does something right before a certain one of the reader's calls.
+struct Between {
+    calls: AtomicU64,
+    at: u64,
+    writer: Mutex<Box<dyn FnMut() + Send>>,
+}
+
+impl std::fmt::Debug for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Between({})", self.at)
+    }
+}
+
+impl Between {
+    fn os(&self) -> Os {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at {
+            (self.writer.lock().unwrap())();
+        }
+        Os
+    }
+}
+
+impl Storage for Between {
+    fn create(&self, path: &Path) -> std::io::Result<Arc<dyn File>> {
+        self.os().create(path)
+    }
+    fn open(&self, path: &Path, write: bool) -> std::io::Result<Arc<dyn File>> {
+        self.os().open(path, write)
+    }
+    fn stat(&self, path: &Path) -> std::io::Result<Option<Stat>> {
+        self.os().stat(path)
+    }
+    fn stat_follow(&self, path: &Path) -> std::io::Result<Option<Stat>> {
+        self.os().stat_follow(path)
+    }
+    fn list(&self, dir: &Path) -> std::io::Result<Vec<String>> {
+        self.os().list(dir)
+    }
+    fn create_dir_all(&self, _: &Path) -> std::io::Result<()> {
+        refused()
+    }
+    fn remove_dir(&self, _: &Path) -> std::io::Result<()> {
+        refused()
+    }
+    fn rename(&self, _: &Path, _: &Path) -> std::io::Result<()> {
+        refused()
+    }
+    fn unlink(&self, _: &Path) -> std::io::Result<()> {
+        refused()
+    }
+    fn link(&self, _: &Path, _: &Path) -> std::io::Result<()> {
+        refused()
+    }
+    fn sync_dir(&self, _: &Path) -> std::io::Result<()> {
+        refused()
+    }
+    fn lock(&self, path: &Path, shared: bool) -> std::io::Result<Option<Box<dyn Lock>>> {
+        self.os().lock(path, shared)
+    }
+}
+
+/// Stores its seq under a key, in so many records.
+fn put_seqs(table: &Table, count: u64) {
+    for _ in 0..count {
+        let n = table.seq() + 1;
+        put(table, &[(n % 97) as u8], &n.to_le_bytes());
+    }
+}
+
+/// Guards the order in which a reader looks at the manifest, the stage and the segments, and that it begins again when a recovery has moved what it looks for: what was
+/// acknowledged before it opened is there at whichever of its calls a writer fills its stage anew, or dies and is followed by another one.
+#[test]
+fn whenever_a_writer_comes_between_all_that_was_acknowledged_is_seen() {
+    for dies in [false, true] {
+        for at in 0.. {
+            let dir = quiet(TestDir::new());
+            let table = dir.open();
+            // So that what comes is staged.
+            put_seqs(&table, 10);
+            table.care().unwrap();
+            put_seqs(&table, 300);
+            let acknowledged = table.seq();
+            let held = Arc::new(Mutex::new(Some(table)));
+            let (writer, config) = (Arc::clone(&held), dir.config.clone());
+            let path = dir.path().to_path_buf();
+            let disk = Between {
+                calls: AtomicU64::new(0),
+                at,
+                writer: Mutex::new(Box::new(move || {
+                    let mut table = writer.lock().unwrap();
+                    if dies {
+                        table.take().unwrap().kill();
+                        let storage: Arc<dyn Storage> = Arc::new(Os);
+                        *table = Some(Table::open(&storage, &path, &EXISTING, config.clone()).unwrap());
+                        put_seqs(table.as_ref().unwrap(), 5);
+                    } else {
+                        // The stage is written out, and then has others alone.
+                        put_seqs(table.as_ref().unwrap(), 3_000);
+                    }
+                })),
+            };
+            let disk = Arc::new(disk);
+            let storage: Arc<dyn Storage> = Arc::clone(&disk) as Arc<dyn Storage>;
+            let config = Config {
+                read_only: true,
+                ..Config::default()
+            };
+            let snapshot = Table::open(&storage, dir.path(), &EXISTING, config).unwrap();
+            let seq = snapshot.seq();
+            assert!(
+                seq >= acknowledged,
+                "call {at}: {acknowledged} was acknowledged, the snapshot ends at {seq}"
+            );
+            assert_eq!(contents(&snapshot), expected_of_puts(seq), "call {at}, at {seq}");
+            if disk.calls.load(Ordering::SeqCst) <= at {
+                assert!(at > 8, "{at} calls");
+                break;
+            }
+        }
+    }
+}
+
+fn expected_of_puts(seq: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let last: BTreeMap<_, _> = (1..=seq)
+        .map(|n| (vec![(n % 97) as u8], n.to_le_bytes().to_vec()))
+        .collect();
+    last.into_iter().collect()
 }
 
 /// A disk on which nothing can be made.

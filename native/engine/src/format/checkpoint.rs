@@ -392,6 +392,30 @@ mod tests {
         assert!(section.fits(&[1; 90]) && !section.fits(&[1; 89]) && !section.fits(&[2; 90]));
     }
 
+    /// Guards the memory of who loads a checkpoint: room is made for as many keys as a section tells, so it may tell no more than its bytes can hold.
+    #[test]
+    fn a_section_of_more_keys_than_its_bytes_can_hold_is_refused() {
+        let decoded = |keys| {
+            let tail = Tail {
+                segments: Vec::new(),
+                sections: vec![SectionPart {
+                    len: 90,
+                    keys,
+                    crc: 0,
+                }],
+            };
+            let bytes = tail.encode();
+            let header = Header {
+                tail: HEADER_LEN as u64 + 90,
+                tail_len: bytes.len() as u32,
+                tail_crc: crc32(&bytes),
+                ..sample().0
+            };
+            Tail::decode(&header, &bytes).is_some()
+        };
+        assert!(decoded(10) && !decoded(11) && !decoded(u32::MAX));
+    }
+
     #[test]
     fn another_version_is_not_read() {
         let mut newer = sample().0.encode();

@@ -317,6 +317,18 @@ mod tests {
         assert!(read(&sim).is_ok());
     }
 
+    /// Guards the memory of who reads a hint: nothing is allocated for a block that is longer than what is left of the file.
+    #[test]
+    fn a_block_that_cannot_be_there_is_refused_before_it_is_read() {
+        let sim = Sim::new();
+        let path = write(&sim, 5);
+        let mut bytes = sim.read(&path).unwrap();
+        bytes[HEADER_LEN + 4..HEADER_LEN + 8].copy_from_slice(&(60u32 << 20).to_le_bytes());
+        sim.write(&path, &bytes).unwrap();
+        let mut reader = HintReader::open(&sim, Path::new("/t"), IDENTITY).unwrap();
+        assert!(matches!(reader.next_place(), Err(Unusable::Wrong(_))));
+    }
+
     #[test]
     fn what_was_not_finished_is_no_hint() {
         let sim = Sim::new();

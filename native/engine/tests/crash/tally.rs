@@ -135,7 +135,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Opens an image and checks what is found. With `in_recovery`, crashes the opening too, which may leave these states.
+    /// Opens an image and checks what is found. With `in_recovery`, crashes the opening too: a power loss may leave these states, a kill what was found.
     fn check(
         &mut self,
         image: &Sim,
@@ -171,12 +171,17 @@ impl Tally {
             *self.recovery_kinds.entry(point.kind().name()).or_default() += 1;
             let settled = std::slice::from_ref(&found);
             let allowed = if point.at() == after { settled } else { in_recovery };
-            for plan in [Plan::Nothing, Plan::Everything, Plan::Seeded(1), Plan::Seeded(2)] {
-                let what = format!(
-                    "{what}, then in recovery at {} ({:?}) {plan:?}",
-                    point.at(),
-                    point.kind()
-                );
+            let what = format!("{what}, then in recovery at {} ({:?})", point.at(), point.kind());
+            // A kill takes nothing from the disk, so the next opening finds what this one found.
+            self.check(&point.kill(), settled, None, &format!("{what}, kill"))?;
+            let seed = fingerprint.wrapping_add(2 * point.at() as u64);
+            for plan in [
+                Plan::Nothing,
+                Plan::Everything,
+                Plan::Seeded(seed),
+                Plan::Seeded(seed + 1),
+            ] {
+                let what = format!("{what} {plan:?}");
                 self.check(&point.image(&plan), allowed, None, &what)?;
             }
         }

@@ -103,6 +103,15 @@ fn every_object_whose_bytes_were_not_hit_comes_back() {
     }
 }
 
+/// Guards against a loss that is told only where a hint names it.
+#[test]
+fn without_hints_too_every_loss_is_told() {
+    let image = hundred(TableKind::Set);
+    forget_hints(&image);
+    let tally = sweep(&image, TableKind::Set, 31);
+    assert!(tally.whole > 0 && tally.lost_objects > 0);
+}
+
 #[test]
 fn every_object_of_a_bag_whose_bytes_were_not_hit_comes_back() {
     let sim = Sim::new();
