@@ -40,6 +40,7 @@ pub use check::Check;
 pub use report::{Fault, Loss, Report, Status};
 
 use crate::dir::Dir;
+use crate::format::MAX_SEQ;
 use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, Entry, FILE, Manifest, State};
 use crate::format::segment::{file_name, parse_file_name};
@@ -52,6 +53,9 @@ use crate::{Error, Result};
 use directory::{Damage, Directory};
 use report::is_damage;
 use salvage::Fresh;
+
+/// What claims higher seqs than this is not taken for a table's: behind a repair there must be room for all that the table will ever write.
+const MAX_REPAIRED_SEQ: u64 = MAX_SEQ / 2;
 
 /// What is said of a file from which other bytes were read before.
 const CHANGED: &str = "what was read first is not what was read then";
@@ -138,6 +142,15 @@ pub fn repair(
     let names = table_files(&**storage, dir)?;
     refuse_deleted(dir, &names)?;
     let found = no_manifest.map_or_else(|| read_manifest(&**storage, dir), Err);
+    let found = found.and_then(|manifest| match manifest.generation.max(manifest.last_seq) {
+        // What it publishes has a higher one, which must be one that is read again.
+        ..=MAX_REPAIRED_SEQ => Ok(manifest),
+        _ => Err(Error::Damaged {
+            path: dir.join(FILE),
+            offset: 0,
+            what: "its seqs have come to their end",
+        }),
+    });
     let mut repair = Repair {
         storage: &**storage,
         dir,

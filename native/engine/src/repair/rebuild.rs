@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::MAX_REPAIRED_SEQ;
 use super::overlap;
 use super::patient::Patient;
 use super::quarantine::FOLDER;
 use super::report::{Fault, Loss, Report};
 use super::walk::{Step, Walk};
-use crate::format::MAX_SEQ;
 use crate::format::frame::Bad;
 use crate::format::manifest::{Entry, Manifest, State};
 use crate::format::segment::{HEADER_LEN, identity, parse_file_name};
@@ -130,7 +130,7 @@ fn survey(storage: &dyn Storage, path: &Path, id: u32) -> Result<Entry> {
         .map_err(|e| Error::io("open", path, e))?;
     let len = file.len().map_err(read_error)?.min(u64::from(u32::MAX));
     let mut scanner = Scanner::new(Arc::new(Patient::new(file)), id, len);
-    let mut walk = Walk::new(u64::from(HEADER_LEN), 0, MAX_SEQ);
+    let mut walk = Walk::new(u64::from(HEADER_LEN), 0, MAX_REPAIRED_SEQ);
     let mut entry = Entry {
         id,
         state: State::Sealed,

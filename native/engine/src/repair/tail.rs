@@ -6,10 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::MAX_REPAIRED_SEQ;
 use super::report::{Fault, Loss, Report};
 use super::segment::{Fate, Holes, Known, record};
 use super::walk::{Batch, Placed, Step, Walk};
-use crate::format::MAX_SEQ;
 use crate::format::frame::Bad;
 use crate::format::segment::HEADER_LEN;
 use crate::segment::scan::{Scanner, unit_at};
@@ -84,7 +84,7 @@ fn check_piece(
     let file_end = pieces[i].scanner.end();
     // What the stage has of its segment's records comes again.
     let start = if staged { 0 } else { state.last_seq };
-    let mut walk = Walk::new(u64::from(HEADER_LEN), start, MAX_SEQ);
+    let mut walk = Walk::new(u64::from(HEADER_LEN), start, MAX_REPAIRED_SEQ);
     let mut accepted = state.stop.is_none();
     let mut end = walk.pos();
     let mut bad = Bad::End;

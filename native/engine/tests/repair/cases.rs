@@ -1,5 +1,7 @@
 //! Damage of each kind.
 
+use bets_engine::format::MAX_SEQ;
+use bets_engine::format::manifest::Manifest;
 use proptest::prelude::*;
 
 use super::*;
@@ -264,6 +266,32 @@ fn a_segment_of_another_table_is_not_taken_in() {
         assert!(!found.is_empty() && found.iter().all(|(_, v)| v != b"of another table"));
         let kept = Path::new(DIR).join("quarantine").join(path.file_name().unwrap());
         assert_eq!(image.read(&kept).unwrap(), other.read(path).unwrap());
+    }
+}
+
+/// What a repair published after a manifest with the highest generation, or seq, that is read had a higher one, and was not: found by a change of a fuzzer's file.
+#[test]
+fn behind_a_repair_there_is_room_for_what_is_to_come() {
+    let changes: [fn(&mut Manifest); 3] = [
+        |manifest| manifest.generation = MAX_SEQ,
+        |manifest| manifest.last_seq = MAX_SEQ,
+        |manifest| manifest.last_seq = MAX_SEQ / 2 + 1,
+    ];
+    for change in changes {
+        let image = hundred(TableKind::Set);
+        let expected = read(&image.kill(0));
+        let path = Path::new(DIR).join("MANIFEST");
+        let mut manifest = Manifest::decode(&image.read(&path).unwrap()).unwrap();
+        change(&mut manifest);
+        image.write(&path, &manifest.encode()).unwrap();
+        force(&image, TableKind::Set);
+        let table = open(&image, &existing()).unwrap();
+        put(&table, &[1, 1], b"goes on");
+        table.close().unwrap();
+        let found = read(&image);
+        assert_eq!(found.len(), expected.len());
+        let verified = verify(&storage(&image), Path::new(DIR), &AtomicU64::new(0));
+        assert!(verified.unwrap().is_sound());
     }
 }
 
