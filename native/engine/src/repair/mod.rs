@@ -142,14 +142,17 @@ pub fn repair(
     let names = table_files(&**storage, dir)?;
     refuse_deleted(dir, &names)?;
     let found = no_manifest.map_or_else(|| read_manifest(&**storage, dir), Err);
-    let found = found.and_then(|manifest| match manifest.generation.max(manifest.last_seq) {
+    let found = found.and_then(|manifest| {
+        let seqs = manifest.segments.iter().map(|entry| entry.last_seq);
         // What it publishes has a higher one, which must be one that is read again.
-        ..=MAX_REPAIRED_SEQ => Ok(manifest),
-        _ => Err(Error::Damaged {
+        if seqs.chain([manifest.last_seq, manifest.generation]).max() <= Some(MAX_REPAIRED_SEQ) {
+            return Ok(manifest);
+        }
+        Err(Error::Damaged {
             path: dir.join(FILE),
             offset: 0,
             what: "its seqs have come to their end",
-        }),
+        })
     });
     let mut repair = Repair {
         storage: &**storage,

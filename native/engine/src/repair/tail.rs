@@ -193,7 +193,10 @@ impl State {
                     .scanner
                     .highest_mark(u64::from(HEADER_LEN))
                     .map_err(|e| Error::io("read", &piece.path, e))?;
-                self.durable_seq = self.durable_seq.max(mark);
+                // What claims more than there can be is no mark.
+                if mark <= MAX_REPAIRED_SEQ {
+                    self.durable_seq = self.durable_seq.max(mark);
+                }
             }
             self.searched = true;
         }

@@ -102,7 +102,8 @@ impl Walk {
                 }
             };
             let len = head.frame_len() as u64;
-            self.durable_seq = self.durable_seq.max(head.durable_seq.unwrap_or(0));
+            let told = head.durable_seq.filter(|&seq| seq <= self.max_seq);
+            self.durable_seq = self.durable_seq.max(told.unwrap_or(0));
             if matches!(head.kind, Kind::Mark | Kind::Commit) {
                 self.pos += len;
                 continue;

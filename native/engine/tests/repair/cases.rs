@@ -272,7 +272,8 @@ fn a_segment_of_another_table_is_not_taken_in() {
 /// What a repair published after a manifest with the highest generation, or seq, that is read had a higher one, and was not: found by a change of a fuzzer's file.
 #[test]
 fn behind_a_repair_there_is_room_for_what_is_to_come() {
-    let changes: [fn(&mut Manifest); 3] = [
+    let changes: [fn(&mut Manifest); 4] = [
+        |manifest| manifest.segments[0].last_seq = MAX_SEQ,
         |manifest| manifest.generation = MAX_SEQ,
         |manifest| manifest.last_seq = MAX_SEQ,
         |manifest| manifest.last_seq = MAX_SEQ / 2 + 1,
