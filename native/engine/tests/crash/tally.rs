@@ -174,8 +174,13 @@ impl Tally {
             let what = format!("{what}, then in recovery at {} ({:?})", point.at(), point.kind());
             // A kill takes nothing from the disk, so the next opening finds what this one found.
             self.check(&point.kill(), settled, None, &format!("{what}, kill"))?;
-            let seed = fingerprint.wrapping_add(point.at() as u64);
-            for plan in [Plan::Nothing, Plan::Everything, Plan::Seeded(seed)] {
+            let seed = fingerprint.wrapping_add(2 * point.at() as u64);
+            for plan in [
+                Plan::Nothing,
+                Plan::Everything,
+                Plan::Seeded(seed),
+                Plan::Seeded(seed + 1),
+            ] {
                 let what = format!("{what} {plan:?}");
                 self.check(&point.image(&plan), allowed, None, &what)?;
             }
