@@ -327,34 +327,53 @@ fn a_merge_that_looks_for_no_snapshots_is_found() {
     assert!((0..200).any(|i| read(i).is_err()));
 }
 
-/// The disk of a reader, on which a writer does something right before a certain one of the reader's calls.
-struct Between {
+/// The disk of a reader. Nothing can be removed or renamed, nor made unless it is `writable`; `before` runs before each call, with the call's number.
+struct ReadersDisk<F> {
     calls: AtomicU64,
-    at: u64,
-    writer: Mutex<Box<dyn FnMut() + Send>>,
+    writable: bool,
+    before: F,
 }
 
-impl std::fmt::Debug for Between {
+impl<F> std::fmt::Debug for ReadersDisk<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Between({})", self.at)
+        write!(f, "ReadersDisk({:?} calls)", self.calls)
     }
 }
 
-impl Between {
-    fn os(&self) -> Os {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at {
-            (self.writer.lock().unwrap())();
+impl<F: Fn(u64)> ReadersDisk<F> {
+    fn new(writable: bool, before: F) -> Self {
+        let calls = AtomicU64::new(0);
+        ReadersDisk {
+            calls,
+            writable,
+            before,
         }
+    }
+
+    fn os(&self) -> Os {
+        (self.before)(self.calls.fetch_add(1, Ordering::SeqCst));
         Os
     }
 }
 
-impl Storage for Between {
+fn refused<T>() -> std::io::Result<T> {
+    Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+}
+
+impl<F: Fn(u64) + Send + std::marker::Sync> Storage for ReadersDisk<F> {
     fn create(&self, path: &Path) -> std::io::Result<Arc<dyn File>> {
-        self.os().create(path)
+        if self.writable {
+            self.os().create(path)
+        } else {
+            refused()
+        }
     }
     fn open(&self, path: &Path, write: bool) -> std::io::Result<Arc<dyn File>> {
-        self.os().open(path, write)
+        if self.writable || !write {
+            self.os().open(path, write)
+        } else {
+            refused()
+        }
     }
     fn stat(&self, path: &Path) -> std::io::Result<Option<Stat>> {
         self.os().stat(path)
@@ -412,23 +431,22 @@ fn whenever_a_writer_comes_between_all_that_was_acknowledged_is_seen() {
             let held = Arc::new(Mutex::new(Some(table)));
             let (writer, config) = (Arc::clone(&held), dir.config.clone());
             let path = dir.path().to_path_buf();
-            let disk = Between {
-                calls: AtomicU64::new(0),
-                at,
-                writer: Mutex::new(Box::new(move || {
-                    let mut table = writer.lock().unwrap();
-                    if dies {
-                        table.take().unwrap().kill();
-                        let storage: Arc<dyn Storage> = Arc::new(Os);
-                        *table = Some(Table::open(&storage, &path, &EXISTING, config.clone()).unwrap());
-                        put_seqs(table.as_ref().unwrap(), 5);
-                    } else {
-                        // The stage is written out, and then has others alone.
-                        put_seqs(table.as_ref().unwrap(), 3_000);
-                    }
-                })),
+            let write = move |call| {
+                if call != at {
+                    return;
+                }
+                let mut table = writer.lock().unwrap();
+                if dies {
+                    table.take().unwrap().kill();
+                    let storage: Arc<dyn Storage> = Arc::new(Os);
+                    *table = Some(Table::open(&storage, &path, &EXISTING, config.clone()).unwrap());
+                    put_seqs(table.as_ref().unwrap(), 5);
+                } else {
+                    // The stage is written out, and then has others alone.
+                    put_seqs(table.as_ref().unwrap(), 3_000);
+                }
             };
-            let disk = Arc::new(disk);
+            let disk = Arc::new(ReadersDisk::new(true, write));
             let storage: Arc<dyn Storage> = Arc::clone(&disk) as Arc<dyn Storage>;
             let config = Config {
                 read_only: true,
@@ -456,53 +474,6 @@ fn expected_of_puts(seq: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
     last.into_iter().collect()
 }
 
-/// A disk on which nothing can be made.
-#[derive(Debug)]
-struct ReadOnly;
-
-fn refused<T>() -> std::io::Result<T> {
-    Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
-}
-
-impl Storage for ReadOnly {
-    fn create(&self, _: &Path) -> std::io::Result<Arc<dyn File>> {
-        refused()
-    }
-    fn open(&self, path: &Path, write: bool) -> std::io::Result<Arc<dyn File>> {
-        if write { refused() } else { Os.open(path, false) }
-    }
-    fn stat(&self, path: &Path) -> std::io::Result<Option<Stat>> {
-        Os.stat(path)
-    }
-    fn stat_follow(&self, path: &Path) -> std::io::Result<Option<Stat>> {
-        Os.stat_follow(path)
-    }
-    fn list(&self, dir: &Path) -> std::io::Result<Vec<String>> {
-        Os.list(dir)
-    }
-    fn create_dir_all(&self, _: &Path) -> std::io::Result<()> {
-        refused()
-    }
-    fn remove_dir(&self, _: &Path) -> std::io::Result<()> {
-        refused()
-    }
-    fn rename(&self, _: &Path, _: &Path) -> std::io::Result<()> {
-        refused()
-    }
-    fn unlink(&self, _: &Path) -> std::io::Result<()> {
-        refused()
-    }
-    fn link(&self, _: &Path, _: &Path) -> std::io::Result<()> {
-        refused()
-    }
-    fn sync_dir(&self, _: &Path) -> std::io::Result<()> {
-        refused()
-    }
-    fn lock(&self, path: &Path, shared: bool) -> std::io::Result<Option<Box<dyn Lock>>> {
-        Os.lock(path, shared)
-    }
-}
-
 #[test]
 fn a_disk_that_cannot_be_written_to_is_read() {
     for lock in [true, false] {
@@ -520,7 +491,7 @@ fn a_disk_that_cannot_be_written_to_is_read() {
             if !lock {
                 std::fs::remove_file(dir.path().join("snapshot.lock")).unwrap();
             }
-            let snapshot = try_read(dir.path(), ReadOnly).unwrap();
+            let snapshot = try_read(dir.path(), ReadersDisk::new(false, |_| {})).unwrap();
             assert_eq!(contents(&snapshot).len(), 2);
             assert!(lock || !dir.path().join("snapshot.lock").exists());
         }
