@@ -329,27 +329,49 @@ fn readers_and_writers_go_on_during_a_merge() {
 /// A writer that had appended its record, and not yet shown it in the keydir, lost it: a merge of the segment, which had been sealed in between, took it for dead.
 #[test]
 fn a_record_that_is_not_shown_yet_is_not_taken_for_dead() {
-    let slow = Some(Fault::ShownLate);
-    for _ in 0..3 {
-        merge_beside_others(TableKind::Set, 60, slow).unwrap();
-    }
-    seeded::put(Some(Fault::WritersNotAwaited));
-    let found = (0..400).any(|_| merge_beside_others(TableKind::Set, 60, slow).is_err());
-    seeded::put(None);
-    assert!(found, "the seeded fault is found");
+    merges_wait_for_writers_that_are(Fault::ShownLate);
 }
 
 /// A merge whose last key was overwritten just then found the replaced record still counted as live, and stood still until the table was closed.
 #[test]
 fn what_is_not_counted_yet_does_not_hold_a_merge_up() {
-    let slow = Some(Fault::CountedLate);
+    merges_wait_for_writers_that_are(Fault::CountedLate);
+}
+
+fn merges_wait_for_writers_that_are(late: Fault) {
+    let late = Some(late);
     for _ in 0..3 {
-        merge_beside_others(TableKind::Set, 60, slow).unwrap();
+        merge_beside_others(TableKind::Set, 60, late).unwrap();
     }
     seeded::put(Some(Fault::WritersNotAwaited));
-    let found = (0..400).any(|_| merge_beside_others(TableKind::Set, 60, slow).is_err());
+    let found = (0..400).any(|_| merge_beside_others(TableKind::Set, 60, late).is_err());
     seeded::put(None);
     assert!(found, "the seeded fault is found");
+}
+
+/// Guards the order of a clear: a merge waits for the keydir that is there, so what the clear removed is counted before it puts another one there.
+#[test]
+fn a_clear_does_not_hold_a_merge_up() {
+    for kind in ALL_KINDS {
+        let mut dir = TestDir::of(kind).max_file_size(1_000);
+        dir.config.temporary = true;
+        let table = dir.open();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                seeded::put(Some(Fault::CountedLate));
+                while !stop.load(Ordering::Relaxed) {
+                    for k in 0..100u8 {
+                        put(&table, &[k], &[k; 50]);
+                    }
+                    table.clear(Wait::May).unwrap();
+                }
+            });
+            let stuck = (0..300).any(|_| matches!(try_merge_all(&table), Err(Error::MergeStuck)));
+            stop.store(true, Ordering::Relaxed);
+            assert!(!stuck, "{kind:?}: what was cleared was live in a merged segment");
+        });
+    }
 }
 
 /// Merges a table in which a segment rots that holds an object, and what a tombstone in another one hides. Whether the hidden comes back.

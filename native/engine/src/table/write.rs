@@ -120,6 +120,7 @@ impl Table {
             .log
             .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
         inner.log.add_all_dead(appended.last_seq);
+        take_time(Fault::CountedLate);
         inner.keydir.replace(keydir.fresh());
         inner.clear_timers();
         let now = inner.log.time.now();
@@ -210,18 +211,14 @@ impl Inner {
         }
         self.prefetch(shard, hash);
         let appended = self.log.append(record, wait)?;
-        if seeded::has(Fault::ShownLate) {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        take_time(Fault::ShownLate);
         let old = shard
             .put(hash, key, (appended.location, deadline), appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
         self.watch(hash, key, deadline, old.map(|old| old.deadline));
         let old = old.map(|old| old.location);
         if let Some(old) = old {
-            if seeded::has(Fault::CountedLate) {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
+            take_time(Fault::CountedLate);
             self.log.add_dead(old);
         }
         if let Some(cache) = &self.cache {
@@ -498,6 +495,13 @@ fn count(keydir: &Keydir, now: Now) -> u64 {
 pub(super) struct Place {
     pub(super) hash: u64,
     pub(super) shard: usize,
+}
+
+/// Gives others time to come between, where a test asks for it.
+fn take_time(late: Fault) {
+    if seeded::has(late) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 /// The record that removes a key. It has no use for the stored form.
