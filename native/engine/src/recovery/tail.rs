@@ -313,7 +313,7 @@ pub(super) fn refuse_damage(pieces: &mut [Piece], survey: &mut Survey) -> Result
         let from = if i == at { pos } else { u64::from(HEADER_LEN) };
         let mark = piece
             .scanner
-            .highest_mark(from)
+            .highest_mark(from, u64::MAX)
             .map_err(|e| read_error(piece, e))?;
         survey.durable_seq = survey.durable_seq.max(mark);
     }

@@ -191,12 +191,9 @@ impl State {
             for piece in pieces {
                 let mark = piece
                     .scanner
-                    .highest_mark(u64::from(HEADER_LEN))
+                    .highest_mark(u64::from(HEADER_LEN), MAX_REPAIRED_SEQ)
                     .map_err(|e| Error::io("read", &piece.path, e))?;
-                // What claims more than there can be is no mark.
-                if mark <= MAX_REPAIRED_SEQ {
-                    self.durable_seq = self.durable_seq.max(mark);
-                }
+                self.durable_seq = self.durable_seq.max(mark);
             }
             self.searched = true;
         }

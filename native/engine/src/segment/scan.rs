@@ -68,11 +68,13 @@ impl Scanner {
         })
     }
 
-    /// The highest durable seq that a frame at or behind `pos`, at any offset, tells; 0 if there is none. Used once damage was met, when
+    /// The highest durable seq up to `limit` that a frame at or behind `pos`, at any offset, tells; 0 if there is none. Used once damage was met, when
     /// no length can be trusted to lead to the next frame.
-    pub fn highest_mark(&mut self, mut pos: u64) -> std::io::Result<u64> {
+    pub fn highest_mark(&mut self, mut pos: u64, limit: u64) -> std::io::Result<u64> {
         let mut highest = 0;
-        while let Some(found) = self.find(pos, |head| head.durable_seq.unwrap_or(0) > highest)? {
+        let is_higher =
+            |head: &Head, than: u64| head.durable_seq.is_some_and(|seq| seq > than && seq <= limit);
+        while let Some(found) = self.find(pos, |head| is_higher(head, highest))? {
             highest = self
                 .head_at(found)?
                 .and_then(|head| head.durable_seq)
