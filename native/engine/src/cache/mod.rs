@@ -2,18 +2,20 @@
 //! only the first time in a while.
 
 mod account;
+mod blocks;
 mod entry;
 mod shard;
 #[cfg(test)]
 mod tests;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Lines, Ordering};
 use std::sync::LazyLock;
 
-use crate::epoch::Guard;
+use crate::epoch::{self, Guard};
 
 use crate::keydir::Location;
 use account::Account;
+pub use blocks::{Blocks, Filler};
 use entry::Entry;
 use shard::Shard;
 
@@ -32,7 +34,18 @@ fn default_capacity_bytes() -> u64 {
 /// Gives the cache a new bound in bytes; with 0 it keeps nothing. Walks the whole cache.
 pub fn set_capacity(bytes: u64) {
     CACHE.limit.store(bytes >> SHARD_BITS, Ordering::Relaxed);
+    blocks::make_room(block_limit(), &epoch::pin());
     CACHE.retain(|_| true);
+}
+
+/// What blocks may take in all, in bytes: half of the cache.
+fn block_limit() -> u64 {
+    CACHE.limit() << SHARD_BITS >> 1
+}
+
+/// What a shard's entries may take, in bytes: their part of what blocks leave of the cache.
+fn entry_limit() -> u64 {
+    (CACHE.limit() << SHARD_BITS).saturating_sub(blocks::bytes()) >> SHARD_BITS
 }
 
 #[derive(Debug)]
@@ -63,7 +76,7 @@ impl Cache {
 
     fn retain(&self, f: impl Fn(entry::Place) -> bool) {
         for shard in &self.shards {
-            shard.retain(self.limit(), &f);
+            shard.retain(entry_limit(), &f);
         }
     }
 }
@@ -90,7 +103,20 @@ pub struct TableCache {
     table: u64,
     /// Whether a key has many records. Then the location takes part in where each is kept, lest they all want one set.
     many: bool,
+    /// Whether it ever had an entry. What was only written, and stands in blocks, has none.
+    entered: Lines<AtomicBool>,
     held: &'static Account,
+}
+
+/// What makes blocks for a table's segments.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeper(&'static Account);
+
+impl Keeper {
+    /// Who fills the blocks of a segment. If it `presses`, older blocks go when there is no room for more.
+    pub fn filler(&self, presses: bool) -> Filler {
+        Filler::new(self.0, presses)
+    }
 }
 
 impl Drop for TableCache {
@@ -105,6 +131,7 @@ impl TableCache {
         TableCache {
             table: NEXT_TABLE.fetch_add(1, Ordering::Relaxed),
             many,
+            entered: Lines(AtomicBool::new(false)),
             held: Account::open(),
         }
     }
@@ -114,6 +141,16 @@ impl TableCache {
         CACHE.shard(spot.hash ^ own ^ self.table.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
+    /// What makes blocks for the table's segments.
+    pub fn keeper(&self) -> Keeper {
+        Keeper(self.held)
+    }
+
+    /// Whether there may be entries.
+    pub fn has_entries(&self) -> bool {
+        self.entered.load(Ordering::Relaxed)
+    }
+
     fn place(&self, spot: Spot) -> entry::Place {
         (self.table, spot.location)
     }
@@ -121,7 +158,7 @@ impl TableCache {
     /// Has the processor fetch what a look for any record of a key with this hash begins with, without waiting.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        if !self.many {
+        if !self.many && self.has_entries() {
             let (shard, tag) = self.shard(Spot::new(hash, Location::from_bits(0)));
             shard.prefetch(tag);
         }
@@ -130,7 +167,7 @@ impl TableCache {
     /// Has the processor fetch the record that stands here for a key with this hash, if there is one, without waiting for it.
     #[inline]
     pub fn prefetch_record(&self, hash: u64) {
-        if !self.many {
+        if !self.many && self.has_entries() {
             let (shard, tag) = self.shard(Spot::new(hash, Location::from_bits(0)));
             shard.prefetch_entry(tag);
         }
@@ -138,6 +175,9 @@ impl TableCache {
 
     /// Calls `f` with the stored key's bytes and the value of a record, if they are cached.
     pub fn get<R>(&self, spot: Spot, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
+        if !self.has_entries() {
+            return None;
+        }
         let (shard, tag) = self.shard(spot);
         shard.get(tag, self.place(spot), f)
     }
@@ -155,13 +195,16 @@ impl TableCache {
 
     /// Keeps a record, perhaps, and forgets the one of the same key at `old`, which no reader will ask for again.
     pub fn replace(&self, spot: Spot, old: Option<Location>, key: &[u8], value: &[u8]) {
-        let limit = CACHE.limit();
+        let limit = entry_limit();
         let len = key.len() + value.len();
         let entry = if len > MAX_VALUE_LEN || len as u64 > limit / 8 {
             None
         } else {
             Entry::new(self.place(spot), self.held, key, value)
         };
+        if entry.is_some() && !self.has_entries() {
+            self.entered.store(true, Ordering::Relaxed);
+        }
         let (shard, tag) = self.shard(spot);
         // Where each record has a place of its own, the old one stands elsewhere.
         let beside = entry.is_some() && !self.many;
@@ -176,12 +219,18 @@ impl TableCache {
 
     /// Forgets a record that no reader will ask for again.
     pub fn remove(&self, spot: Spot) {
+        if !self.has_entries() {
+            return;
+        }
         let (shard, tag) = self.shard(spot);
         shard.remove(tag, self.place(spot));
     }
 
     /// Keeps a record at its new place.
     pub fn relocate(&self, spot: Spot, new: Location) {
+        if !self.has_entries() {
+            return;
+        }
         if !self.many {
             let (shard, tag) = self.shard(spot);
             return shard.relocate(tag, self.place(spot), new);

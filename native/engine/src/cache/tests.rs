@@ -133,7 +133,7 @@ fn spot(hash: u64, n: u64) -> Spot {
 }
 
 /// The one cache of all tables keeps nothing while another thread writes to the same part of it, so these tests take turns.
-static ALONE: Mutex<()> = Mutex::new(());
+pub(super) static ALONE: Mutex<()> = Mutex::new(());
 
 fn value(cache: &TableCache, spot: Spot) -> Option<Vec<u8>> {
     cache.get(spot, |_, value| value.to_vec())

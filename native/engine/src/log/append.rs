@@ -10,6 +10,7 @@ use parking_lot::MutexGuard;
 
 use super::stage::Stage;
 use super::{Log, MAX_UNSYNCED_BYTES};
+use crate::cache::{Filler, Keeper};
 use crate::format::frame::{Kind, Record, Stamp, batch_key};
 use crate::format::segment::HEADER_LEN;
 use crate::io::File;
@@ -41,6 +42,8 @@ pub struct End {
     pub(super) stage: Option<Stage>,
     /// The frames that are staged, which end at the tail; behind them the one that is being written.
     pub(super) buf: Vec<u8>,
+    /// Keeps what is written to the segment of this id in memory.
+    filler: Option<(u32, Filler)>,
 }
 
 /// A segment that no record has been written to.
@@ -139,6 +142,20 @@ impl End {
             told_durable: next_seq - 1,
             stage: None,
             buf: Vec::new(),
+            filler: None,
+        }
+    }
+
+    /// Keeps the frames that stand in the buffer behind `staged` bytes, and go to the tail, in memory.
+    fn keep(&mut self, staged: usize, keeper: Keeper) {
+        let segment = &self.active.segment;
+        if self.filler.as_ref().is_none_or(|(id, _)| *id != segment.id) {
+            let filler = keeper.filler(true);
+            segment.set_blocks(filler.blocks());
+            self.filler = Some((segment.id, filler));
+        }
+        if let Some((_, filler)) = &mut self.filler {
+            filler.write(self.active.tail, &self.buf[staged..]);
         }
     }
 }
@@ -154,6 +171,8 @@ impl Log {
         if record.kind == Kind::Put {
             let len = record.frame_len() as u64;
             end.active.segment.add_live(written.location, len);
+        } else {
+            end.active.segment.let_go(written.location);
         }
         Ok(written)
     }
@@ -204,6 +223,8 @@ impl Log {
             let location = Location::new(segment.slot, offset, len);
             if record.kind == Kind::Put {
                 segment.add_live(location, len);
+            } else {
+                segment.let_go(location);
             }
             each(i, location);
             offset += len as u32;
@@ -295,6 +316,9 @@ impl Log {
     pub(super) fn write(&self, end: &mut End, staged: usize, count: u64) -> Result<Appended> {
         let offset = end.active.tail;
         let len = end.buf.len() - staged;
+        if let Some(&keeper) = self.keeper.get() {
+            end.keep(staged, keeper);
+        }
         end.put(staged)?;
         let active = &mut end.active;
         active.tail += len as u32;

@@ -18,11 +18,12 @@ mod time;
 mod waiters;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 pub use append::{Appended, Care, End};
 pub use extent::Extent;
@@ -33,7 +34,9 @@ pub use snapshot::Written;
 pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
+use crate::cache::{Blocks, Keeper};
 use crate::dir::Dir;
+use crate::epoch::Guard;
 use crate::format::manifest::Manifest;
 use crate::io::{File, Storage};
 use crate::keydir::Location;
@@ -75,6 +78,8 @@ pub struct Log {
     pub(crate) sticky: Sticky,
     waiters: Waiters,
     hints: Hints,
+    /// Set if the value cache keeps what is written.
+    keeper: OnceLock<Keeper>,
     pub(crate) time: Lines<Time>,
 }
 
@@ -127,6 +132,7 @@ impl Log {
             sticky: Sticky::default(),
             waiters: Waiters::default(),
             hints: Hints::default(),
+            keeper: OnceLock::new(),
             time: Lines(time),
         }
     }
@@ -157,8 +163,54 @@ impl Log {
     }
 
     /// The object whose frame stands here is no longer live. To be called under the write lock of its key.
-    pub fn add_dead(&self, location: Location) {
-        self.with_segment(location.segment(), |segment| segment.add_dead(location));
+    /// `true` if its record is in a block, and so most likely no entry of the value cache.
+    pub fn add_dead(&self, location: Location) -> bool {
+        self.with_segment(location.segment(), |segment| segment.add_dead(location))
+            .unwrap_or(false)
+    }
+
+    /// From now on what is written stays in memory as long as the value cache has room.
+    pub fn keep_written(&self, keeper: Keeper) {
+        // A table is opened once.
+        let _ = self.keeper.set(keeper);
+    }
+
+    /// Whether anything that was written is kept.
+    fn keeps_written(&self) -> bool {
+        let segments = self.segments.load();
+        segments
+            .iter()
+            .flatten()
+            .any(|segment| segment.blocks().is_some())
+    }
+
+    /// Lets go of what was kept.
+    pub fn forget_written(&self) {
+        let segments = self.segments.load();
+        segments
+            .iter()
+            .flatten()
+            .filter_map(|segment| segment.blocks())
+            .for_each(Blocks::clear);
+    }
+
+    /// Has the processor fetch the records of those of these locations that are in blocks, and gives the others.
+    pub fn warm<T>(
+        &self,
+        items: impl Iterator<Item = T>,
+        location: impl Fn(&T) -> Location,
+        whole: bool,
+        guard: &Guard,
+    ) -> SmallVec<[T; 128]> {
+        let segments = self.segments.load();
+        let is_in_a_block = |location: Location| {
+            let segment = segments.get(usize::from(location.segment()))?.as_ref()?;
+            let len = usize::from(location.frame_len()?);
+            Some(segment.blocks()?.prefetch(location.offset(), len, whole, guard))
+        };
+        items
+            .filter(|item| is_in_a_block(location(item)) != Some(true))
+            .collect()
     }
 
     /// No object is live any more since this record. To be called under all write locks.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::syncing::Syncing;
 use super::{Log, create_segment};
+use crate::cache::Filler;
 use crate::format::frame::{Record, Stamp};
 use crate::format::hint;
 use crate::format::manifest::{Entry, State};
@@ -58,6 +59,8 @@ pub struct Output {
     hint: Option<HintWriter>,
     /// Whether it has its hint.
     hinted: bool,
+    /// Keeps what is written in memory, if what it takes the place of was.
+    filler: Option<Filler>,
     table: u64,
 }
 
@@ -105,6 +108,9 @@ impl Output {
         self.file
             .write_at(&self.buf, at)
             .map_err(|e| Error::io("write", &self.segment.path(), e))?;
+        if let Some(filler) = &mut self.filler {
+            filler.write(at as u32, &self.buf);
+        }
         self.buf.clear();
         if self.entry.len - self.synced >= SYNC_LEN {
             self.sync()?;
@@ -174,6 +180,11 @@ impl Log {
         let segment = self.next_segment(&mut maintenance)?;
         let file = create_segment(&*self.storage, &segment, self.table, false)?;
         self.put_segment(&mut maintenance, &segment);
+        let filler = self.keeper.get().filter(|_| self.keeps_written());
+        let filler = filler.map(|keeper| keeper.filler(false));
+        if let Some(filler) = &filler {
+            segment.set_blocks(filler.blocks());
+        }
         let hint = if self.config.temporary {
             None
         } else {
@@ -202,6 +213,7 @@ impl Log {
             },
             hint,
             hinted: false,
+            filler,
             table: self.table,
         })
     }

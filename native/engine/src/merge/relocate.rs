@@ -48,7 +48,7 @@ impl Merge {
             })
             .collect();
         for some in moves.chunks(WARMED) {
-            if let Some(cache) = &inner.cache {
+            if let Some(cache) = inner.cache.as_ref().filter(|cache| cache.has_entries()) {
                 let spots = some
                     .iter()
                     .map(|&(hash, _, _, location, _)| Spot::new(hash, location));

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use rustix::io::Errno;
 
+use crate::cache::Blocks;
 use crate::dir::Dir;
 use crate::format;
 use crate::format::manifest::Entry;
@@ -36,6 +37,8 @@ pub struct Segment {
     dir: Arc<Dir>,
     name: String,
     handle: ArcSwapOption<Handle>,
+    /// What was written to it lately, as long as the value cache keeps it.
+    blocks: OnceLock<Arc<Blocks>>,
     /// Frames from this offset on are staged and not in the file yet; `u32::MAX` if there are none.
     staged_from: AtomicU32,
     live: Lines<Live>,
@@ -63,6 +66,7 @@ impl Segment {
             dir: Arc::clone(dir),
             name: format::segment::file_name(id),
             handle: ArcSwapOption::empty(),
+            blocks: OnceLock::new(),
             staged_from: AtomicU32::new(u32::MAX),
             live: Lines::default(),
             kept: AtomicU64::new(0),
@@ -155,14 +159,34 @@ impl Segment {
         self.live.long_frames()
     }
 
-    /// The object whose frame stands here is no longer live.
-    pub fn add_dead(&self, location: Location) {
+    /// The object whose frame stands here is no longer live. `true` if its record is in a block, and so most likely no entry of the value cache.
+    pub fn add_dead(&self, location: Location) -> bool {
         self.live.subtract(location);
+        self.let_go(location)
+    }
+
+    /// Nobody will ask for the record that stands here. `true` if it is in a block.
+    pub fn let_go(&self, location: Location) -> bool {
+        let blocks = self.blocks.get().zip(location.frame_len());
+        blocks.is_some_and(|(blocks, len)| blocks.subtract(location.offset(), u32::from(len)))
+    }
+
+    /// The blocks of what was written to it lately.
+    pub fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.get().map(|blocks| &**blocks)
+    }
+
+    /// Tells in which blocks that will be. There is one who writes to it, and who tells.
+    pub fn set_blocks(&self, blocks: &Arc<Blocks>) {
+        let _ = self.blocks.set(Arc::clone(blocks));
     }
 
     /// No object in it is live any more.
     pub fn add_all_dead(&self) {
         self.live.clear();
+        if let Some(blocks) = self.blocks.get() {
+            blocks.clear();
+        }
     }
 
     /// Whether the frame at `offset` may be missing in the file, being staged.

@@ -8,6 +8,7 @@ use super::handles::Handles;
 use super::{Handle, Segment};
 use crate::format::frame::{Bad, Frame, Head, Kind, MAX_HEAD_LEN, MIN_LEN};
 use crate::format::packed::{plain_len, unpack};
+use crate::keydir::Location;
 use crate::table::Wait;
 use crate::{Error, Result};
 
@@ -71,6 +72,21 @@ pub fn check_put<'b>(segment: &Segment, offset: u32, compared: &[u8], bytes: &'b
     }
     frame.value().map_err(|bad| damaged(explain(bad)))?;
     Ok(frame)
+}
+
+/// Calls `f` with the stored key's bytes and the value of the put record at a location, if it is in a block of its segment and not compressed.
+pub fn cached_put<R>(segment: &Segment, location: Location, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
+    let len = usize::from(location.frame_len()?);
+    segment.blocks()?.get(location.offset(), len, |bytes| {
+        // It was written by this process, so no CRC is checked; a location that is older than the segment's slot leads to another record.
+        let head = Head::parse(bytes).ok()?;
+        let is_it = head.kind == Kind::Put && head.segment == segment.id && head.frame_len() == len;
+        if !is_it || head.compressed {
+            return None;
+        }
+        let key = bytes.get(head.head_len..head.checked_len())?;
+        Some(f(key, bytes.get(head.checked_len()..)?))
+    })?
 }
 
 /// The value of a record of [`read_put`], uncompressed.

@@ -88,6 +88,10 @@ impl Table {
             recovery::open(storage, dir, open, config)?
         };
         let kind = log.meta().kind;
+        let cache = cached.then(|| TableCache::new(kind.is_bag()));
+        if let Some(cache) = &cache {
+            log.keep_written(cache.keeper());
+        }
         let inner = Arc::new_cyclic(|itself| Inner {
             kind,
             hash_seed: keydir.seed(),
@@ -95,7 +99,7 @@ impl Table {
             keydir: Current::new(keydir),
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
-            cache: cached.then(|| TableCache::new(kind.is_bag())),
+            cache,
             merge: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
@@ -302,7 +306,10 @@ impl Inner {
         self.clear_timers();
         // No later table has this one's number in the cache, so its values only take room until then.
         if let Some(inner) = self.itself.upgrade().filter(|inner| inner.cache.is_some()) {
-            background::run_once(move || inner.cache.iter().for_each(TableCache::clear));
+            background::run_once(move || {
+                inner.log.forget_written();
+                inner.cache.iter().for_each(TableCache::clear);
+            });
         }
         finished
     }

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use crate::epoch;
+use crate::epoch::{self, Guard};
 use smallvec::SmallVec;
 
 use super::{Found, Inner, Table, Wait};
-use crate::cache::Spot;
+use crate::cache::{Spot, TableCache};
 use crate::keydir::{Hit, Keydir, Location, key_hash};
-use crate::segment::read::{check_put, plain_value, read_put};
+use crate::segment::read::{cached_put, check_put, plain_value, read_put};
 use crate::{Error, Key, Now, Result};
 
 /// A read that may not wait takes no more objects of a key than this: some 100 µs.
@@ -65,7 +65,7 @@ impl Table {
             let Some(location) = candidate? else {
                 return inner.nothing();
             };
-            let hit = cache.get(Spot::new(hash, location), |stored, value| {
+            let hit = inner.cached(cache, Spot::new(hash, location), |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -130,11 +130,7 @@ impl Table {
                     let spots = batch.map(|&location| Spot::new(hash, location));
                     // The guard of the batch before goes first, and none is kept where a read may wait.
                     drop(warmed.take());
-                    warmed = inner
-                        .cache
-                        .as_ref()
-                        .map(|cache| cache.warm(spots, true))
-                        .filter(|_| wait == Wait::Never);
+                    warmed = inner.warm(spots, true).filter(|_| wait == Wait::Never);
                 }
                 let read = inner.record(
                     Spot::new(hash, location),
@@ -225,6 +221,33 @@ impl Inner {
         }
     }
 
+    /// Hands the stored key and the value of a record to `f` if they are in memory: in a block as they were written, or as an entry of the cache.
+    pub(super) fn cached<R>(
+        &self,
+        cache: &TableCache,
+        spot: Spot,
+        mut f: impl FnMut(&[u8], &[u8]) -> R,
+    ) -> Option<R> {
+        let location = spot.location;
+        self.log
+            .with_segment(location.segment(), |segment| {
+                cached_put(segment, location, &mut f)
+            })
+            .flatten()
+            .or_else(|| cache.get(spot, f))
+    }
+
+    /// To be called before many records are asked for, which then costs less, and less still while the guard is kept: see [`TableCache::warm`].
+    pub(super) fn warm(&self, spots: impl Iterator<Item = Spot>, whole: bool) -> Option<Guard> {
+        let cache = self.cache.as_ref()?;
+        let guard = epoch::pin();
+        let elsewhere = self.log.warm(spots, |spot| spot.location, whole, &guard);
+        if !cache.has_entries() {
+            return Some(guard);
+        }
+        Some(cache.warm(elsewhere.into_iter(), whole))
+    }
+
     /// Hands the stored key and the value of a record to `f`: from the cache, else from the segment, where the record is checked. `None` if
     /// the segment has gone since the keydir was asked.
     pub(super) fn record<R>(
@@ -234,7 +257,8 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
-        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(spot, &mut f)) {
+        let cached = |cache| self.cached(cache, spot, &mut f);
+        if let Some(found) = self.cache.as_ref().and_then(cached) {
             return Ok(Some(found));
         }
         let mut read = |buf: &mut Vec<u8>| {

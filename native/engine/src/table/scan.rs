@@ -272,10 +272,7 @@ impl Inner {
         let mut missing = Vec::new();
         let spot = |&(key, location): &(Key<'_>, Location)| Spot::new(self.hash(key), location);
         let spots: Vec<Spot> = found.iter().map(spot).collect();
-        let warmed = self
-            .cache
-            .as_ref()
-            .map(|cache| cache.warm(spots.iter().copied(), whole));
+        let warmed = self.warm(spots.iter().copied(), whole);
         for (i, &(key, _)) in found.iter().enumerate() {
             if over(i) {
                 reads.push(Read::default());
@@ -284,7 +281,7 @@ impl Inner {
             let cached = self
                 .cache
                 .as_ref()
-                .and_then(|cache| cache.get(spots[i], |stored, value| read(key, stored, value)));
+                .and_then(|cache| self.cached(cache, spots[i], |stored, value| read(key, stored, value)));
             if cached.is_none() {
                 missing.push(i);
             }

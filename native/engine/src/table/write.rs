@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::{Change, Commit, Found, Inner, Same, Table, Ttl, Wait, Write, free};
-use crate::cache::Spot;
+use crate::cache::{Spot, TableCache};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record, delete_object_key};
 use crate::keydir::{Batch, Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
@@ -216,14 +216,16 @@ impl Inner {
             .put(hash, key, (appended.location, deadline), appended.last_seq)
             .map_err(|_| Error::KeydirFull)?;
         self.watch(hash, key, deadline, old.map(|old| old.deadline));
-        let old = old.map(|old| old.location);
-        if let Some(old) = old {
+        let mut old = old.map(|old| old.location);
+        if let Some(location) = old {
             take_time(Fault::CountedLate);
-            self.log.add_dead(old);
+            if self.log.add_dead(location) {
+                old = None;
+            }
         }
         if let Some(cache) = &self.cache {
             let spot = Spot::new(hash, appended.location);
-            cache.replace(spot, old, key.bytes(), value);
+            leave_in_cache(cache, spot, old, record, value);
         }
         Ok(self.done(appended))
     }
@@ -246,11 +248,13 @@ impl Inner {
 
     /// Counts as dead what the keydir has let go of of a key with this hash, and makes room in the cache. To be called under the lock of its key.
     pub(super) fn forget(&self, hash: u64, locations: &[Location]) {
-        for &location in locations {
-            self.log.add_dead(location);
-        }
-        if let Some(cache) = &self.cache {
-            for &location in locations.iter().take(MAX_NOWAIT_OBJECTS) {
+        for (at, &location) in locations.iter().enumerate() {
+            let in_a_block = self.log.add_dead(location);
+            if let Some(cache) = self
+                .cache
+                .as_ref()
+                .filter(|_| !in_a_block && at < MAX_NOWAIT_OBJECTS)
+            {
                 cache.remove(Spot::new(hash, location));
             }
         }
@@ -429,7 +433,7 @@ impl Inner {
         for (hash, gone) in removed {
             self.forget(hash, &[gone]);
         }
-        self.keep_list(writes, &locations, &replaced);
+        self.keep_list(writes, &records, &locations, &mut replaced);
         Ok(Some(self.done(appended)))
     }
 
@@ -437,15 +441,18 @@ impl Inner {
     fn keep_list(
         &self,
         writes: &[(Write<'_>, Place)],
+        records: &[Record<'_>],
         locations: &[Location],
-        replaced: &[Option<Location>],
+        replaced: &mut [Option<Location>],
     ) {
-        let dead = replaced.iter().flatten();
-        dead.for_each(|&old| self.log.add_dead(old));
+        for old in replaced.iter_mut() {
+            // What is in a block is no entry of the cache.
+            *old = old.filter(|&old| !self.log.add_dead(old));
+        }
         let Some(cache) = &self.cache else {
             return;
         };
-        for (i, (((key, value), at), &location)) in writes.iter().zip(locations).enumerate() {
+        for (i, (((_, value), at), &location)) in writes.iter().zip(locations).enumerate() {
             if let Some((_, next)) = writes.get(i + AHEAD) {
                 cache.prefetch(next.hash);
             }
@@ -454,7 +461,7 @@ impl Inner {
             }
             if let Some(value) = value {
                 let spot = Spot::new(at.hash, location);
-                cache.replace(spot, replaced[i], key.bytes(), value);
+                leave_in_cache(cache, spot, replaced[i], &records[i], value);
             }
         }
     }
@@ -495,6 +502,15 @@ fn count(keydir: &Keydir, now: Now) -> u64 {
 pub(super) struct Place {
     pub(super) hash: u64,
     pub(super) shard: usize,
+}
+
+/// What was written is in a block, as a rule. What is too long for that, or compressed, which takes time to undo, is kept as an entry, and `old` is no entry any more.
+fn leave_in_cache(cache: &TableCache, spot: Spot, old: Option<Location>, record: &Record<'_>, value: &[u8]) {
+    if record.compressed || spot.location.frame_len().is_none() {
+        cache.replace(spot, old, record.key.bytes(), value);
+    } else if let Some(old) = old {
+        cache.remove(Spot::new(spot.hash, old));
+    }
 }
 
 /// Gives others time to come between, where a test asks for it.

@@ -1,0 +1,419 @@
+//! What was written lately, in memory as it stands in its segment: blocks of frames, filled as they are appended.
+//!
+//! A write leaves its record here at the price of one more copy of bytes that are at hand, to where the write before left off: no allocation, no search,
+//! and nothing of an older record of the key is touched. A read finds it by its location alone. What a block costs is that it goes as a whole: when most of it is dead,
+//! or when it is its turn; what was live in it is read from the file once more and kept as an entry of its own then.
+#![allow(
+    unsafe_code,
+    reason = "memory that is filled by one thread while others read what stands in it already, and hold no count"
+)]
+
+#[cfg(test)]
+mod tests;
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::collections::VecDeque;
+use std::ptr::{null_mut, without_provenance_mut};
+use std::sync::{Arc, OnceLock, Weak};
+
+use smallvec::SmallVec;
+
+use super::account::Account;
+use crate::epoch::{self, Guard};
+use crate::format::segment::HEADER_LEN;
+use crate::keydir::prefetch::prefetch;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Lines, Mutex, Ordering};
+
+/// Bytes of a block.
+const LEN: usize = 64 << 10;
+/// The first so many bytes of a segment are in blocks of a quarter, so that a small table needs little memory.
+const SMALL_LEN: usize = LEN / 4;
+/// Blocks of the highest offset, in buckets that double.
+const BUCKETS: usize = 17;
+/// A block goes when no more than one in so many of its bytes is live.
+const MIN_LIVE: usize = 8;
+/// So many blocks that were read of late are passed over before one goes all the same.
+const MAX_SPARED: usize = 64;
+/// A cache line, in bytes.
+const LINE: usize = 64;
+
+/// Bytes of all blocks.
+static BYTES: Lines<AtomicU64> = Lines(AtomicU64::new(0));
+/// The blocks in the order in which they came, and some that are gone.
+static ALL: Mutex<VecDeque<(Weak<Blocks>, u32)>> = Mutex::new(VecDeque::new());
+
+/// The blocks of a segment.
+#[derive(Debug)]
+pub struct Blocks {
+    buckets: [OnceLock<Bucket>; BUCKETS],
+    /// The number of the block that is being filled.
+    filling: AtomicU32,
+    held: &'static Account,
+}
+
+/// Twice as many blocks as in the bucket before.
+#[derive(Debug)]
+struct Bucket {
+    cells: Box<[Cell]>,
+    /// About how many bytes of each block are live; apart, since writers change it and readers look at the rest.
+    live: Box<[AtomicU32]>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    /// Null before the block is made, [`GONE`] for ever when it went.
+    block: AtomicPtr<u8>,
+    /// So many bytes from its front on are written, and change no more.
+    filled: AtomicU32,
+    /// Whether it was read since it was last looked at.
+    used: AtomicBool,
+}
+
+/// In the place of a block that went. None takes its place, so that who has looked it up never takes the length of another one for its length.
+const GONE: *mut u8 = without_provenance_mut(1);
+
+/// A block's number in its segment, the offset of a byte in it, and its length.
+fn place(offset: u32) -> (u32, usize, usize) {
+    let offset = offset as usize;
+    if offset < LEN {
+        ((offset / SMALL_LEN) as u32, offset % SMALL_LEN, SMALL_LEN)
+    } else {
+        ((offset / LEN + LEN / SMALL_LEN - 1) as u32, offset % LEN, LEN)
+    }
+}
+
+fn len_of(index: u32) -> usize {
+    if (index as usize) < LEN / SMALL_LEN {
+        SMALL_LEN
+    } else {
+        LEN
+    }
+}
+
+fn layout(len: usize) -> Option<Layout> {
+    Layout::from_size_align(len, align_of::<u64>()).ok()
+}
+
+/// # Safety
+/// `block` is one of so many bytes that nobody uses any more, and this is the one time.
+unsafe fn free(block: *mut u8, len: usize) {
+    if let Some(layout) = layout(len) {
+        // SAFETY: it was allocated with this layout.
+        unsafe { dealloc(block, layout) };
+    }
+}
+
+impl Blocks {
+    fn cell(&self, index: u32) -> Option<(&Cell, &AtomicU32)> {
+        let (bucket, at) = in_bucket(index);
+        let bucket = self.buckets[bucket].get()?;
+        Some((&bucket.cells[at], &bucket.live[at]))
+    }
+
+    /// A block's bytes as far as they are written.
+    fn filled<'g>(&self, index: u32, _guard: &'g Guard) -> Option<(&Cell, &'g [u8])> {
+        let (cell, _) = self.cell(index)?;
+        let block = cell.block.load(Ordering::Acquire);
+        if block.is_null() || block == GONE {
+            return None;
+        }
+        let filled = cell.filled.load(Ordering::Acquire) as usize;
+        // SAFETY: a cell has one block in its life, of which so many bytes are written and are written no more; it is freed only after the guard is gone.
+        Some((cell, unsafe { std::slice::from_raw_parts(block, filled) }))
+    }
+
+    /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here.
+    pub fn get<R>(&self, offset: u32, len: usize, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let guard = &epoch::pin();
+        let (index, at, block_len) = place(offset);
+        let (cell, filled) = self.filled(index, guard)?;
+        if let Some(bytes) = filled.get(at..at + len) {
+            cell.touch();
+            for line in (0..len.min(4 * LINE)).step_by(LINE) {
+                prefetch(bytes[line..].as_ptr());
+            }
+            return Some(f(bytes));
+        }
+        // It goes on in the next block, or in several.
+        let first = filled.get(at..block_len)?;
+        let mut whole = SmallVec::<[u8; 512]>::from_slice(first);
+        for index in index + 1.. {
+            let (cell, filled) = self.filled(index, guard)?;
+            let wanted = (len - whole.len()).min(len_of(index));
+            whole.extend_from_slice(filled.get(..wanted)?);
+            if whole.len() == len {
+                cell.touch();
+                break;
+            }
+        }
+        Some(f(&whole))
+    }
+
+    /// Has the processor fetch what [`Blocks::get`] will look at: the front, or, of `whole` ones, the first quarter of a kilobyte. `false` if it is not here.
+    pub fn prefetch(&self, offset: u32, len: usize, whole: bool, guard: &Guard) -> bool {
+        let (index, at, block_len) = place(offset);
+        let Some((_, filled)) = self.filled(index, guard) else {
+            return false;
+        };
+        let lines = if whole { 4 } else { 2 };
+        let end = (at + len.min(lines * LINE)).min(block_len).min(filled.len());
+        // It may begin anywhere in a line.
+        for line in (at..end).step_by(LINE).chain(end.checked_sub(1)) {
+            prefetch(filled.as_ptr().wrapping_add(line));
+        }
+        at < filled.len()
+    }
+
+    /// Counts a record that stands here as dead: when a block has hardly anything live, it goes. `false` if it is not here.
+    pub fn subtract(&self, offset: u32, len: u32) -> bool {
+        let (index, ..) = place(offset);
+        let Some((_, live)) = self.cell(index).filter(|(cell, _)| cell.is_there()) else {
+            return false;
+        };
+        live.fetch_sub(len, Ordering::Relaxed);
+        // One that is being filled has its turn when the next one comes.
+        if self.filling.load(Ordering::Relaxed) != index && is_dead(live, index) {
+            self.let_go(index, &epoch::pin());
+        }
+        true
+    }
+
+    /// Lets all blocks go.
+    pub fn clear(&self) {
+        let guard = epoch::pin();
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            let cells = bucket.get().map_or(0, |bucket| bucket.cells.len() as u32);
+            for at in 0..cells {
+                self.let_go((1 << number) - 1 + at, &guard);
+            }
+        }
+        guard.flush();
+    }
+
+    /// Takes a block out; it is freed once no reader has it.
+    fn let_go(&self, index: u32, guard: &Guard) {
+        let Some((cell, _)) = self.cell(index) else {
+            return;
+        };
+        let block = cell.block.swap(GONE, Ordering::AcqRel);
+        if block.is_null() || block == GONE {
+            return;
+        }
+        let len = len_of(index);
+        self.forget(block, len);
+        // SAFETY: the cell does not point to it any more, and it was taken out by one thread, so this is the one time.
+        unsafe { guard.defer_unchecked(move || free(block, len)) };
+    }
+
+    fn forget(&self, block: *mut u8, len: usize) {
+        BYTES.fetch_sub(len as u64, Ordering::Relaxed);
+        self.held.subtract(block.addr(), len as u64);
+    }
+}
+
+impl Cell {
+    fn is_there(&self) -> bool {
+        let block = self.block.load(Ordering::Relaxed);
+        !block.is_null() && block != GONE
+    }
+
+    /// Notes that it was read; writes only the first time in a while.
+    fn touch(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether hardly anything of a block is live.
+fn is_dead(live: &AtomicU32, index: u32) -> bool {
+    // Records that begin in a block may be longer than it.
+    let live = live.load(Ordering::Relaxed).cast_signed();
+    usize::try_from(live).unwrap_or_default() <= len_of(index) / MIN_LIVE
+}
+
+/// The bucket of a block, and its place there.
+fn in_bucket(index: u32) -> (usize, usize) {
+    let number = index + 1;
+    let bucket = number.ilog2();
+    (bucket as usize, (number - (1 << bucket)) as usize)
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            let cells = bucket.get().into_iter().flat_map(|bucket| &*bucket.cells);
+            for (at, cell) in cells.enumerate() {
+                let block = cell.block.swap(GONE, Ordering::AcqRel);
+                if !block.is_null() && block != GONE {
+                    let len = len_of((1 << number) - 1 + at as u32);
+                    self.forget(block, len);
+                    // SAFETY: nobody else has the blocks any more.
+                    unsafe { free(block, len) };
+                }
+            }
+        }
+    }
+}
+
+/// Fills the blocks of a segment: the one who writes to it.
+#[derive(Debug)]
+pub struct Filler {
+    blocks: Arc<Blocks>,
+    /// Whether others go when there is no room.
+    presses: bool,
+}
+
+impl Filler {
+    pub(super) fn new(held: &'static Account, presses: bool) -> Self {
+        let blocks = Arc::new(Blocks {
+            buckets: [const { OnceLock::new() }; BUCKETS],
+            filling: AtomicU32::new(0),
+            held,
+        });
+        Filler { blocks, presses }
+    }
+
+    /// What it fills.
+    pub fn blocks(&self) -> &Arc<Blocks> {
+        &self.blocks
+    }
+
+    /// Keeps frames that go to `offset` of the segment, as far as there is room. What was kept from there on before, by a write that failed, is forgotten.
+    pub fn write(&mut self, offset: u32, frames: &[u8]) {
+        self.write_within(super::block_limit(), offset, frames);
+    }
+
+    /// The same, where all blocks may take so many bytes.
+    fn write_within(&mut self, limit: u64, offset: u32, bytes: &[u8]) {
+        let guard = &epoch::pin();
+        let mut done = 0;
+        while done < bytes.len() {
+            let (index, at, len) = place(offset + done as u32);
+            let part = (len - at).min(bytes.len() - done);
+            self.fill(index, at, &bytes[done..done + part], limit, guard);
+            done += part;
+        }
+    }
+
+    fn fill(&mut self, index: u32, at: usize, bytes: &[u8], limit: u64, guard: &Guard) {
+        let is_first = at == 0 || index == 0 && at == HEADER_LEN as usize;
+        if is_first && !self.make(index, at, limit, guard) {
+            return;
+        }
+        let Some((cell, _)) = self.blocks.cell(index) else {
+            return;
+        };
+        let block = cell.block.load(Ordering::Relaxed);
+        let filled = cell.filled.load(Ordering::Relaxed) as usize;
+        if block.is_null() || block == GONE || at > filled {
+            return;
+        }
+        if at < filled {
+            return self.blocks.let_go(index, guard);
+        }
+        // SAFETY: the block has room for them, nobody looks behind what is filled, and `self`, of which there is one, is borrowed by this call alone.
+        unsafe {
+            block
+                .add(at)
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        cell.filled.store((at + bytes.len()) as u32, Ordering::Release);
+    }
+
+    /// Makes a block, whose first `at` bytes are zeros. `false` if it was there before, or there is no room.
+    fn make(&mut self, index: u32, at: usize, limit: u64, guard: &Guard) -> bool {
+        let (number, within) = in_bucket(index);
+        let bucket = self.blocks.buckets[number].get_or_init(|| Bucket::new(number));
+        let cell = &bucket.cells[within];
+        if !cell.block.load(Ordering::Relaxed).is_null() {
+            // A write that failed is tried again.
+            return true;
+        }
+        let before = self.blocks.filling.swap(index, Ordering::Relaxed);
+        if before != index
+            && self
+                .blocks
+                .cell(before)
+                .is_some_and(|(_, live)| is_dead(live, before))
+        {
+            self.blocks.let_go(before, guard);
+        }
+        let len = len_of(index);
+        let room = |limit| BYTES.load(Ordering::Relaxed) + len as u64 <= limit;
+        if self.presses && len as u64 <= limit {
+            make_room(limit - len as u64, guard);
+        }
+        if !room(limit) {
+            return false;
+        }
+        let Some(layout) = layout(len) else {
+            return false;
+        };
+        // SAFETY: the length is not zero.
+        let block = unsafe { alloc(layout) };
+        if block.is_null() {
+            return false;
+        }
+        // SAFETY: so many bytes and more were allocated.
+        unsafe { block.write_bytes(0, at) };
+        BYTES.fetch_add(len as u64, Ordering::Relaxed);
+        self.blocks.held.add(block.addr(), len as u64);
+        bucket.live[within].store(len as u32, Ordering::Relaxed);
+        cell.filled.store(at as u32, Ordering::Relaxed);
+        cell.block.store(block, Ordering::Release);
+        let mut all = ALL.lock();
+        all.push_back((Arc::downgrade(&self.blocks), index));
+        // Segments that went leave theirs behind.
+        if all.len() as u64 > 64 + 2 * BYTES.load(Ordering::Relaxed) / SMALL_LEN as u64 {
+            all.retain(|(blocks, index)| is_there(blocks, *index));
+        }
+        true
+    }
+}
+
+impl Bucket {
+    fn new(number: usize) -> Self {
+        let cell = |_| Cell {
+            block: AtomicPtr::new(null_mut()),
+            filled: AtomicU32::new(0),
+            used: AtomicBool::new(false),
+        };
+        Bucket {
+            cells: (0..1usize << number).map(cell).collect(),
+            live: (0..1usize << number).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+}
+
+fn is_there(blocks: &Weak<Blocks>, index: u32) -> bool {
+    let blocks = blocks.upgrade();
+    blocks.is_some_and(|blocks| blocks.cell(index).is_some_and(|(cell, _)| cell.is_there()))
+}
+
+/// Lets the oldest blocks go until there are no more than so many bytes of them; those that were read of late have another turn.
+pub(super) fn make_room(limit: u64, guard: &Guard) {
+    let mut spared = 0;
+    while BYTES.load(Ordering::Relaxed) > limit {
+        let Some((owner, index)) = ALL.lock().pop_front() else {
+            return;
+        };
+        let Some(blocks) = owner.upgrade() else {
+            continue;
+        };
+        let used = blocks
+            .cell(index)
+            .is_some_and(|(cell, _)| cell.is_there() && cell.used.swap(false, Ordering::Relaxed));
+        if used && spared < MAX_SPARED {
+            spared += 1;
+            ALL.lock().push_back((owner, index));
+        } else {
+            blocks.let_go(index, guard);
+        }
+    }
+}
+
+/// Bytes of all blocks.
+pub(super) fn bytes() -> u64 {
+    BYTES.load(Ordering::Relaxed)
+}
