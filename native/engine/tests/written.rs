@@ -86,13 +86,13 @@ fn what_was_written_is_read_without_its_file() {
             failing.disarm();
             assert_eq!(reads(), before, "{kind:?} {sync:?}");
             // Written again it is as it was.
-            let again = contents(&reopened(&failing, table));
+            let again = contents(&reopened(&failing, &table));
             assert_eq!(again, found, "{kind:?}");
         }
     }
 }
 
-fn reopened(failing: &Failing, table: Table) -> Table {
+fn reopened(failing: &Failing, table: &Table) -> Table {
     let config = Config {
         cache: false,
         ..table.config()
@@ -121,7 +121,7 @@ fn what_a_merge_copies_stays_in_memory() {
             table.delete(key(&number(1_000 + again)), Wait::May).unwrap();
             merge_all(&table);
         }
-        assert_eq!(contents(&reopened(&failing, table)), before, "{kind:?}");
+        assert_eq!(contents(&reopened(&failing, &table)), before, "{kind:?}");
     }
 }
 
