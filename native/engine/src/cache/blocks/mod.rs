@@ -34,6 +34,8 @@ const BUCKETS: usize = 17;
 const MIN_LIVE: usize = 8;
 /// So many blocks that were read of late are passed over before one goes all the same.
 const MAX_SPARED: usize = 64;
+/// So many bytes behind a write are fetched at most.
+const AHEAD: usize = 4 * LINE;
 /// A cache line, in bytes.
 const LINE: usize = 64;
 
@@ -318,7 +320,12 @@ impl Filler {
                 .add(at)
                 .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         }
-        cell.filled.store((at + bytes.len()) as u32, Ordering::Release);
+        let filled = at + bytes.len();
+        cell.filled.store(filled as u32, Ordering::Release);
+        // Where the next write goes, so that it need not wait for memory.
+        for line in (filled..filled + bytes.len().min(AHEAD)).step_by(LINE) {
+            prefetch(block.wrapping_add(line + LINE));
+        }
     }
 
     /// Makes a block, whose first `at` bytes are zeros. `false` if it was there before, or there is no room.
