@@ -218,17 +218,21 @@ impl Log {
         let segment = Arc::clone(&end.active.segment);
         drop(end);
         let mut offset = written.location.offset() + header.frame_len() as u32;
+        let mut short_bytes = 0;
         for (i, record) in records.iter().enumerate() {
             let len = record.frame_len() as u64;
             let location = Location::new(segment.slot, offset, len);
-            if record.kind == Kind::Put {
-                segment.add_live(location, len);
-            } else {
+            if record.kind != Kind::Put {
                 segment.let_go(location);
+            } else if location.frame_len().is_some() {
+                short_bytes += len;
+            } else {
+                segment.add_live(location, len);
             }
             each(i, location);
             offset += len as u32;
         }
+        segment.add_live_bytes(short_bytes);
         Ok(written)
     }
 

@@ -169,6 +169,15 @@ impl Log {
             .unwrap_or(false)
     }
 
+    /// The same for many objects: of those whose records are in blocks, nothing is left.
+    pub fn add_dead_list(&self, locations: &mut [Option<Location>]) {
+        let segments = self.segments.load();
+        for dead in locations {
+            let segment = dead.and_then(|dead| segments.get(usize::from(dead.segment()))?.as_ref());
+            *dead = dead.filter(|&dead| !segment.is_some_and(|segment| segment.add_dead(dead)));
+        }
+    }
+
     /// From now on what is written stays in memory as long as the value cache has room.
     pub fn keep_written(&self, keeper: Keeper) {
         // A table is opened once.

@@ -445,10 +445,8 @@ impl Inner {
         locations: &[Location],
         replaced: &mut [Option<Location>],
     ) {
-        for old in replaced.iter_mut() {
-            // What is in a block is no entry of the cache.
-            *old = old.filter(|&old| !self.log.add_dead(old));
-        }
+        // What is in a block is no entry of the cache.
+        self.log.add_dead_list(replaced);
         let Some(cache) = &self.cache else {
             return;
         };

@@ -11,7 +11,7 @@ use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers::{self, Buffers};
 use crate::error::Fail;
-use crate::raw::cell;
+use crate::raw::{cell, prefetch, tuple};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -142,7 +142,9 @@ fn encode_list<'a>(
     let mut budget = call.budget();
     let mut places = Vec::new();
     let mut rest = list;
+    let mut ahead = Ahead::of(list);
     while let Some((object, tail)) = cell(rest) {
+        ahead.step();
         if call.is_normal() && places.len() >= NORMAL_OBJECTS {
             return Err(Fail::OverBudget);
         }
@@ -162,6 +164,45 @@ fn encode_list<'a>(
         Ok(places)
     } else {
         Err(Fail::none())
+    }
+}
+
+/// Who goes through a list before it is read, and has the processor fetch what will be: the terms of a list lie anywhere.
+struct Ahead<'a> {
+    /// From here on, objects were not looked at.
+    far: Term<'a>,
+    /// From here on, objects are on their way, but not what they consist of.
+    near: Term<'a>,
+}
+
+impl<'a> Ahead<'a> {
+    /// So many objects lie between the two, and between the nearer one and the reader.
+    const OBJECTS: usize = 8;
+
+    fn of(list: Term<'a>) -> Self {
+        let mut ahead = Ahead {
+            far: list,
+            near: list,
+        };
+        (0..Self::OBJECTS).for_each(|_| ahead.step_far());
+        (0..Self::OBJECTS).for_each(|_| ahead.step());
+        ahead
+    }
+
+    /// Goes on by one object.
+    fn step(&mut self) {
+        self.step_far();
+        if let Some((object, tail)) = cell(self.near) {
+            tuple(object).into_iter().flatten().copied().for_each(prefetch);
+            self.near = tail;
+        }
+    }
+
+    fn step_far(&mut self) {
+        if let Some((object, tail)) = cell(self.far) {
+            prefetch(object.as_c_arg());
+            self.far = tail;
+        }
     }
 }
 

@@ -34,6 +34,8 @@ const BUCKETS: usize = 17;
 const MIN_LIVE: usize = 8;
 /// So many blocks that were read of late are passed over before one goes all the same.
 const MAX_SPARED: usize = 64;
+/// So many bytes behind a write are fetched at most.
+const AHEAD: usize = 4 * LINE;
 /// A cache line, in bytes.
 const LINE: usize = 64;
 
@@ -46,8 +48,9 @@ static ALL: Mutex<VecDeque<(Weak<Blocks>, u32)>> = Mutex::new(VecDeque::new());
 #[derive(Debug)]
 pub struct Blocks {
     buckets: [OnceLock<Bucket>; BUCKETS],
-    /// The number of the block that is being filled.
-    filling: AtomicU32,
+    /// The number of the block that is being filled, and how many bytes of it are, in the lower half. On lines of its own: who reads other blocks has no
+    /// part in it.
+    front: Lines<AtomicU64>,
     held: &'static Account,
 }
 
@@ -63,7 +66,7 @@ struct Bucket {
 struct Cell {
     /// Null before the block is made, [`GONE`] for ever when it went.
     block: AtomicPtr<u8>,
-    /// So many bytes from its front on are written, and change no more.
+    /// So many bytes from its front on are written, and change no more; 0 while it is filled, and [`Blocks::front`] tells.
     filled: AtomicU32,
     /// Whether it was read since it was last looked at.
     used: AtomicBool,
@@ -117,9 +120,27 @@ impl Blocks {
         if block.is_null() || block == GONE {
             return None;
         }
-        let filled = cell.filled.load(Ordering::Acquire) as usize;
+        let filled = self.len_filled(index, cell);
         // SAFETY: a cell has one block in its life, of which so many bytes are written and are written no more; it is freed only after the guard is gone.
         Some((cell, unsafe { std::slice::from_raw_parts(block, filled) }))
+    }
+
+    fn len_filled(&self, index: u32, cell: &Cell) -> usize {
+        let filled = cell.filled.load(Ordering::Acquire);
+        if filled > 0 {
+            return filled as usize;
+        }
+        let (number, filled) = self.front();
+        if number == index {
+            return filled as usize;
+        }
+        // It has come to its end since, or was never begun.
+        cell.filled.load(Ordering::Acquire) as usize
+    }
+
+    fn front(&self) -> (u32, u32) {
+        let front = self.front.load(Ordering::Acquire);
+        ((front >> 32) as u32, front as u32)
     }
 
     /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here.
@@ -172,7 +193,7 @@ impl Blocks {
         };
         live.fetch_sub(len, Ordering::Relaxed);
         // One that is being filled has its turn when the next one comes.
-        if self.filling.load(Ordering::Relaxed) != index && is_dead(live, index) {
+        if self.front().0 != index && is_dead(live, index) {
             self.let_go(index, &epoch::pin());
         }
         true
@@ -195,8 +216,12 @@ impl Blocks {
         let Some((cell, _)) = self.cell(index) else {
             return;
         };
+        // One that was not made yet may still be.
+        if !cell.is_there() {
+            return;
+        }
         let block = cell.block.swap(GONE, Ordering::AcqRel);
-        if block.is_null() || block == GONE {
+        if block == GONE {
             return;
         }
         let len = len_of(index);
@@ -268,7 +293,7 @@ impl Filler {
     pub(super) fn new(held: &'static Account, presses: bool) -> Self {
         let blocks = Arc::new(Blocks {
             buckets: [const { OnceLock::new() }; BUCKETS],
-            filling: AtomicU32::new(0),
+            front: Lines(AtomicU64::new(0)),
             held,
         });
         Filler { blocks, presses }
@@ -305,7 +330,7 @@ impl Filler {
             return;
         };
         let block = cell.block.load(Ordering::Relaxed);
-        let filled = cell.filled.load(Ordering::Relaxed) as usize;
+        let filled = self.blocks.len_filled(index, cell);
         if block.is_null() || block == GONE || at > filled {
             return;
         }
@@ -318,7 +343,25 @@ impl Filler {
                 .add(at)
                 .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         }
-        cell.filled.store((at + bytes.len()) as u32, Ordering::Release);
+        let filled = at + bytes.len();
+        let front = u64::from(index) << 32 | filled as u64;
+        self.blocks.front.store(front, Ordering::Release);
+        // Where the next write goes, so that it need not wait for memory.
+        for line in (filled..filled + bytes.len().min(AHEAD)).step_by(LINE) {
+            prefetch(block.wrapping_add(line + LINE));
+        }
+    }
+
+    /// Comes to the end of the block that was filled until now.
+    fn leave_front(&self, guard: &Guard) {
+        let (index, filled) = self.blocks.front();
+        if let Some((cell, live)) = self.blocks.cell(index) {
+            cell.filled.store(filled, Ordering::Release);
+            // It was spared as long as it was filled.
+            if is_dead(live, index) {
+                self.blocks.let_go(index, guard);
+            }
+        }
     }
 
     /// Makes a block, whose first `at` bytes are zeros. `false` if it was there before, or there is no room.
@@ -330,15 +373,7 @@ impl Filler {
             // A write that failed is tried again.
             return true;
         }
-        let before = self.blocks.filling.swap(index, Ordering::Relaxed);
-        if before != index
-            && self
-                .blocks
-                .cell(before)
-                .is_some_and(|(_, live)| is_dead(live, before))
-        {
-            self.blocks.let_go(before, guard);
-        }
+        self.leave_front(guard);
         let len = len_of(index);
         let room = |limit| BYTES.load(Ordering::Relaxed) + len as u64 <= limit;
         if self.presses && len as u64 <= limit {
@@ -360,8 +395,9 @@ impl Filler {
         BYTES.fetch_add(len as u64, Ordering::Relaxed);
         self.blocks.held.add(block.addr(), len as u64);
         bucket.live[within].store(len as u32, Ordering::Relaxed);
-        cell.filled.store(at as u32, Ordering::Relaxed);
         cell.block.store(block, Ordering::Release);
+        let front = u64::from(index) << 32 | at as u64;
+        self.blocks.front.store(front, Ordering::Release);
         let mut all = ALL.lock();
         all.push_back((Arc::downgrade(&self.blocks), index));
         // Segments that went leave theirs behind.

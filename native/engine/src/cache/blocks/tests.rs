@@ -141,6 +141,12 @@ fn a_block_goes_when_hardly_anything_in_it_is_live() {
     // It has no other one in its place.
     filler.write_within(ENOUGH, end, &bytes(end, 100));
     assert_eq!(get(filler.blocks(), (end, 100)), None);
+    // Those behind it come as ever.
+    filler.write_within(ENOUGH, end + 100, &bytes(end + 100, 200_000));
+    assert_eq!(
+        get(filler.blocks(), (end + 150_000, 100)),
+        Some(bytes(end + 150_000, 100))
+    );
 }
 
 #[test]
