@@ -43,7 +43,11 @@ pub fn check(data: &[u8]) {
         );
         patches = rest;
     }
-    opens(&sim.kill(sim.ops()));
+    let opened = opens(&sim.kill(sim.ops()));
+    let checked = verify(&storage(&sim), Path::new(DIR), &AtomicU64::new(0));
+    if checked.is_ok_and(|report| report.is_sound()) {
+        opened.unwrap();
+    }
     repairs(&sim, ALL_KINDS[usize::from(which) % ALL_KINDS.len()]);
 }
 
@@ -142,13 +146,13 @@ fn mend_segment(content: &mut [u8], changed: usize) {
     }
 }
 
-/// It opens or not; what it says it has can be read, or there is an error.
-fn opens(sim: &Sim) {
+/// Whether it opens. What it says it has can be read, or there is an error.
+fn opens(sim: &Sim) -> Result<()> {
     let existing = Open::Existing {
         kind: None,
         keypos: None,
     };
-    let Ok(table) = open(sim, &existing) else { return };
+    let table = open(sim, &existing)?;
     let (mut cursor, mut seen) = (Cursor::default(), 0u64);
     loop {
         match table.scan(&mut cursor, 10, 1 << 20, Wait::May, |_, _| seen += 1) {
@@ -158,12 +162,12 @@ fn opens(sim: &Sim) {
         }
     }
     table.kill();
+    Ok(())
 }
 
-/// What was repaired is sound.
+/// What was repaired is sound, and opens.
 fn repairs(sim: &Sim, kind: TableKind) {
     let progress = AtomicU64::new(0);
-    let _ = verify(&storage(sim), Path::new(DIR), &progress);
     let how = Open::OrCreate(meta_of(kind));
     match repair(
         &storage(sim),
@@ -176,7 +180,7 @@ fn repairs(sim: &Sim, kind: TableKind) {
         Ok(_) => {
             let after = verify(&storage(sim), Path::new(DIR), &progress).unwrap();
             assert!(after.is_sound(), "{after:?}");
-            opens(&sim.kill(sim.ops()));
+            opens(&sim.kill(sim.ops())).unwrap();
         }
         Err(Error::NewerVersion { .. } | Error::Mismatch { .. }) => {}
         Err(error) => panic!("{error}"),

@@ -24,6 +24,9 @@ pub const NEW_FILE: &str = "MANIFEST.new";
 /// What the manifest is called once its table is deleted.
 pub const DELETED_FILE: &str = "DELETED";
 
+/// The longest manifest that is read, in bytes: 65,535 segments and a name.
+pub const MAX_LEN: u64 = 4 << 20;
+
 const MAGIC: &[u8; 8] = b"bets.man";
 const SEGMENT_LEN: usize = 32;
 
@@ -188,6 +191,7 @@ impl Manifest {
                 last_seq: fields.u64()?,
             };
             if entry.last_seq > MAX_SEQ
+                || entry.first_seq > entry.last_seq
                 || id >= next_segment
                 || segments.last().is_some_and(|last: &Entry| last.id >= id)
             {
@@ -306,6 +310,7 @@ mod tests {
         assert!(with(|manifest| manifest.last_seq = MAX_SEQ + 1).is_err());
         assert!(with(|manifest| manifest.generation = u64::MAX).is_err());
         assert!(with(|manifest| manifest.segments[0].last_seq = u64::MAX).is_err());
+        assert!(with(|manifest| manifest.segments[0].first_seq = 78).is_err());
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const VERSION: u16 = 1;
 /// No seq and no generation is higher: a million records a second would take a hundred thousand years. What claims to be is damaged.
 pub const MAX_SEQ: u64 = 1 << 62;
 
+/// No table comes to a segment with this id: one a second would take 34 years. A file with such a name is no table's.
+pub const IMPOSSIBLE_ID: u32 = 1 << 30;
+
 /// CRC-32 (IEEE) of some bytes.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)

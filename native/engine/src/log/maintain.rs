@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::append::{Active, Spare};
 use super::{Log, MAX_UNSYNCED_BYTES, Maintenance};
-use crate::format::manifest::{Entry, FILE, Manifest, NEW_FILE, State};
+use crate::format::manifest::{Entry, FILE, MAX_LEN, Manifest, NEW_FILE, State};
 use crate::format::segment::{HEADER_LEN, header};
 use crate::io::{File, Storage};
 use crate::seeded::{self, Fault};
@@ -409,7 +409,7 @@ pub struct PublishFailure {
     pub outcome_unknown: bool,
 }
 
-/// Replaces the manifest in one step.
+/// Replaces the manifest in one step; but not by one that no opening would read.
 pub fn publish(
     storage: &dyn Storage,
     dir: &Path,
@@ -421,6 +421,14 @@ pub fn publish(
         error,
         outcome_unknown: false,
     };
+    let bytes = manifest.encode();
+    if bytes.len() as u64 > MAX_LEN {
+        return Err(known(Error::TooManySegments));
+    }
+    if Manifest::decode(&bytes).is_err() {
+        let (offset, what) = (0, "no manifest that can be read follows this one");
+        return Err(known(Error::Damaged { path, offset, what }));
+    }
     match storage.unlink(&new) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(known(Error::io("remove", &new, e))),
         _ => {}
@@ -428,7 +436,7 @@ pub fn publish(
     let file = storage
         .create(&new)
         .map_err(|e| known(Error::io("create", &new, e)))?;
-    file.write_at(&manifest.encode(), 0)
+    file.write_at(&bytes, 0)
         .map_err(|e| known(Error::io("write", &new, e)))?;
     if durable {
         file.sync().map_err(|e| known(Error::io("sync", &new, e)))?;

@@ -26,9 +26,9 @@ use std::sync::atomic::AtomicBool;
 use crate::dir::Dir;
 use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
 use crate::format::clock::{self, FILE as CLOCK_FILE};
-use crate::format::hint;
-use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, Manifest, NEW_FILE, State};
+use crate::format::manifest::{BadManifest, DELETED_FILE, Entry, FILE, MAX_LEN, Manifest, NEW_FILE, State};
 use crate::format::segment::parse_file_name;
+use crate::format::{IMPOSSIBLE_ID, hint};
 use crate::io::{Kind, Storage};
 use crate::keydir::Keydir;
 use crate::lock::{DirLock, PID_FILE, snapshot as snapshot_lock};
@@ -37,9 +37,6 @@ use crate::seeded::{self, Fault};
 use crate::segment::{Segment, Segments};
 use crate::table::{Config, Meta, Open, Wait};
 use crate::{Error, Now, Result};
-
-/// The largest manifest that is read, in bytes: 65,535 segments and a name.
-const MAX_MANIFEST_LEN: u64 = 4 << 20;
 
 /// An opened table's parts.
 #[derive(Debug)]
@@ -249,7 +246,9 @@ impl Opening<'_> {
             let _ = self
                 .storage
                 .unlink(&self.dir.join(crate::format::segment::file_name(id)));
-            self.manifest.next_segment = self.manifest.next_segment.max(id.saturating_add(1));
+            if id < IMPOSSIBLE_ID {
+                self.manifest.next_segment = self.manifest.next_segment.max(id + 1);
+            }
         }
     }
 }
@@ -355,7 +354,7 @@ pub(crate) fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifes
         .open(&path, false)
         .map_err(|e| Error::io("open", &path, e))?;
     let len = file.len().map_err(|e| Error::io("read", &path, e))?;
-    if len > MAX_MANIFEST_LEN {
+    if len > MAX_LEN {
         return Err(Error::Damaged {
             path,
             offset: 0,

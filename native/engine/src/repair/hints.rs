@@ -16,7 +16,7 @@ use super::segment::{Fate, Known, Sink};
 use crate::format::frame::{Frame, Kind, removed_seqs};
 use crate::format::hint::{Entry, Identity};
 use crate::io::Storage;
-use crate::segment::hint::{HintReader, Unusable};
+use crate::segment::hint::{HintReader, OUT_OF_ORDER, Unusable};
 use crate::table::TableKind;
 use crate::{Key, Result};
 
@@ -77,6 +77,7 @@ pub fn check(storage: &dyn Storage, dir: &Path, identity: Identity, digest: Opti
             Found::Spoilt("the hint is cut off")
         }
         (Err(Unusable::Io(_)), _) => Found::Spoilt("the hint cannot be read"),
+        (Err(Unusable::Wrong(OUT_OF_ORDER)), _) => Found::Lies,
         (Err(Unusable::Wrong(what)), _) => Found::Spoilt(what),
         (Ok(()), Some(digest)) if digest.0.finish() != told.0.finish() => Found::Lies,
         (Ok(()), _) => Found::Good,

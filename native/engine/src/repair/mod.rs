@@ -40,10 +40,10 @@ pub use check::Check;
 pub use report::{Fault, Loss, Report, Status};
 
 use crate::dir::Dir;
-use crate::format::MAX_SEQ;
 use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, Entry, FILE, Manifest, State};
 use crate::format::segment::{file_name, parse_file_name};
+use crate::format::{IMPOSSIBLE_ID, MAX_SEQ};
 use crate::io::Storage;
 use crate::lock::{DirLock, snapshot};
 use crate::log::{STAGE_FILE, publish};
@@ -56,6 +56,9 @@ use salvage::Fresh;
 
 /// What claims higher seqs than this is not taken for a table's: behind a repair there must be room for all that the table will ever write.
 const MAX_REPAIRED_SEQ: u64 = MAX_SEQ / 2;
+
+/// So it is with the id that a manifest says comes next.
+const MAX_REPAIRED_ID: u32 = u32::MAX / 2;
 
 /// What is said of a file from which other bytes were read before.
 const CHANGED: &str = "what was read first is not what was read then";
@@ -96,7 +99,7 @@ pub fn verify(storage: &Arc<dyn Storage>, dir: &Path, progress: &AtomicU64) -> R
     let _lock = DirLock::take_silently(storage, dir)?;
     let names = table_files(&**storage, dir)?;
     refuse_deleted(dir, &names)?;
-    match read_manifest(&**storage, dir) {
+    match read_manifest(&**storage, dir).and_then(|manifest| with_room(dir, manifest, 0)) {
         Ok(manifest) => {
             let directory = Directory {
                 storage: &**storage,
@@ -142,17 +145,10 @@ pub fn repair(
     let names = table_files(&**storage, dir)?;
     refuse_deleted(dir, &names)?;
     let found = no_manifest.map_or_else(|| read_manifest(&**storage, dir), Err);
+    // What it publishes has a higher generation and higher ids, which must be such that the table is sound.
     let found = found.and_then(|manifest| {
-        let seqs = manifest.segments.iter().map(|entry| entry.last_seq);
-        // What it publishes has a higher one, which must be one that is read again.
-        if seqs.chain([manifest.last_seq, manifest.generation]).max() <= Some(MAX_REPAIRED_SEQ) {
-            return Ok(manifest);
-        }
-        Err(Error::Damaged {
-            path: dir.join(FILE),
-            offset: 0,
-            what: "its seqs have come to their end",
-        })
+        let made = 2 + manifest.segments.len() as u32;
+        with_room(dir, manifest, made)
     });
     let mut repair = Repair {
         storage: &**storage,
@@ -203,6 +199,30 @@ pub fn repair(
     Ok(report)
 }
 
+/// The manifest, if there is room behind it for as many generations and segments as are to be made and, then, for all that the table will ever write.
+fn with_room(dir: &Path, manifest: Manifest, made: u32) -> Result<Manifest> {
+    let seqs = manifest.segments.iter().map(|entry| entry.last_seq);
+    let highest = seqs.chain([manifest.last_seq, manifest.generation]).max();
+    let what = if highest.unwrap_or(0).saturating_add(made.into()) > MAX_REPAIRED_SEQ {
+        "its seqs have come to their end"
+    } else if manifest.next_segment.saturating_add(made) > MAX_REPAIRED_ID {
+        "the ids of its segments have come to their end"
+    } else {
+        return Ok(manifest);
+    };
+    Err(Error::Damaged {
+        path: dir.join(FILE),
+        offset: 0,
+        what,
+    })
+}
+
+/// The highest id in the names of files that may be a table's.
+fn highest_id<'a>(names: impl IntoIterator<Item = &'a str>) -> u32 {
+    let ids = names.into_iter().filter_map(parse_file_name);
+    ids.filter(|&id| id < IMPOSSIBLE_ID).max().unwrap_or(0)
+}
+
 /// The files of a table whose deletion a crash cut short are gone for good.
 fn refuse_deleted(dir: &Path, names: &[String]) -> Result<()> {
     if names.iter().any(|name| name == DELETED_FILE) {
@@ -237,9 +257,9 @@ impl Repair<'_> {
         let present = |name: &String| self.names.contains(name);
         self.quarantine.extend(damage.names().filter(present));
         self.keep(report)?;
-        let taken = self.names.iter().filter_map(|name| parse_file_name(name)).max();
+        let taken = highest_id(self.names.iter().map(String::as_str));
         let next = &mut directory.manifest.next_segment;
-        *next = (*next).max(taken.unwrap_or(0).checked_add(1).ok_or(Error::TooManySegments)?);
+        *next = (*next).max(taken + 1);
         let fresh = self.write_fresh(&mut directory, damage)?;
         let replaced = |entry: &Entry| entry.state == State::Unsealed || damage.sealed.contains(&entry.id);
         let mut next: Manifest = directory.manifest.clone();

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::MAX_REPAIRED_SEQ;
 use super::overlap;
 use super::patient::Patient;
 use super::quarantine::FOLDER;
 use super::report::{Fault, Loss, Report};
 use super::walk::{Step, Walk};
+use super::{MAX_REPAIRED_SEQ, highest_id};
+use crate::format::IMPOSSIBLE_ID;
 use crate::format::frame::Bad;
 use crate::format::manifest::{Entry, Manifest, State};
 use crate::format::segment::{HEADER_LEN, identity, parse_file_name};
@@ -52,17 +53,18 @@ pub fn rebuild(
         last_seq: 0,
         clock_ms: 0,
         meta: meta.clone(),
-        next_segment: next_id(storage, dir, names)?,
+        next_segment: next_id(storage, dir, names),
         segments: Vec::new(),
         retired: Vec::new(),
     };
     let mut alien = Vec::new();
     for (id, name, found) in files {
         let path = dir.join(&name);
-        let stranger = found.and_then(|(told, of)| match (told, of) {
-            (_, of) if of != table => Some("the segment is another table's"),
-            (told, _) => (told != id).then_some("the file holds another segment"),
-        });
+        let stranger = match found {
+            Some((_, of)) if of != table => Some("the segment is another table's"),
+            Some((told, _)) if told != id => Some("the file holds another segment"),
+            _ => (id >= IMPOSSIBLE_ID).then_some("no segment has come to this id"),
+        };
         if let Some(what) = stranger {
             report.add(Fault::new(&path, 0, 0, what, Loss::Records));
             alien.push(name);
@@ -100,15 +102,10 @@ fn most(tables: impl Iterator<Item = u64>) -> Option<u64> {
 }
 
 /// No segment has had this id.
-fn next_id(storage: &dyn Storage, dir: &Path, names: &[String]) -> Result<u32> {
+fn next_id(storage: &dyn Storage, dir: &Path, names: &[String]) -> u32 {
     let kept = storage.list(&dir.join(FOLDER)).unwrap_or_default();
-    let highest = names
-        .iter()
-        .map(String::as_str)
-        .chain(kept.iter().filter_map(|name| name.get(..14)))
-        .filter_map(parse_file_name)
-        .max();
-    highest.unwrap_or(0).checked_add(1).ok_or(Error::TooManySegments)
+    let kept = kept.iter().filter_map(|name| name.get(..14));
+    highest_id(names.iter().map(String::as_str).chain(kept)) + 1
 }
 
 /// What a segment's header tells of itself, if it can be read.
@@ -148,7 +145,7 @@ fn survey(storage: &dyn Storage, path: &Path, id: u32) -> Result<Entry> {
             }
             // Reserved space is zero and no part of the segment.
             Step::Hole(from, to, Bad::End) if to == len => entry.len = from,
-            Step::Hole(..) | Step::Batch(_) => {}
+            Step::Hole(..) | Step::Batch(_) | Step::Mark(_) => {}
             Step::End => return Ok(entry),
         }
     }

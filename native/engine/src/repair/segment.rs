@@ -13,6 +13,9 @@ use crate::segment::scan::{Found, Scanner};
 use crate::table::TableKind;
 use crate::{Error, Key, Result};
 
+/// What is wrong with a mark that is not the one of the record before it.
+pub const ASTRAY: Bad = Bad::Wrong("the mark's seq is out of order");
+
 /// What becomes of a record in a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -99,6 +102,11 @@ impl<'w> SegmentCheck<'w> {
                 .map_err(|e| self.read_error(e))?;
             match step {
                 Step::Batch(_) => {}
+                Step::Mark(Placed { pos, len, seq }) => {
+                    if seq > self.bounds.last_seq {
+                        self.holes.add(&self.path, pos, pos + len, ASTRAY);
+                    }
+                }
                 Step::Hole(from, to, bad) => self.holes.add(&self.path, from, to, bad),
                 Step::Record(placed) => {
                     self.close(before, placed.seq, report, sink)?;

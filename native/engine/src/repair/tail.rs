@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::MAX_REPAIRED_SEQ;
 use super::report::{Fault, Loss, Report};
-use super::segment::{Fate, Holes, Known, record};
+use super::segment::{ASTRAY, Fate, Holes, Known, record};
 use super::walk::{Batch, Placed, Step, Walk};
 use crate::format::frame::Bad;
 use crate::format::segment::HEADER_LEN;
@@ -42,6 +42,8 @@ struct State {
     holes: Holes,
     /// Where the frames of the last piece that had some end. That is damage only if what follows is missing in the next pieces too.
     stop: Option<Fault>,
+    /// The pieces in which a mark tells more than there can be.
+    impossible: Vec<PathBuf>,
 }
 
 /// Checks the pieces, whose records follow the one with `last_seq`. Gives the highest seq that is known of.
@@ -58,6 +60,7 @@ pub fn check(
         searched: false,
         holes: Holes::default(),
         stop: None,
+        impossible: Vec::new(),
     };
     for i in 0..pieces.len() {
         check_piece(pieces, i, kind, &mut state, report, sink)?;
@@ -66,6 +69,16 @@ pub fn check(
     if state.durable_seq > state.last_seq {
         state.holes.0.extend(state.stop);
         state.holes.close(state.last_seq, state.durable_seq + 1, report);
+    }
+    for path in state.impossible {
+        // An opening believes it.
+        report.add(Fault::new(
+            &path,
+            0,
+            0,
+            "a mark tells an impossible seq",
+            Loss::Nothing,
+        ));
     }
     Ok(state.last_seq.max(state.durable_seq))
 }
@@ -105,6 +118,12 @@ fn check_piece(
                     break;
                 }
                 state.holes.add(&path, from, to, why);
+                continue;
+            }
+            Step::Mark(mark) => {
+                if state.ends_at(pieces, i, mark)? {
+                    break;
+                }
                 continue;
             }
             Step::Batch(batch) => {
@@ -157,6 +176,26 @@ impl State {
         self.last_seq = placed.seq;
     }
 
+    /// Whether the log ends at this mark: it is not that of the last record, and nothing behind that is durable.
+    fn ends_at(&mut self, pieces: &mut [Piece], i: usize, mark: Placed) -> Result<bool> {
+        let comes_again = pieces[i].staged && mark.seq < self.last_seq;
+        if comes_again || mark.seq == self.last_seq {
+            return Ok(false);
+        }
+        self.search(pieces)?;
+        if self.durable_seq <= self.last_seq {
+            return Ok(true);
+        }
+        if self.holes.0.is_empty() {
+            let end = mark.pos + mark.len;
+            match self.stop.take() {
+                Some(stop) if mark.seq > self.last_seq => self.holes.0.push(stop),
+                _ => self.holes.add(&pieces[i].path, mark.pos, end, ASTRAY),
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether the log ends before this record: records above the mark are missing before it, or its value was torn above the mark.
     fn ends_before(&mut self, pieces: &mut [Piece], i: usize, placed: Placed) -> Result<bool> {
         if placed.seq > self.last_seq + 1 {
@@ -189,10 +228,15 @@ impl State {
     fn search(&mut self, pieces: &mut [Piece]) -> Result<()> {
         if !self.searched {
             for piece in pieces {
-                let mark = piece
-                    .scanner
-                    .highest_mark(u64::from(HEADER_LEN), MAX_REPAIRED_SEQ)
-                    .map_err(|e| Error::io("read", &piece.path, e))?;
+                let mut highest = |limit| {
+                    let mark = piece.scanner.highest_mark(u64::from(HEADER_LEN), limit);
+                    mark.map_err(|e| Error::io("read", &piece.path, e))
+                };
+                let mut mark = highest(u64::MAX)?;
+                if mark > MAX_REPAIRED_SEQ {
+                    mark = highest(MAX_REPAIRED_SEQ)?;
+                    self.impossible.push(piece.path.clone());
+                }
                 self.durable_seq = self.durable_seq.max(mark);
             }
             self.searched = true;

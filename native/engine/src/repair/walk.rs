@@ -6,6 +6,9 @@
 //!
 //! Members of a batch exist only with their commit. Where the batch is not whole, its commit is looked for behind the members: it names the
 //! first and the last seq that it vouches for.
+//!
+//! An opening takes a batch as a whole or not at all. So where frames are right and their batch is wrong all the same, that is told as a hole too,
+//! and what is in it is written anew.
 
 use std::io::Result;
 
@@ -21,6 +24,10 @@ pub struct Walk {
     /// The highest durable seq that a frame told so far.
     pub durable_seq: u64,
     batch: Option<Batch>,
+    /// What is wrong with this batch, if none of its bytes are.
+    flaw: Option<Bad>,
+    /// Where the last hole ended.
+    hole_end: u64,
 }
 
 /// A run of members with what belongs to them.
@@ -58,7 +65,9 @@ pub enum Step {
     Record(Placed),
     /// A member without its commit.
     Uncommitted(Placed),
-    /// Bytes that are no frame: from here, up to there, and why.
+    /// A mark.
+    Mark(Placed),
+    /// Bytes that are no frame, or not one that belongs there: from here, up to there, and why.
     Hole(u64, u64, Bad),
     /// Nothing more.
     End,
@@ -73,6 +82,8 @@ impl Walk {
             max_seq,
             durable_seq: 0,
             batch: None,
+            flaw: None,
+            hole_end: 0,
         }
     }
 
@@ -88,6 +99,17 @@ impl Walk {
 
     /// Goes on.
     pub fn step(&mut self, scanner: &mut Scanner) -> Result<Step> {
+        let step = self.next(scanner)?;
+        if let Step::Hole(_, to, _) = step {
+            self.hole_end = to;
+        }
+        Ok(step)
+    }
+
+    fn next(&mut self, scanner: &mut Scanner) -> Result<Step> {
+        if let (Some(flaw), Some(batch)) = (self.flaw.take(), self.batch) {
+            return Ok(Step::Hole(batch.pos, self.pos, flaw));
+        }
         loop {
             let pos = self.pos;
             if pos >= scanner.end() {
@@ -104,9 +126,31 @@ impl Walk {
             let len = head.frame_len() as u64;
             let told = head.durable_seq.filter(|&seq| seq <= self.max_seq);
             self.durable_seq = self.durable_seq.max(told.unwrap_or(0));
-            if matches!(head.kind, Kind::Mark | Kind::Commit) {
+            let inside = match head.kind {
+                Kind::Mark => head.member,
+                Kind::Batch => self.batch.is_some(),
+                _ => false,
+            };
+            if inside {
                 self.pos += len;
-                continue;
+                return Ok(Step::Hole(pos, self.pos, Bad::Wrong("a member is no record")));
+            }
+            if head.kind == Kind::Mark {
+                self.pos += len;
+                let seq = head.seq;
+                return Ok(Step::Mark(Placed { pos, len, seq }));
+            }
+            if head.kind == Kind::Commit {
+                self.pos += len;
+                let closes = |batch: Batch| batch.end == pos + len && batch.first_seq <= batch.last_seq;
+                if self.batch.is_some_and(closes) {
+                    continue;
+                }
+                return Ok(Step::Hole(
+                    pos,
+                    self.pos,
+                    Bad::Wrong("a commit stands outside of its batch"),
+                ));
             }
             if !self.is_next(&head, self.last_seq) {
                 self.pos += len;
@@ -117,8 +161,10 @@ impl Walk {
                 ));
             }
             if self.batch.is_none() && (head.kind == Kind::Batch || head.member) {
-                let batch = self.batch_at(scanner, pos)?;
+                let (batch, flaw) = self.batch_at(scanner, pos)?;
                 self.batch = Some(batch);
+                // Behind a hole it is no wonder that the batch does not begin here.
+                self.flaw = flaw.filter(|_| self.hole_end != pos);
                 if head.kind == Kind::Batch {
                     self.pos += len;
                 }
@@ -143,17 +189,21 @@ impl Walk {
         }
     }
 
-    /// The batch that begins here, with its header or, if that was lost, with a member.
-    fn batch_at(&self, scanner: &mut Scanner, start: u64) -> Result<Batch> {
-        if let Ok(unit) = unit_at(scanner, start, false)? {
-            return Ok(Batch {
-                pos: start,
-                end: unit.end,
-                first_seq: unit.first_seq,
-                last_seq: unit.last_seq,
-                whole: true,
-            });
-        }
+    /// The batch that begins here, with its header or, if that was lost, with a member. If it is not whole though all of its frames can be read, why.
+    fn batch_at(&self, scanner: &mut Scanner, start: u64) -> Result<(Batch, Option<Bad>)> {
+        let mut flaw = match unit_at(scanner, start, false)? {
+            Ok(unit) => {
+                let batch = Batch {
+                    pos: start,
+                    end: unit.end,
+                    first_seq: unit.first_seq,
+                    last_seq: unit.last_seq,
+                    whole: true,
+                };
+                return Ok((batch, None));
+            }
+            Err(bad) => Some(bad),
+        };
         let mut batch = Batch {
             pos: start,
             end: start,
@@ -166,6 +216,7 @@ impl Walk {
             let pos = batch.end;
             let (head, first_seq) = match scanner.at(pos, false)? {
                 Found::Bad(_) => {
+                    flaw = None;
                     batch.end = self.resync(scanner, pos, last_seq)?.unwrap_or(scanner.end());
                     continue;
                 }
@@ -176,7 +227,10 @@ impl Walk {
             };
             if head.kind == Kind::Commit {
                 batch.end += head.frame_len() as u64;
-                (batch.first_seq, batch.last_seq) = (first_seq.unwrap_or(u64::MAX), head.seq);
+                // Members that cannot be read may have come behind the last one that can. There are none where all can be read, or beyond the highest seq.
+                let bounded = flaw.is_some() || head.seq > self.max_seq;
+                batch.last_seq = if bounded { head.seq.min(last_seq) } else { head.seq };
+                batch.first_seq = first_seq.unwrap_or(u64::MAX);
                 break;
             }
             if !(head.member || head.kind == Kind::Batch && pos == start) {
@@ -187,7 +241,7 @@ impl Walk {
             }
             batch.end += head.frame_len() as u64;
         }
-        Ok(batch)
+        Ok((batch, flaw))
     }
 
     /// Where the next frame stands behind `from`, where none does.

@@ -15,6 +15,9 @@ use crate::format::{manifest, segment::HEADER_LEN as FIRST_FRAME};
 use crate::io::{File, Storage};
 use crate::seeded::{self, Fault};
 
+/// What is wrong with a hint whose entries do not come in the order of their segment. A load, which reads the blocks by themselves, may not see it.
+pub const OUT_OF_ORDER: &str = "an entry of the hint is out of order";
+
 /// Where the hint of a segment stands.
 pub fn path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(hint::file_name(segment))
@@ -196,7 +199,7 @@ impl HintReader {
             let mut block = blocks.read(place, &mut buf)?;
             while let Some(entry) = block.next_entry()? {
                 if entry.seq <= seq || u64::from(entry.offset) < end {
-                    return Err(Unusable::Wrong("an entry of the hint is out of order"));
+                    return Err(Unusable::Wrong(OUT_OF_ORDER));
                 }
                 (seq, end) = (entry.seq, u64::from(entry.offset) + u64::from(entry.frame_len));
                 each(&entry);

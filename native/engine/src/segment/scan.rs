@@ -229,7 +229,8 @@ pub fn unit_at(scanner: &mut Scanner, pos: u64, check_values: bool) -> UnitResul
         match scanner.at(unit.end, check_values)? {
             Found::Bad(bad) => return Ok(Err(bad)),
             Found::Frame(member) => {
-                if !member.head.member || member.head.seq != head.seq + i {
+                let is_record = !matches!(member.head.kind, Kind::Batch | Kind::Commit | Kind::Mark);
+                if !is_record || !member.head.member || member.head.seq != head.seq + i {
                     return Ok(Err(Bad::Wrong("a member of the batch is not its next")));
                 }
                 unit.end += member.head.frame_len() as u64;

@@ -1,6 +1,6 @@
 //! Hints and checkpoints: what is wrong with them is told, and what a right hint tells of a damaged segment is believed.
 
-use bets_engine::format::hint::{Block, Encoder, HEADER_LEN, Identity, TRAILER_LEN, header};
+use bets_engine::format::hint::{Block, Encoder, Entry, HEADER_LEN, Identity, TRAILER_LEN, header};
 
 use super::*;
 
@@ -77,29 +77,13 @@ fn a_hint_that_lies_is_a_fault_and_a_repair_takes_it_away() {
     let image = hundred(TableKind::Set);
     let expected = read(&image.kill(0));
     let path = hints(&image).remove(0);
-    let bytes = image.read(&path).unwrap();
-    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-    let identity = Identity {
-        table: number(16),
-        segment: u32::from_le_bytes(bytes[12..16].try_into().unwrap()),
-        len: number(24),
-        first_seq: number(32),
-        last_seq: number(40),
-    };
-    let mut block = Block::check(&identity, 0, &bytes[HEADER_LEN..bytes.len() - TRAILER_LEN]).unwrap();
-    let mut encoder = Encoder::new(identity.table, identity.segment);
     let mut left_out = 0;
-    while let Some(entry) = block.next_entry().unwrap() {
-        if entry.kind == Kind::Put && left_out == 0 && entry.key.bytes() == [2, 2] {
-            left_out += 1;
-        } else {
-            encoder.push(&entry);
-        }
-    }
+    let lie = forged(&image.read(&path).unwrap(), |entry| {
+        let leave = entry.kind == Kind::Put && left_out == 0 && entry.key.bytes() == [2, 2];
+        left_out += usize::from(leave);
+        !leave
+    });
     assert_eq!(left_out, 1);
-    let mut lie = header(&identity).to_vec();
-    lie.extend_from_slice(encoder.take());
-    lie.extend_from_slice(&encoder.trailer());
     image.write(&path, &lie).unwrap();
     // The checkpoint would hide it.
     image.remove(&Path::new(DIR).join("CHECKPOINT")).unwrap();
@@ -116,6 +100,55 @@ fn a_hint_that_lies_is_a_fault_and_a_repair_takes_it_away() {
     assert_eq!(read(&image), expected);
     let kept = Path::new(DIR).join("quarantine").join(path.file_name().unwrap());
     assert_eq!(image.read(&kept).unwrap(), lie);
+}
+
+/// Its every CRC is right, and one of its records stands in another. A load reads the blocks by themselves and does not see it; a check told it as spoilt, and a
+/// repair left it where it was.
+#[test]
+fn a_hint_whose_entries_overlap_is_a_fault_and_a_repair_takes_it_away() {
+    let image = hundred(TableKind::Set);
+    let expected = read(&image.kill(0));
+    let path = hints(&image).remove(0);
+    let mut before = 0;
+    let lie = forged(&image.read(&path).unwrap(), |entry| {
+        if entry.kind == Kind::Put && entry.key.bytes() == [2, 2] {
+            entry.offset = before + 1;
+        }
+        before = entry.offset;
+        true
+    });
+    image.write(&path, &lie).unwrap();
+    // The checkpoint would hide it.
+    image.remove(&Path::new(DIR).join("CHECKPOINT")).unwrap();
+    let report = check(&image);
+    assert_eq!(report.worst, Some(Loss::Nothing));
+    assert_eq!((report.fault_count(), &report.faults[0].path), (1, &path));
+    assert_eq!(named(&image).status, Status::Repaired);
+    assert!(check(&image).is_sound());
+    assert_eq!(read(&image), expected);
+}
+
+/// A hint of one block with other entries, each in a block of its own, and the right CRCs: each entry is changed, or left out.
+fn forged(hint: &[u8], mut change: impl FnMut(&mut Entry<'_>) -> bool) -> Vec<u8> {
+    let number = |at: usize| u64::from_le_bytes(hint[at..at + 8].try_into().unwrap());
+    let identity = Identity {
+        table: number(16),
+        segment: u32::from_le_bytes(hint[12..16].try_into().unwrap()),
+        len: number(24),
+        first_seq: number(32),
+        last_seq: number(40),
+    };
+    let mut block = Block::check(&identity, 0, &hint[HEADER_LEN..hint.len() - TRAILER_LEN]).unwrap();
+    let mut encoder = Encoder::new(identity.table, identity.segment);
+    let mut forged = header(&identity).to_vec();
+    while let Some(mut entry) = block.next_entry().unwrap() {
+        if change(&mut entry) {
+            encoder.push(&entry);
+            forged.extend_from_slice(encoder.take());
+        }
+    }
+    forged.extend_from_slice(&encoder.trailer());
+    forged
 }
 
 /// A whole header of a record is rotten, so the segment does not tell whose it was; the hint does. The key is named, and what it had before stays away.

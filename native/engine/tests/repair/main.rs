@@ -12,6 +12,7 @@ mod cases;
 mod common;
 mod disk;
 mod hints;
+mod lies;
 mod sweep;
 
 use std::collections::BTreeSet;
