@@ -184,9 +184,6 @@ impl Segment {
     /// No object in it is live any more.
     pub fn add_all_dead(&self) {
         self.live.clear();
-        if let Some(blocks) = self.blocks.get() {
-            blocks.clear();
-        }
     }
 
     /// Whether the frame at `offset` may be missing in the file, being staged.

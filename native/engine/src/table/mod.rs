@@ -45,6 +45,8 @@ use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
 use expiry::{Sweeper, Timers};
 
+/// What is let go of of more objects than this is freed in the background.
+const MANY: u64 = 1000;
 /// When care that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the snapshots are gone for which files stay.
@@ -314,6 +316,15 @@ impl Inner {
         finished
     }
 
+    /// Lets the value cache forget what was written of so many objects that are gone, and perhaps of some that came since.
+    fn forget_written(&self, objects: u64) {
+        match self.itself.upgrade() {
+            // Many blocks take longer than a caller may.
+            Some(inner) if objects > MANY => background::run_once(move || inner.log.forget_written()),
+            _ => self.log.forget_written(),
+        }
+    }
+
     /// Plans a step of making hints, and those behind it. Apart from the care, which a sync must not wait for.
     fn plan_hints(&self) {
         let itself = Weak::clone(&self.itself);
@@ -386,7 +397,7 @@ impl Job for Release {
 
 /// Frees a keydir that the table has let go of elsewhere: millions of keys take longer than a caller may.
 fn free(keydir: Arc<Keydir>) {
-    if keydir.len() > 1000 {
+    if keydir.len() > MANY {
         background::run_once(move || {
             // A call that still looks into it would be the one to free it.
             while Arc::strong_count(&keydir) > 1 {

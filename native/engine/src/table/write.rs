@@ -126,6 +126,7 @@ impl Table {
         let now = inner.log.time.now();
         drop(all);
         let objects = count(&keydir, now);
+        inner.forget_written(objects);
         free(keydir);
         Ok((inner.done(appended), objects))
     }

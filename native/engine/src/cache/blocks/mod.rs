@@ -193,7 +193,7 @@ impl Blocks {
         };
         live.fetch_sub(len, Ordering::Relaxed);
         // One that is being filled has its turn when the next one comes.
-        if self.front().0 != index && is_dead(live, index) {
+        if is_dead(live, index) && self.front().0 != index {
             self.let_go(index, &epoch::pin());
         }
         true
@@ -364,7 +364,7 @@ impl Filler {
         }
     }
 
-    /// Makes a block, whose first `at` bytes are zeros. `false` if it was there before, or there is no room.
+    /// Makes a block, whose first `at` bytes are zeros, unless there is or was one. `false` if there is no room.
     fn make(&mut self, index: u32, at: usize, limit: u64, guard: &Guard) -> bool {
         let (number, within) = in_bucket(index);
         let bucket = self.blocks.buckets[number].get_or_init(|| Bucket::new(number));
