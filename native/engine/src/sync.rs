@@ -54,7 +54,7 @@ mod modelled {
     pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
 
     impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
+        pub(crate) const fn new(value: T) -> Self {
             Mutex(parking_lot::Mutex::new(value))
         }
 

@@ -16,11 +16,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bets_engine::cache::{Spot, TableCache};
+use bets_engine::format::segment::HEADER_LEN;
 use bets_engine::keydir::{Batch, Direction, Keydir, Location, Span};
 use bets_engine::seeded::{self, Fault};
 use bets_engine::table::TableKind;
 use bets_engine::{Deadline, Key, Now};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::sync::atomic::{AtomicU32, Ordering};
 use shuttle::{Config, Runner, thread};
 
 const KINDS: [TableKind; 3] = [TableKind::Set, TableKind::Bag, TableKind::OrderedSet];
@@ -259,6 +261,50 @@ fn cache(many: bool) {
         cache.get(place, |_, found| assert_eq!(found, value(place)));
         cache.remove(place);
     }
+}
+
+/// What is written stays in blocks, some of it in the place of what failed, while blocks go: what is found is what was written there at last.
+fn blocks() {
+    let cache = TableCache::new(false);
+    let mut filler = cache.keeper().filler(true);
+    let blocks = Arc::clone(filler.blocks());
+    let byte = |offset: u32| (offset.wrapping_mul(0x9e37_79b1) >> 24) as u8;
+    let shown = Arc::new(AtomicU32::new(HEADER_LEN));
+    let known = Arc::clone(&shown);
+    let writer = thread::spawn(move || {
+        let mut at = HEADER_LEN;
+        for (failed, len) in [(0, 100), (50, 20_000), (30_000, 17_000), (10, 30)] {
+            filler.write(at, &vec![0xff; failed]);
+            filler.write(at, &(at..at + len).map(byte).collect::<Vec<_>>());
+            at += len;
+            shown.store(at, Ordering::SeqCst);
+        }
+    });
+    let found = Arc::clone(&blocks);
+    let reader = thread::spawn(move || {
+        for _ in 0..3 {
+            let end = known.load(Ordering::SeqCst);
+            let places = [(HEADER_LEN, 100), (HEADER_LEN + 100, 20_000), (end - 30, 30)];
+            for (offset, len) in places {
+                if offset >= HEADER_LEN && offset + len <= end {
+                    let is_right = |bytes: &[u8]| (offset..).zip(bytes).all(|(at, &b)| b == byte(at));
+                    assert_ne!(found.get(offset, len as usize, is_right), Some(false));
+                }
+            }
+        }
+    });
+    let other = thread::spawn(move || {
+        blocks.subtract(HEADER_LEN, 15_000);
+        blocks.clear();
+    });
+    for thread in [writer, reader, other] {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn blocks_give_what_was_written_at_last_or_nothing() {
+    check(schedules(), blocks);
 }
 
 #[test]
