@@ -105,7 +105,11 @@ large(Table) ->
             [{Key, Value, y}] = bets:take(Table, Key)
         end)
      || {Key, Value} <- [{deep, Deep}, {wide, Wide}, {binary, Binary}, {{Wide}, 1}, {Binary, 1}]
-    ].
+    ],
+    %% Found in a review: whoever looked ahead in a list went through all elements of the objects that come.
+    Object = list_to_tuple([object | lists:seq(1, 3000000)]),
+    no_long_call(fun() -> true = bets:insert(Table, [Object]) end),
+    true = bets:delete(Table, object).
 
 many_objects() ->
     [many_objects(Type) || Type <- [bag, duplicate_bag]].

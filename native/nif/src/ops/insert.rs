@@ -178,6 +178,8 @@ struct Ahead<'a> {
 impl<'a> Ahead<'a> {
     /// So many objects lie between the two, and between the nearer one and the reader.
     const OBJECTS: usize = 8;
+    /// So many elements of an object are fetched: it may have millions.
+    const ELEMENTS: usize = 4;
 
     fn of(list: Term<'a>) -> Self {
         let mut ahead = Ahead {
@@ -193,7 +195,8 @@ impl<'a> Ahead<'a> {
     fn step(&mut self) {
         self.step_far();
         if let Some((object, tail)) = cell(self.near) {
-            tuple(object).into_iter().flatten().copied().for_each(prefetch);
+            let elements = tuple(object).into_iter().flatten().take(Self::ELEMENTS);
+            elements.copied().for_each(prefetch);
             self.near = tail;
         }
     }
