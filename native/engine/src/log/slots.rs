@@ -91,6 +91,10 @@ impl Log {
             segments
         });
         self.handles.forget(segment);
+        // The last one who has the segment may be a reader, who has no time for it.
+        if let Some(blocks) = segment.blocks() {
+            blocks.clear();
+        }
     }
 
     /// If slots are running short, makes old ones free again after `forget` was called with them.
