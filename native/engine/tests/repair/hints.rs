@@ -74,30 +74,16 @@ fn a_checkpoint_of_another_manifest_is_told() {
 /// repair takes it away.
 #[test]
 fn a_hint_that_lies_is_a_fault_and_a_repair_takes_it_away() {
-    let image = hundred(TableKind::Set);
-    let expected = read(&image.kill(0));
-    let path = hints(&image).remove(0);
     let mut left_out = 0;
-    let lie = forged(&image.read(&path).unwrap(), |entry| {
+    let (image, expected, path) = with_lie(|entry| {
         let leave = entry.kind == Kind::Put && left_out == 0 && entry.key.bytes() == [2, 2];
         left_out += usize::from(leave);
         !leave
     });
     assert_eq!(left_out, 1);
-    image.write(&path, &lie).unwrap();
-    // The checkpoint would hide it.
-    image.remove(&Path::new(DIR).join("CHECKPOINT")).unwrap();
+    let lie = image.read(&path).unwrap();
     assert_ne!(read(&image.kill(0)), expected, "the lie is believed");
-    let report = check(&image);
-    assert_eq!(
-        (report.worst, &report.faults[0].path),
-        (Some(Loss::Nothing), &path),
-        "{:?}",
-        report.faults
-    );
-    assert_eq!(named(&image).status, Status::Repaired);
-    assert!(check(&image).is_sound());
-    assert_eq!(read(&image), expected);
+    assert_the_lie_is_told_and_repaired(&image, &path, &expected);
     let kept = Path::new(DIR).join("quarantine").join(path.file_name().unwrap());
     assert_eq!(image.read(&kept).unwrap(), lie);
 }
@@ -106,26 +92,39 @@ fn a_hint_that_lies_is_a_fault_and_a_repair_takes_it_away() {
 /// repair left it where it was.
 #[test]
 fn a_hint_whose_entries_overlap_is_a_fault_and_a_repair_takes_it_away() {
-    let image = hundred(TableKind::Set);
-    let expected = read(&image.kill(0));
-    let path = hints(&image).remove(0);
     let mut before = 0;
-    let lie = forged(&image.read(&path).unwrap(), |entry| {
+    let (image, expected, path) = with_lie(|entry| {
         if entry.kind == Kind::Put && entry.key.bytes() == [2, 2] {
             entry.offset = before + 1;
         }
         before = entry.offset;
         true
     });
+    assert_the_lie_is_told_and_repaired(&image, &path, &expected);
+}
+
+/// A table, what it holds, and its hint that was [`forged`]; no checkpoint hides it.
+fn with_lie(change: impl FnMut(&mut Entry<'_>) -> bool) -> (Sim, Contents, PathBuf) {
+    let image = hundred(TableKind::Set);
+    let expected = read(&image.kill(0));
+    let path = hints(&image).remove(0);
+    let lie = forged(&image.read(&path).unwrap(), change);
     image.write(&path, &lie).unwrap();
-    // The checkpoint would hide it.
     image.remove(&Path::new(DIR).join("CHECKPOINT")).unwrap();
-    let report = check(&image);
-    assert_eq!(report.worst, Some(Loss::Nothing));
-    assert_eq!((report.fault_count(), &report.faults[0].path), (1, &path));
-    assert_eq!(named(&image).status, Status::Repaired);
-    assert!(check(&image).is_sound());
-    assert_eq!(read(&image), expected);
+    (image, expected, path)
+}
+
+fn assert_the_lie_is_told_and_repaired(image: &Sim, path: &Path, expected: &Contents) {
+    let report = check(image);
+    assert_eq!(
+        (report.worst, report.fault_count(), &*report.faults[0].path),
+        (Some(Loss::Nothing), 1, path),
+        "{:?}",
+        report.faults
+    );
+    assert_eq!(named(image).status, Status::Repaired);
+    assert!(check(image).is_sound());
+    assert_eq!(&read(image), expected);
 }
 
 /// A hint of one block with other entries, each in a block of its own, and the right CRCs: each entry is changed, or left out.
