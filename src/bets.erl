@@ -599,7 +599,7 @@ i(Tab, Height, Width) ->
 %% <dt>`temporary'</dt><dd>whether the files go with the table.</dd>
 %% <dt>`access'</dt><dd>`read' for a snapshot (`{access, read}' in {@link new/2}), else `write'.</dd>
 %% <dt>`sync', `max_file_size'</dt><dd>as in {@link new/2}.</dd>
-%% <dt>`cache'</dt><dd>bytes of the value cache that hold objects of this table.</dd>
+%% <dt>`cache'</dt><dd>bytes of the value cache that this table takes, with what in them is no longer live.</dd>
 %% <dt>`disk_bytes', `segments'</dt><dd>the size and the number of the data files.</dd>
 %% <dt>`seq', `durable_seq'</dt><dd>the number of the last write, and of the last one that survives a power loss.</dd>
 %% </dl>

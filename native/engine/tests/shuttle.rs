@@ -274,8 +274,8 @@ fn blocks() {
     let writer = thread::spawn(move || {
         let mut at = HEADER_LEN;
         for (failed, len) in [(0, 100), (50, 20_000), (30_000, 17_000), (10, 30)] {
-            filler.write(at, &vec![0xff; failed]);
-            filler.write(at, &(at..at + len).map(byte).collect::<Vec<_>>());
+            filler.write(at, &vec![0xff; failed], &[]);
+            filler.write(at, &(at..at + len).map(byte).collect::<Vec<_>>(), &[]);
             at += len;
             shown.store(at, Ordering::SeqCst);
         }

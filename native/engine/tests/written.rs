@@ -17,14 +17,18 @@ use bets_engine::io::Storage;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::Sim;
 use bets_engine::table::{Config, Open, Sync, Table, TableKind, Wait};
-use common::{ALL_KINDS, contents, get, key, merge_all, meta_of, put, put_many};
+use common::{ALL_KINDS, KINDS, contents, get, key, merge_all, meta_of, put, put_many};
 
 fn open(kind: TableKind, sync: Sync) -> (Failing, Table) {
+    open_with(kind, sync, 50_000)
+}
+
+fn open_with(kind: TableKind, sync: Sync, max_file_size: u64) -> (Failing, Table) {
     let failing = Failing::over_sim(Sim::new());
     let storage: Arc<dyn Storage> = Arc::new(failing.clone());
     let config = Config {
         background: false,
-        max_file_size: 50_000,
+        max_file_size,
         sync,
         ..Config::default()
     };
@@ -141,6 +145,43 @@ fn a_write_that_failed_is_not_read_from_memory() {
             put(&table, b"a", b"3");
             assert_eq!(get(&table, b"a").unwrap(), b"3");
             assert_eq!(contents(&table), [(b"a".to_vec(), b"3".to_vec())]);
+        }
+    }
+}
+
+/// Found in a review: what is too long to be read from blocks was put there all the same, and pressed out what can be.
+#[test]
+fn what_is_too_long_for_blocks_takes_no_room_there() {
+    for kind in KINDS {
+        let (failing, table) = open_with(kind, Sync::None, 20 << 20);
+        let long = vec![7; 2 << 20];
+        for n in 0..20 {
+            put(&table, &number(n), &long);
+            put(&table, &number(n + 100), &value(n));
+        }
+        let list: Vec<_> = (200..220).map(|n| (number(n), value(n))).collect();
+        let mixed: Vec<_> = list
+            .iter()
+            .cloned()
+            .chain([(number(300), long.clone())])
+            .collect();
+        put_many(&table, &mixed).unwrap();
+        put_many(&table, &list[..10]).unwrap();
+        for merged in [false, true] {
+            let held = table.stats().cache_bytes;
+            assert!(held < 100 * (64 << 10), "{kind:?}, merged {merged}: {held} bytes");
+            failing.arm(no_reads());
+            for n in (0..20).map(|n| n + 100).chain(200..220) {
+                let expected = if n < 200 { value(n - 100) } else { value(n) };
+                assert_eq!(
+                    get(&table, &number(n)),
+                    Some(expected),
+                    "{kind:?}, merged {merged}"
+                );
+            }
+            failing.disarm();
+            assert_eq!(get(&table, &number(300)), Some(long.clone()));
+            merge_all(&table);
         }
     }
 }

@@ -42,6 +42,11 @@ impl Location {
         (self.0 >> 16) as u32
     }
 
+    /// Whether a location tells that a frame has so many bytes.
+    pub fn tells(frame_len: u64) -> bool {
+        frame_len < u64::from(UNKNOWN)
+    }
+
     /// The frame's length in bytes, or `None` if it is 65535 or more.
     pub fn frame_len(self) -> Option<u16> {
         let code = self.0 as u16;

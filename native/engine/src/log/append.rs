@@ -3,6 +3,7 @@
 //! A frame is written whole before its call returns and before the next one is written behind it, so no acknowledged record ever has a
 //! hole below it. A write that fails is cut back; where even that fails the segment is left behind.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -146,8 +147,8 @@ impl End {
         }
     }
 
-    /// Keeps the frames that stand in the buffer behind `staged` bytes, and go to the tail, in memory.
-    fn keep(&mut self, staged: usize, keeper: Keeper) {
+    /// Keeps the frames that stand in the buffer behind `staged` bytes, and go to the tail, in memory, but for some ranges of them.
+    fn keep(&mut self, staged: usize, keeper: Keeper, too_long: &[Range<usize>]) {
         let segment = &self.active.segment;
         if self.filler.as_ref().is_none_or(|(id, _)| *id != segment.id) {
             let filler = keeper.filler(true);
@@ -155,7 +156,7 @@ impl End {
             self.filler = Some((segment.id, filler));
         }
         if let Some((_, filler)) = &mut self.filler {
-            filler.write(self.active.tail, &self.buf[staged..]);
+            filler.write(self.active.tail, &self.buf[staged..], too_long);
         }
     }
 }
@@ -167,7 +168,7 @@ impl Log {
         let stamp = self.stamp(&mut end);
         let staged = end.buf.len();
         record.put(&mut end.buf, stamp);
-        let written = self.write(&mut end, staged, 1)?;
+        let written = self.write(&mut end, staged, 1, &too_long(0, [record]))?;
         if record.kind == Kind::Put {
             let len = record.frame_len() as u64;
             end.active.segment.add_live(written.location, len);
@@ -214,7 +215,8 @@ impl Log {
                 ..stamp
             },
         );
-        let written = self.write(&mut end, staged, count)?;
+        let too_long = too_long(header.frame_len(), records);
+        let written = self.write(&mut end, staged, count, &too_long)?;
         let segment = Arc::clone(&end.active.segment);
         drop(end);
         let mut offset = written.location.offset() + header.frame_len() as u32;
@@ -252,7 +254,7 @@ impl Log {
             durable_seq: Some(durable),
         };
         mark.put(&mut end.buf, stamp);
-        if self.write(&mut end, staged, 0).is_ok() {
+        if self.write(&mut end, staged, 0, &[]).is_ok() {
             end.told_durable = durable;
         }
     }
@@ -316,12 +318,18 @@ impl Log {
         }
     }
 
-    /// Writes the frames that stand in the buffer behind `staged` bytes; they hold `count` seqs.
-    pub(super) fn write(&self, end: &mut End, staged: usize, count: u64) -> Result<Appended> {
+    /// Writes the frames that stand in the buffer behind `staged` bytes; they hold `count` seqs, and those of some ranges are too long to be kept in memory.
+    pub(super) fn write(
+        &self,
+        end: &mut End,
+        staged: usize,
+        count: u64,
+        too_long: &[Range<usize>],
+    ) -> Result<Appended> {
         let offset = end.active.tail;
         let len = end.buf.len() - staged;
         if let Some(&keeper) = self.keeper.get() {
-            end.keep(staged, keeper);
+            end.keep(staged, keeper, too_long);
         }
         end.put(staged)?;
         let active = &mut end.active;
@@ -368,6 +376,18 @@ impl Log {
             Care::None
         }
     }
+}
+
+/// Where the frames of those of these records stand that are too long for a location to tell their length, if the first frame begins there.
+fn too_long<'r>(from: usize, records: impl IntoIterator<Item = &'r Record<'r>>) -> Vec<Range<usize>> {
+    let mut end = from;
+    let ranges = records.into_iter().map(|record| {
+        let start = end;
+        end += record.frame_len();
+        start..end
+    });
+    let unknown = |range: &Range<usize>| !Location::tells(range.len() as u64);
+    ranges.filter(unknown).collect()
 }
 
 /// Whether a segment takes `len` bytes more. An empty one takes whatever 32-bit offsets can tell.

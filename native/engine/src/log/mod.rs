@@ -34,7 +34,7 @@ pub use snapshot::Written;
 pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
-use crate::cache::{Blocks, Keeper};
+use crate::cache::{Blocks, Keeper, Spot};
 use crate::dir::Dir;
 use crate::epoch::Guard;
 use crate::format::manifest::Manifest;
@@ -162,8 +162,8 @@ impl Log {
         self.segments.load().get(usize::from(slot))?.as_ref().map(f)
     }
 
-    /// The object whose frame stands here is no longer live. To be called under the write lock of its key.
-    /// `true` if its record is in a block, and so most likely no entry of the value cache.
+    /// The object whose frame stands here is no longer live. To be called under the write lock of its key. `true` if its record is in a block, and so most likely no
+    /// entry of the value cache.
     pub fn add_dead(&self, location: Location) -> bool {
         self.with_segment(location.segment(), |segment| segment.add_dead(location))
             .unwrap_or(false)
@@ -203,22 +203,21 @@ impl Log {
             .for_each(Blocks::clear);
     }
 
-    /// Has the processor fetch the records of those of these locations that are in blocks, and gives the others.
-    pub fn warm<T>(
+    /// Has the processor fetch those of these records that are in blocks, and gives the others. See [`Blocks::prefetch`].
+    pub fn warm(
         &self,
-        items: impl Iterator<Item = T>,
-        location: impl Fn(&T) -> Location,
+        spots: impl Iterator<Item = Spot>,
         whole: bool,
         guard: &Guard,
-    ) -> SmallVec<[T; 128]> {
+    ) -> SmallVec<[Spot; 128]> {
         let segments = self.segments.load();
         let is_in_a_block = |location: Location| {
             let segment = segments.get(usize::from(location.segment()))?.as_ref()?;
             let len = usize::from(location.frame_len()?);
             Some(segment.blocks()?.prefetch(location.offset(), len, whole, guard))
         };
-        items
-            .filter(|item| is_in_a_block(location(item)) != Some(true))
+        spots
+            .filter(|spot| is_in_a_block(spot.location) != Some(true))
             .collect()
     }
 

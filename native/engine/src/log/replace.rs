@@ -1,5 +1,6 @@
 //! Segments that take the place of others: what a merge writes.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -61,6 +62,8 @@ pub struct Output {
     hinted: bool,
     /// Keeps what is written in memory, if what it takes the place of was.
     filler: Option<Filler>,
+    /// Where frames stand in `buf` that are too long for that.
+    too_long: Vec<Range<usize>>,
     table: u64,
 }
 
@@ -85,7 +88,11 @@ impl Output {
             seq,
             durable_seq: None,
         };
+        let start = self.buf.len();
         record.put(&mut self.buf, stamp);
+        if !Location::tells(len) {
+            self.too_long.push(start..self.buf.len());
+        }
         let hinted = hint::Entry {
             kind: record.kind,
             seq,
@@ -109,8 +116,9 @@ impl Output {
             .write_at(&self.buf, at)
             .map_err(|e| Error::io("write", &self.segment.path(), e))?;
         if let Some(filler) = &mut self.filler {
-            filler.write(at as u32, &self.buf);
+            filler.write(at as u32, &self.buf, &self.too_long);
         }
+        self.too_long.clear();
         self.buf.clear();
         if self.entry.len - self.synced >= SYNC_LEN {
             self.sync()?;
@@ -214,6 +222,7 @@ impl Log {
             hint,
             hinted: false,
             filler,
+            too_long: Vec::new(),
             table: self.table,
         })
     }

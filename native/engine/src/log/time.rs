@@ -165,7 +165,7 @@ impl Log {
         };
         let staged = end.buf.len();
         mark.put(&mut end.buf, stamp);
-        let told = self.write(end, staged, 0).is_ok();
+        let told = self.write(end, staged, 0, &[]).is_ok();
         if told {
             self.time.told.store(ms, Ordering::Relaxed);
         }

@@ -241,7 +241,7 @@ impl Inner {
     pub(super) fn warm(&self, spots: impl Iterator<Item = Spot>, whole: bool) -> Option<Guard> {
         let cache = self.cache.as_ref()?;
         let guard = epoch::pin();
-        let elsewhere = self.log.warm(spots, |spot| spot.location, whole, &guard);
+        let elsewhere = self.log.warm(spots, whole, &guard);
         if !cache.has_entries() {
             return Some(guard);
         }

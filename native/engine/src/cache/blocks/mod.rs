@@ -13,6 +13,7 @@ mod tests;
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::ptr::{null_mut, without_provenance_mut};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -20,7 +21,6 @@ use smallvec::SmallVec;
 
 use super::account::Account;
 use crate::epoch::{self, Guard};
-use crate::format::segment::HEADER_LEN;
 use crate::keydir::prefetch::prefetch;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Lines, Mutex, Ordering};
 
@@ -60,6 +60,8 @@ struct Bucket {
     cells: Box<[Cell]>,
     /// About how many bytes of each block are live; apart, since writers change it and readers look at the rest.
     live: Box<[AtomicU32]>,
+    /// What stands in front of this offset of each block was not kept.
+    from: Box<[AtomicU32]>,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl Blocks {
         ((front >> 32) as u32, front as u32)
     }
 
-    /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here.
+    /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here. What was not kept in front of others in a block is zeros.
     pub fn get<R>(&self, offset: u32, len: usize, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let guard = &epoch::pin();
         let (index, at, block_len) = place(offset);
@@ -160,6 +162,9 @@ impl Blocks {
         let mut whole = SmallVec::<[u8; 512]>::from_slice(first);
         for index in index + 1.. {
             let (cell, filled) = self.filled(index, guard)?;
+            if self.from(index) > 0 {
+                return None;
+            }
             let wanted = (len - whole.len()).min(len_of(index));
             whole.extend_from_slice(filled.get(..wanted)?);
             if whole.len() == len {
@@ -168,6 +173,12 @@ impl Blocks {
             }
         }
         Some(f(&whole))
+    }
+
+    fn from(&self, index: u32) -> u32 {
+        let (bucket, at) = in_bucket(index);
+        let bucket = self.buckets[bucket].get();
+        bucket.map_or(0, |bucket| bucket.from[at].load(Ordering::Relaxed))
     }
 
     /// Has the processor fetch what [`Blocks::get`] will look at: the front, or, of `whole` ones, the first quarter of a kilobyte. `false` if it is not here.
@@ -304,9 +315,16 @@ impl Filler {
         &self.blocks
     }
 
-    /// Keeps frames that go to `offset` of the segment, as far as there is room. What was kept from there on before, by a write that failed, is forgotten.
-    pub fn write(&mut self, offset: u32, frames: &[u8]) {
-        self.write_within(super::block_limit(), offset, frames);
+    /// Keeps frames that go to `offset` of the segment, as far as there is room, but for some ranges of them, in their order, whose frames are too long to be read from here.
+    /// What was kept from there on before, by a write that failed, is forgotten.
+    pub fn write(&mut self, offset: u32, frames: &[u8], too_long: &[Range<usize>]) {
+        let limit = super::block_limit();
+        let mut done = 0;
+        for skip in too_long {
+            self.write_within(limit, offset + done as u32, &frames[done..skip.start]);
+            done = skip.end;
+        }
+        self.write_within(limit, offset + done as u32, &frames[done..]);
     }
 
     /// The same, where all blocks may take so many bytes.
@@ -322,13 +340,12 @@ impl Filler {
     }
 
     fn fill(&mut self, index: u32, at: usize, bytes: &[u8], limit: u64, guard: &Guard) {
-        let is_first = at == 0 || index == 0 && at == HEADER_LEN as usize;
-        if is_first && !self.make(index, at, limit, guard) {
-            return;
+        let (number, within) = in_bucket(index);
+        let bucket = self.blocks.buckets[number].get_or_init(|| Bucket::new(number));
+        let cell = &bucket.cells[within];
+        if cell.block.load(Ordering::Relaxed).is_null() {
+            self.make(index, at, limit, guard);
         }
-        let Some((cell, _)) = self.blocks.cell(index) else {
-            return;
-        };
         let block = cell.block.load(Ordering::Relaxed);
         let filled = self.blocks.len_filled(index, cell);
         if block.is_null() || block == GONE || at > filled {
@@ -364,38 +381,35 @@ impl Filler {
         }
     }
 
-    /// Makes a block, whose first `at` bytes are zeros, unless there is or was one. `false` if there is no room.
-    fn make(&mut self, index: u32, at: usize, limit: u64, guard: &Guard) -> bool {
+    /// Makes a block, whose first `at` bytes are zeros, if there is room.
+    fn make(&self, index: u32, at: usize, limit: u64, guard: &Guard) {
         let (number, within) = in_bucket(index);
-        let bucket = self.blocks.buckets[number].get_or_init(|| Bucket::new(number));
-        let cell = &bucket.cells[within];
-        if !cell.block.load(Ordering::Relaxed).is_null() {
-            // A write that failed is tried again.
-            return true;
-        }
+        let Some(bucket) = self.blocks.buckets[number].get() else {
+            return;
+        };
         self.leave_front(guard);
         let len = len_of(index);
-        let room = |limit| BYTES.load(Ordering::Relaxed) + len as u64 <= limit;
         if self.presses && len as u64 <= limit {
             make_room(limit - len as u64, guard);
         }
-        if !room(limit) {
-            return false;
+        if BYTES.load(Ordering::Relaxed) + len as u64 > limit {
+            return;
         }
         let Some(layout) = layout(len) else {
-            return false;
+            return;
         };
         // SAFETY: the length is not zero.
         let block = unsafe { alloc(layout) };
         if block.is_null() {
-            return false;
+            return;
         }
         // SAFETY: so many bytes and more were allocated.
         unsafe { block.write_bytes(0, at) };
         BYTES.fetch_add(len as u64, Ordering::Relaxed);
         self.blocks.held.add(block.addr(), len as u64);
         bucket.live[within].store(len as u32, Ordering::Relaxed);
-        cell.block.store(block, Ordering::Release);
+        bucket.from[within].store(at as u32, Ordering::Relaxed);
+        bucket.cells[within].block.store(block, Ordering::Release);
         let front = u64::from(index) << 32 | at as u64;
         self.blocks.front.store(front, Ordering::Release);
         let mut all = ALL.lock();
@@ -404,7 +418,6 @@ impl Filler {
         if all.len() as u64 > 64 + 2 * BYTES.load(Ordering::Relaxed) / SMALL_LEN as u64 {
             all.retain(|(blocks, index)| is_there(blocks, *index));
         }
-        true
     }
 }
 
@@ -418,6 +431,7 @@ impl Bucket {
         Bucket {
             cells: (0..1usize << number).map(cell).collect(),
             live: (0..1usize << number).map(|_| AtomicU32::new(0)).collect(),
+            from: (0..1usize << number).map(|_| AtomicU32::new(0)).collect(),
         }
     }
 }

@@ -1,8 +1,16 @@
+use std::path::Path;
 use std::sync::atomic::AtomicU32 as Written;
 use std::thread;
 
 use super::super::tests::ALONE;
 use super::*;
+use crate::Key;
+use crate::dir::Dir;
+use crate::format::frame::{Kind, Record, Stamp};
+use crate::format::segment::HEADER_LEN;
+use crate::keydir::Location;
+use crate::segment::Segment;
+use crate::segment::read::cached_put;
 
 /// Room for all that the tests of this process keep.
 const ENOUGH: u64 = 1 << 40;
@@ -16,8 +24,13 @@ fn bytes(offset: u32, len: usize) -> Vec<u8> {
     (offset..offset + len as u32).map(byte).collect()
 }
 
+/// An account of its own: those that are given back and taken again are another test's.
+fn account() -> &'static Account {
+    Box::leak(Box::default())
+}
+
 fn filler() -> Filler {
-    Filler::new(Account::open(), true)
+    Filler::new(account(), true)
 }
 
 /// Writes so many bytes behind the header, in pieces of about `piece`; gives the offset and length of each.
@@ -167,7 +180,7 @@ fn the_oldest_go_when_there_is_no_room_and_what_is_read_stays() {
     let kept: Vec<u32> = kept.collect();
     assert!(kept.len() < 15 && kept[0] == 0 && kept.contains(&209), "{kept:?}");
     // One that presses nobody has to do with what is free.
-    let mut other = Filler::new(Account::open(), false);
+    let mut other = Filler::new(account(), false);
     other.write_within(limit / 2, HEADER_LEN, &bytes(HEADER_LEN, 100));
     assert_eq!(get(other.blocks(), (HEADER_LEN, 100)), None);
     drop(filler);
@@ -179,18 +192,117 @@ fn nothing_is_kept_without_room_for_a_block() {
     let _alone = ALONE.lock();
     for limit in [0, 1, SMALL_LEN as u64 - 1] {
         let mut filler = filler();
-        filler.write_within(limit, HEADER_LEN, &bytes(HEADER_LEN, 100));
-        assert_eq!(get(filler.blocks(), (HEADER_LEN, 100)), None);
-        // What follows does not stand behind what is missing.
-        filler.write_within(ENOUGH, HEADER_LEN + 100, &bytes(HEADER_LEN + 100, SMALL_LEN));
-        assert_eq!(get(filler.blocks(), (HEADER_LEN + 100, 100)), None);
-        let next = SMALL_LEN as u32;
-        assert_eq!(get(filler.blocks(), (next, 100)), Some(bytes(next, 100)));
-        // What was left out is memory that nobody wrote.
-        let end = HEADER_LEN + 100 + next;
-        filler.write_within(ENOUGH, end + 100, &bytes(end + 100, 100));
-        assert_eq!(get(filler.blocks(), (end, 100)), None);
-        assert_eq!(get(filler.blocks(), (end + 100, 100)), None);
+        let (first, second) = (HEADER_LEN, HEADER_LEN + 100);
+        filler.write_within(limit, first, &bytes(first, 100));
+        assert_eq!(get(filler.blocks(), (first, 100)), None);
+        // What follows is kept as soon as there is room, and what stands in front of it is not taken for what was written there.
+        filler.write_within(ENOUGH, second, &bytes(second, SMALL_LEN));
+        assert_eq!(
+            get(filler.blocks(), (second, SMALL_LEN)),
+            Some(bytes(second, SMALL_LEN))
+        );
+        assert_eq!(get(filler.blocks(), (first, 100)), Some(vec![0; 100]));
+    }
+}
+
+/// Memory that nobody wrote would be read as what stands in the gap.
+#[test]
+fn nothing_is_kept_behind_a_gap_in_a_block() {
+    let _alone = ALONE.lock();
+    let mut filler = filler();
+    let behind = HEADER_LEN + 200;
+    filler.write(HEADER_LEN, &bytes(HEADER_LEN, 100), &[]);
+    filler.write(behind, &bytes(behind, 100), &[]);
+    assert_eq!(get(filler.blocks(), (behind - 100, 100)), None);
+    assert_eq!(get(filler.blocks(), (behind, 100)), None);
+    assert!(get(filler.blocks(), (HEADER_LEN, 100)).is_some());
+}
+
+/// The end of a record would be zeros, and its front would tell that it is one.
+#[test]
+fn what_was_kept_in_part_is_not_found() {
+    let _alone = ALONE.lock();
+    let mut filler = filler();
+    let end = 2 * SMALL_LEN as u32;
+    fill(&mut filler, end - 200, 100);
+    let at = filler.blocks().front().1 + SMALL_LEN as u32;
+    // It goes on in the next block, which has no room for its end, but for what comes behind it.
+    let len = (end - at) as usize + 50;
+    filler.write_within(ENOUGH, at, &bytes(at, len - 50));
+    filler.write_within(0, end, &bytes(end, 50));
+    filler.write_within(ENOUGH, end + 50, &bytes(end + 50, 100));
+    assert_eq!(get(filler.blocks(), (at, len)), None);
+    assert_eq!(get(filler.blocks(), (at, len - 50)), Some(bytes(at, len - 50)));
+    assert_eq!(get(filler.blocks(), (end + 50, 100)), Some(bytes(end + 50, 100)));
+}
+
+#[test]
+fn of_what_is_too_long_nothing_is_kept() {
+    let _alone = ALONE.lock();
+    let mut filler = filler();
+    let held = filler.blocks().held;
+    let at = HEADER_LEN;
+    let all = bytes(at, 1 << 20);
+    let ranges = [100..200_000, 200_000..500_000, 500_100..1_000_000];
+    filler.write(at, &all, &ranges);
+    for kept in [0..100, 500_000..500_100, 1_000_000..1 << 20] {
+        let place = (at + kept.start as u32, kept.len());
+        assert_eq!(get(filler.blocks(), place), Some(bytes(place.0, place.1)));
+    }
+    assert_eq!(get(filler.blocks(), (at + 100, 199_900)), None);
+    assert!(held.bytes() <= 4 * LEN as u64, "{}", held.bytes());
+    // What comes next is kept.
+    let end = at + (1 << 20);
+    filler.write(end, &bytes(end, 100), &[]);
+    assert_eq!(get(filler.blocks(), (end, 100)), Some(bytes(end, 100)));
+    filler.write(
+        end + 100,
+        &bytes(end + 100, 100_000),
+        &[0..50_000, 50_000..100_000],
+    );
+    filler.write(end + 100_100, &bytes(end + 100_100, 100), &[]);
+    assert_eq!(
+        get(filler.blocks(), (end + 100_100, 100)),
+        Some(bytes(end + 100_100, 100))
+    );
+}
+
+/// A reader may come with a location whose slot has another segment by now, where anything may stand.
+#[test]
+fn what_an_old_location_leads_to_is_not_taken_for_its_record() {
+    let _alone = ALONE.lock();
+    let segment = Segment::new(&Arc::new(Dir::new(Path::new("/t"))), 7, 3);
+    let mut filler = filler();
+    segment.set_blocks(filler.blocks());
+    let record = Record::new(Kind::Put, Key::plain(b"key"), b"value");
+    let tombstone = Record::new(Kind::Delete, Key::plain(b"key"), b"");
+    let mut frames = Vec::new();
+    let mut put = |record: &Record<'_>, segment| {
+        let at = frames.len();
+        let (seq, durable_seq) = (1, None);
+        record.put(
+            &mut frames,
+            Stamp {
+                segment,
+                seq,
+                durable_seq,
+            },
+        );
+        let len = (frames.len() - at) as u64;
+        Location::new(3, HEADER_LEN + at as u32, len)
+    };
+    let right = put(&record, 7);
+    let wrong = [
+        put(&record, 8),
+        put(&tombstone, 7),
+        put(&record.as_compressed(), 7),
+    ];
+    let long = Location::new(3, right.offset(), record.frame_len() as u64 + 1);
+    filler.write_within(ENOUGH, HEADER_LEN, &frames);
+    let get = |location| cached_put(&segment, location, |key, value| (key.to_vec(), value.to_vec()));
+    assert_eq!(get(right), Some((b"key".to_vec(), b"value".to_vec())));
+    for location in wrong.into_iter().chain([long]) {
+        assert_eq!(get(location), None, "{location:?}");
     }
 }
 
