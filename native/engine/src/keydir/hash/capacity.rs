@@ -12,7 +12,7 @@ use super::SHARDS;
 pub(super) const MIN: u32 = 6;
 
 /// Up to this capacity a shard doubles, beyond it grows by a quarter.
-const SMALL: u32 = 48;
+const SMALL: u32 = 96;
 
 /// The most entries that a capacity may have: three quarters. Growth by a quarter leaves it filled to 0.6.
 pub(super) fn max_len(capacity: u32) -> u32 {
@@ -23,7 +23,7 @@ pub(super) fn max_len(capacity: u32) -> u32 {
 pub(super) fn next(capacity: u32, shard: usize) -> u32 {
     match capacity.cmp(&SMALL) {
         Ordering::Less => capacity * 2,
-        Ordering::Equal => phased(60, shard),
+        Ordering::Equal => phased(120, shard),
         Ordering::Greater => capacity.saturating_add(capacity / 4),
     }
 }
