@@ -12,7 +12,7 @@
 use std::alloc::Layout;
 use std::ptr;
 
-use super::entry::{self, Header, Stored};
+use super::entry::{self, Stored};
 use super::reclaim::{allocate, allocate_zeroed};
 use super::write::Writer;
 use crate::Key;
@@ -120,9 +120,7 @@ impl Writer<'_> {
 
     /// Appends a key to the arena and gives its reference, which no slot has yet.
     pub(super) fn store_key(&mut self, stored: Stored<'_>) -> Result<u32, Full> {
-        let header = Header::of(stored);
-        let key = stored.key;
-        let len = header.bytes().len() + key.bytes().len();
+        let len = entry::stored_len(stored);
         let number = if len > LONG {
             self.add_chunk(len + HEAD, Role::Long)?
         } else if self.fits_current(len) {
@@ -147,16 +145,9 @@ impl Writer<'_> {
         let mut head = self.head(number);
         let offset = head.used;
         let at = self.chunk(number).wrapping_add(offset as usize);
-        // SAFETY: the chunk has `len` bytes left behind `used`, which no reader looks at before a slot names them, and
-        // neither source overlaps them.
-        unsafe {
-            ptr::copy_nonoverlapping(header.bytes().as_ptr(), at, header.bytes().len());
-            ptr::copy_nonoverlapping(
-                key.bytes().as_ptr(),
-                at.add(header.bytes().len()),
-                key.bytes().len(),
-            );
-        }
+        // SAFETY: the chunk has `len` bytes left behind `used`, which no reader looks at before a slot names them, and the key is
+        // not among them.
+        unsafe { entry::write(at, stored) };
         head.used += len as u32;
         head.live += len as u32;
         self.set_head(number, head);

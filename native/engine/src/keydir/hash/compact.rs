@@ -12,8 +12,10 @@ use super::write::Writer;
 
 /// No pass begins for less than this.
 const DEAD_MIN: usize = 512;
-/// A pass begins when one byte of keys in so many is not in use.
+/// A pass begins when one byte of keys in so many is not in use, and so many as are one byte of slots in [`SLOTS_PART`].
 const DEAD_PART: usize = 6;
+/// While keys go and none come, slots get sparse before they shrink; to keep keys closer together than that would move each of them several times.
+const SLOTS_PART: usize = 4;
 /// What a pass moves at most is one byte in so many that are in use.
 const MOVED_PART: usize = 4;
 /// What a step may cost: a slot costs 1, moving a key 1 for each 64 bytes more.
@@ -28,7 +30,8 @@ impl Writer<'_> {
             return;
         }
         let live = self.state.arena.live();
-        if self.state.arena.dead() > DEAD_MIN.max(live / DEAD_PART) {
+        let slots = size_of_val(self.slots());
+        if self.state.arena.dead() > DEAD_MIN.max(live / DEAD_PART).max(slots / SLOTS_PART) {
             self.choose_victims((live / MOVED_PART).max(DEAD_MIN));
             self.state.pass = Some(0);
         }

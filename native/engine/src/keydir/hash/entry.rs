@@ -27,52 +27,55 @@ impl Stored<'_> {
     }
 }
 
-/// The bytes that stand before a key.
-#[derive(Debug)]
-pub(super) struct Header {
-    bytes: [u8; HEADER_MAX],
-    len: usize,
-}
-
-impl Header {
-    /// The header of this entry.
-    pub(super) fn of(Stored { key, deadline }: Stored<'_>) -> Self {
-        let mut header = Header {
-            bytes: [0; HEADER_MAX],
-            len: 0,
-        };
-        let suffix = key.suffix().len();
-        let more = suffix > 0 || deadline != Deadline::NEVER;
-        header.push((key.bytes().len() as u64) << 1 | u64::from(more));
-        if more {
-            header.push((suffix as u64) << 1 | u64::from(deadline.ms().is_some()));
-        }
-        if let Some(ms) = deadline.ms() {
-            header.bytes[header.len..][..8].copy_from_slice(&ms.to_le_bytes());
-            header.len += 8;
-        }
-        header
-    }
-
-    /// The header's bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    fn push(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes[self.len] = value as u8 | 0x80;
-            self.len += 1;
-            value >>= 7;
-        }
-        self.bytes[self.len] = value as u8;
-        self.len += 1;
-    }
+/// The varints before a key; the second one only if there is a need for it.
+fn words(Stored { key, deadline }: Stored<'_>) -> (u64, Option<u64>) {
+    let suffix = key.suffix().len();
+    let more = suffix > 0 || deadline != Deadline::NEVER;
+    let word = (key.bytes().len() as u64) << 1 | u64::from(more);
+    let more = more.then(|| (suffix as u64) << 1 | u64::from(deadline.ms().is_some()));
+    (word, more)
 }
 
 /// The bytes that an entry takes in the arena.
 pub(super) fn stored_len(stored: Stored<'_>) -> usize {
-    Header::of(stored).bytes().len() + stored.key.bytes().len()
+    let (word, more) = words(stored);
+    let deadline = stored.deadline.ms().map_or(0, |_| size_of::<u64>());
+    varint_len(word) + more.map_or(0, varint_len) + deadline + stored.key.bytes().len()
+}
+
+fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Writes an entry to `at`.
+///
+/// # Safety
+/// [`stored_len`] bytes from `at` on are the caller's to write, and the key stands elsewhere.
+pub(super) unsafe fn write(at: *mut u8, stored: Stored<'_>) {
+    let mut at = at;
+    let mut put = |bytes: &[u8]| {
+        // SAFETY: the calls write the parts one behind the other whose lengths `stored_len` adds up.
+        unsafe {
+            at.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            at = at.add(bytes.len());
+        }
+    };
+    let mut put_varint = |mut value: u64| {
+        while value >= 0x80 {
+            put(&[value as u8 | 0x80]);
+            value >>= 7;
+        }
+        put(&[value as u8]);
+    };
+    let (word, more) = words(stored);
+    put_varint(word);
+    if let Some(more) = more {
+        put_varint(more);
+    }
+    if let Some(ms) = stored.deadline.ms() {
+        put(&ms.to_le_bytes());
+    }
+    put(stored.key.bytes());
 }
 
 /// The entry that is stored at `at`.
@@ -139,9 +142,11 @@ mod tests {
                 let key = Key::new(&bytes, len - suffix);
                 for deadline in [Deadline::NEVER, Deadline::at(1), Deadline::at(u64::MAX - 1)] {
                     let entry = Stored { key, deadline };
-                    let mut stored = Header::of(entry).bytes().to_vec();
-                    stored.extend_from_slice(&bytes);
-                    assert_eq!(stored.len(), stored_len(entry));
+                    let mut stored = vec![0xff; stored_len(entry) + 1];
+                    // SAFETY: there is room for it.
+                    unsafe { write(stored.as_mut_ptr(), entry) };
+                    assert_eq!(stored.pop(), Some(0xff), "nothing is written behind it");
+                    assert!(stored.ends_with(&bytes));
                     // SAFETY: an entry was just written there and lives to the end of the block.
                     let read = unsafe { read(stored.as_ptr()) };
                     assert_eq!(
