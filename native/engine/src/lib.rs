@@ -7,6 +7,7 @@ pub mod background;
 pub mod cache;
 mod checkpoint;
 pub mod clock;
+mod current;
 mod deadline;
 mod dir;
 pub mod epoch;

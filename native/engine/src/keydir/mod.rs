@@ -4,7 +4,6 @@
 //! serves the tables whose order is that of the key's hash, [`OrderedKeydir`] those in the order of the keys. [`Keydir`] is what the rest of the engine sees.
 
 mod batch;
-mod current;
 mod hash;
 mod kinds;
 mod location;
@@ -13,7 +12,6 @@ pub(crate) mod prefetch;
 mod span;
 
 pub use batch::{Batch, Next};
-pub use current::Current;
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
 pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
 pub use location::Location;

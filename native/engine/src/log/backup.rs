@@ -57,7 +57,7 @@ impl Log {
         let storage = &*self.storage;
         for entry in &manifest.segments {
             let segment = {
-                let segments = self.segments.load();
+                let segments = self.segments.hold();
                 let found = segments.iter().flatten().find(|segment| segment.id == entry.id);
                 Arc::clone(found.ok_or(Error::Missing {
                     path: to.to_path_buf(),

@@ -32,7 +32,7 @@ impl Log {
         if !self.config.read_only {
             end.flush()?;
         }
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         let mut extents = Vec::new();
         for entry in &maintenance.manifest.segments {
             let found = segments.iter().flatten().find(|segment| segment.id == entry.id);

@@ -89,7 +89,7 @@ impl Log {
 
     fn begin_hint(&self, entry: &Entry) -> Option<Job> {
         let segment = {
-            let segments = self.segments.load();
+            let segments = self.segments.hold();
             Arc::clone(segments.iter().flatten().find(|segment| segment.id == entry.id)?)
         };
         let file = segment.open(&*self.storage).ok()?;

@@ -116,7 +116,7 @@ impl Log {
         }
         let mut next = maintenance.manifest.clone();
         next.meta.name = name.to_vec();
-        self.meta.store(Arc::new(next.meta.clone()));
+        self.meta.replace(next.meta.clone());
         self.publish_next(&mut maintenance, next)
             .map_err(|failure| failure.error)
     }

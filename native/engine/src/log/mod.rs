@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -35,8 +34,9 @@ pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
 use crate::cache::{Blocks, Keeper, Spot};
+use crate::current::Current;
 use crate::dir::Dir;
-use crate::epoch::Guard;
+use crate::epoch::{self, Guard};
 use crate::format::manifest::Manifest;
 use crate::io::{File, Storage};
 use crate::keydir::Location;
@@ -61,9 +61,9 @@ pub struct Log {
     dir: Arc<Dir>,
     pub(crate) table: u64,
     /// As in the manifest, for those who may not wait for it.
-    meta: ArcSwap<Meta>,
+    meta: Current<Meta>,
     config: Config,
-    segments: Lines<ArcSwap<Segments>>,
+    segments: Lines<Current<Segments>>,
     pub(crate) handles: Handles,
     append: Mutex<End>,
     maintenance: Mutex<Maintenance>,
@@ -112,9 +112,9 @@ impl Log {
             storage,
             dir,
             table: manifest.table,
-            meta: ArcSwap::from_pointee(manifest.meta.clone()),
+            meta: Current::new(manifest.meta.clone()),
             config,
-            segments: Lines(ArcSwap::from_pointee(segments)),
+            segments: Lines(Current::new(segments)),
             append: Mutex::new(End::new(end, last_seq + 1)),
             maintenance: Mutex::new(Maintenance {
                 manifest,
@@ -149,17 +149,18 @@ impl Log {
 
     /// What the manifest says of the table as a whole.
     pub fn meta(&self) -> Meta {
-        Meta::clone(&self.meta.load())
+        Meta::clone(&self.meta.hold())
     }
 
     /// The segment of a slot. `None` if it has gone since: then the keydir has a newer location.
     pub fn segment(&self, slot: u16) -> Option<Arc<Segment>> {
-        self.segments.load().get(usize::from(slot)).cloned().flatten()
+        self.segments.hold().get(usize::from(slot)).cloned().flatten()
     }
 
-    /// Calls `f` with the segment of a slot, without touching its reference count.
+    /// Calls `f`, which must not wait, with the segment of a slot, without touching its reference count.
     pub fn with_segment<R>(&self, slot: u16, f: impl FnOnce(&Arc<Segment>) -> R) -> Option<R> {
-        self.segments.load().get(usize::from(slot))?.as_ref().map(f)
+        let guard = epoch::pin();
+        self.segments.load(&guard).get(usize::from(slot))?.as_ref().map(f)
     }
 
     /// The object whose frame stands here is no longer live. To be called under the write lock of its key. `true` if its record is in a block, and so most likely no
@@ -171,7 +172,8 @@ impl Log {
 
     /// The same for many objects: of those whose records are in blocks, nothing is left.
     pub fn add_dead_list(&self, locations: &mut [Option<Location>]) {
-        let segments = self.segments.load();
+        let guard = epoch::pin();
+        let segments = self.segments.load(&guard);
         for dead in locations {
             let segment = dead.and_then(|dead| segments.get(usize::from(dead.segment()))?.as_ref());
             *dead = dead.filter(|&dead| !segment.is_some_and(|segment| segment.add_dead(dead)));
@@ -186,7 +188,7 @@ impl Log {
 
     /// Whether anything that was written is kept.
     fn keeps_written(&self) -> bool {
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         segments
             .iter()
             .flatten()
@@ -195,7 +197,7 @@ impl Log {
 
     /// Lets go of what was kept.
     pub fn forget_written(&self) {
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         segments
             .iter()
             .flatten()
@@ -210,7 +212,7 @@ impl Log {
         whole: bool,
         guard: &Guard,
     ) -> SmallVec<[Spot; 128]> {
-        let segments = self.segments.load();
+        let segments = self.segments.load(guard);
         let is_in_a_block = |location: Location| {
             let segment = segments.get(usize::from(location.segment()))?.as_ref()?;
             let len = usize::from(location.frame_len()?);
@@ -224,7 +226,7 @@ impl Log {
     /// No object is live any more since this record. To be called under all write locks.
     pub fn add_all_dead(&self, seq: u64) {
         self.cleared_seq.store(seq, Ordering::Release);
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         segments
             .iter()
             .flatten()
@@ -238,7 +240,7 @@ impl Log {
 
     /// The sealed segments, in the order of their seqs, which do not overlap.
     pub fn sealed(&self) -> Vec<Arc<Segment>> {
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         let mut sealed: Vec<_> = segments
             .iter()
             .flatten()
@@ -266,14 +268,14 @@ impl Log {
 
     /// Bytes of all live objects' frames. Exact when nobody is writing. Costs O(number of segments).
     pub fn live_bytes(&self) -> u64 {
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         let live = segments.iter().flatten().map(|segment| segment.live_bytes());
         live.sum()
     }
 
     /// Number of segments.
     pub fn segment_count(&self) -> u64 {
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         let named = segments.iter().flatten().filter(|segment| !segment.is_retired());
         named.count() as u64
     }

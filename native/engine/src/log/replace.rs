@@ -314,7 +314,7 @@ impl Log {
     pub fn release_retired(&self) -> Result<bool> {
         let mut maintenance = self.maintenance.lock();
         self.check_open()?;
-        let segments = self.segments.load();
+        let segments = self.segments.hold();
         // A merge that is not through still reads its inputs.
         let in_use = |id: &u32| segments.iter().flatten().any(|segment| segment.id == *id);
         let (kept, gone): (Vec<u32>, Vec<u32>) =

@@ -9,8 +9,8 @@ use std::sync::{Arc, Weak};
 
 use super::{Log, Maintenance};
 use crate::format::segment::file_name;
-use crate::segment::Segment;
 use crate::segment::hint::path as hint_path;
+use crate::segment::{Segment, Segments};
 use crate::{Error, Result};
 
 /// From so many slots on, old ones are used again.
@@ -31,7 +31,7 @@ impl Log {
     pub(super) fn next_segment(&self, maintenance: &mut Maintenance) -> Result<Arc<Segment>> {
         let slot = match maintenance.slots.free.last() {
             Some(&slot) => slot,
-            None => u16::try_from(self.segments.load().len()).map_err(|_| Error::TooManySegments)?,
+            None => u16::try_from(self.segments.hold().len()).map_err(|_| Error::TooManySegments)?,
         };
         let id = maintenance.manifest.next_segment;
         maintenance.manifest.next_segment = id.checked_add(1).ok_or(Error::TooManySegments)?;
@@ -42,17 +42,15 @@ impl Log {
     pub(super) fn put_segment(&self, maintenance: &mut Maintenance, segment: &Arc<Segment>) {
         let slot = usize::from(segment.slot);
         maintenance.slots.free.retain(|&free| free != segment.slot);
-        self.segments.rcu(|segments| {
-            let mut segments = (**segments).clone();
-            segments.resize(segments.len().max(slot + 1), None);
-            segments[slot] = Some(Arc::clone(segment));
-            segments
-        });
+        let mut segments = Segments::clone(&self.segments.hold());
+        segments.resize(segments.len().max(slot + 1), None);
+        segments[slot] = Some(Arc::clone(segment));
+        self.segments.replace(segments);
     }
 
     /// Removes a segment that the manifest does not name and no location ever named.
     pub(super) fn remove_unused(&self, maintenance: &mut Maintenance, segment: &Arc<Segment>) {
-        self.remove_segment(segment);
+        self.remove_segment(maintenance, segment);
         maintenance.slots.free.push(segment.slot);
     }
 
@@ -60,16 +58,16 @@ impl Log {
     /// stays if the manifest keeps it for snapshots.
     pub(super) fn remove_retired(&self, maintenance: &mut Maintenance, segment: &Arc<Segment>) {
         if maintenance.manifest.retired.contains(&segment.id) {
-            self.forget_segment(segment);
+            self.forget_segment(maintenance, segment);
         } else {
-            self.remove_segment(segment);
+            self.remove_segment(maintenance, segment);
         }
         let retired = (segment.slot, Arc::downgrade(segment));
         maintenance.slots.retired.push_back(retired);
     }
 
-    fn remove_segment(&self, segment: &Arc<Segment>) {
-        self.forget_segment(segment);
+    fn remove_segment(&self, maintenance: &mut Maintenance, segment: &Arc<Segment>) {
+        self.forget_segment(maintenance, segment);
         self.unlink_segment(segment.id);
     }
 
@@ -81,15 +79,14 @@ impl Log {
         });
     }
 
-    fn forget_segment(&self, segment: &Arc<Segment>) {
+    /// Who has the maintenance is the only one to change the list.
+    fn forget_segment(&self, _maintenance: &mut Maintenance, segment: &Arc<Segment>) {
         segment.set_retired();
-        self.segments.rcu(|segments| {
-            let mut segments = (**segments).clone();
-            if let Some(slot) = segments.get_mut(usize::from(segment.slot)) {
-                *slot = None;
-            }
-            segments
-        });
+        let mut segments = Segments::clone(&self.segments.hold());
+        if let Some(slot) = segments.get_mut(usize::from(segment.slot)) {
+            *slot = None;
+        }
+        self.segments.replace(segments);
         self.handles.forget(segment);
         // The last one who has the segment may be a reader, who has no time for it.
         if let Some(blocks) = segment.blocks() {
@@ -101,7 +98,7 @@ impl Log {
     pub fn reuse_slots(&self, forget: impl FnOnce(&[u16])) {
         let mut maintenance = self.maintenance.lock();
         let retired = &mut maintenance.slots.retired;
-        if self.segments.load().len() < MANY || retired.is_empty() {
+        if self.segments.hold().len() < MANY || retired.is_empty() {
             return;
         }
         let mut old = Vec::new();

@@ -35,9 +35,10 @@ pub use types::{
 use crate::background::{self, Job};
 use crate::cache::TableCache;
 use crate::checkpoint;
+use crate::current::Current;
 use crate::epoch;
 use crate::io::Storage;
-use crate::keydir::{Current, Keydir, SHARDS};
+use crate::keydir::{Keydir, SHARDS};
 use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::merge::Merge;
@@ -64,7 +65,7 @@ pub(crate) struct Inner {
     pub(crate) kind: TableKind,
     /// That of the keydir, whichever stands in place.
     hash_seed: u64,
-    pub(crate) keydir: Current,
+    pub(crate) keydir: Current<Keydir>,
     /// Odd while a change of many keys is being shown.
     epoch: AtomicU64,
     /// Held by the one who is about to show a change of many keys.

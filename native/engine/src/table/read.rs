@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::epoch::{self, Guard};
@@ -10,6 +11,7 @@ use smallvec::SmallVec;
 use super::{Found, Inner, Table, Wait};
 use crate::cache::{Spot, TableCache};
 use crate::keydir::{Hit, Keydir, Location, key_hash};
+use crate::segment::Segment;
 use crate::segment::read::{cached_put, check_put, plain_value, read_put};
 use crate::{Error, Key, Now, Result};
 
@@ -289,7 +291,7 @@ impl Inner {
         f: impl FnOnce(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
         let len = location.frame_len().map(usize::from);
-        let read = self.log.with_segment(location.segment(), |segment| {
+        let read = |segment: &Arc<Segment>| {
             let offset = location.offset();
             let frame = if segment.is_staged(offset) && self.log.read_staged(segment, location, wait, buf)? {
                 check_put(segment, offset, compared, buf)?
@@ -298,10 +300,15 @@ impl Inner {
             };
             let value = plain_value(segment, offset, &frame, wait)?;
             Ok(f(frame.key().bytes(), &value))
-        });
+        };
+        let slot = location.segment();
+        let read = match wait {
+            Wait::Never => self.log.with_segment(slot, read),
+            Wait::May => self.log.segment(slot).as_ref().map(read),
+        };
         match read {
             // A merge has moved the record and removed the file.
-            Some(Err(_)) if self.log.with_segment(location.segment(), |_| ()).is_none() => Ok(None),
+            Some(Err(_)) if self.log.segment(slot).is_none() => Ok(None),
             read => read.transpose(),
         }
     }

@@ -17,6 +17,7 @@ use super::reclaim::{allocate, allocate_zeroed};
 use super::write::Writer;
 use crate::Key;
 use crate::keydir::Full;
+use crate::keydir::prefetch::prefetch;
 use crate::sync::{AtomicPtr, Ordering};
 
 const CHUNK_MIN: usize = 256;
@@ -179,6 +180,11 @@ impl Writer<'_> {
             }
             self.free_chunk(number);
         }
+    }
+
+    /// Has the processor fetch the head of the chunk that an entry stands in.
+    pub(super) fn prefetch_head(&self, key_ref: u32) {
+        prefetch(self.chunk(key_ref >> 16).cast_const());
     }
 
     /// The head of a chunk that is there.

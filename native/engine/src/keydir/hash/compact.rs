@@ -9,6 +9,7 @@
 use super::arena::Role;
 use super::slots;
 use super::write::Writer;
+use crate::keydir::prefetch::prefetch;
 
 /// No pass begins for less than this.
 const DEAD_MIN: usize = 512;
@@ -20,6 +21,8 @@ const SLOTS_PART: usize = 4;
 const MOVED_PART: usize = 4;
 /// What a step may cost: a slot costs 1, moving a key 1 for each 64 bytes more.
 const STEP: usize = 64;
+/// So many slots ahead the processor is told which chunk a key stands in, and half as many ahead which key is to be moved.
+const AHEAD: usize = 16;
 
 impl Writer<'_> {
     /// Does a step of the pass that is under way, or begins one if it is worth it. Called by each write that adds or
@@ -54,9 +57,26 @@ impl Writer<'_> {
                 return Some(hash);
             }
             last = Some(hash);
+            self.look_ahead(at);
             left = left.saturating_sub(1 + self.move_key(at, meta)?);
         }
         None
+    }
+
+    /// Has the processor fetch what the step will come to, without waiting for it.
+    fn look_ahead(&self, at: usize) {
+        let key_ref = |ahead: usize| {
+            let meta = self.slots().get(at + ahead)?.meta();
+            (meta != 0).then(|| slots::key_ref_of(meta))
+        };
+        if let Some(far) = key_ref(AHEAD) {
+            self.prefetch_head(far);
+        }
+        if let Some(near) = key_ref(AHEAD / 2)
+            && self.head(near >> 16).role == Role::Victim
+        {
+            prefetch(self.address(near));
+        }
     }
 
     /// Moves the key of the entry at `at` if it stands in a victim; gives what that cost, or `None` if there is no room.

@@ -1,4 +1,4 @@
-//! The keydir that a table has at the moment, for a clear or a close puts another one in its place.
+//! What a table has at the moment and another one takes the place of, while readers look: the keydir, which a clear or a close replaces, and the list of segments.
 //!
 //! Who may not wait looks at it under a guard of [`epoch`](crate::epoch), which takes no count of references and writes to nothing that threads
 //! share. Who may wait counts a reference: a guard kept for long would hold up the freeing of memory everywhere.
@@ -8,45 +8,44 @@ use std::sync::Arc;
 
 use crate::epoch::{self, Guard};
 
-use super::Keydir;
 use crate::sync::{AtomicPtr, Ordering};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Current(AtomicPtr<Keydir>);
+pub struct Current<T>(AtomicPtr<T>);
 
-impl Current {
-    /// With this keydir at first.
-    pub fn new(keydir: Keydir) -> Self {
-        Current(AtomicPtr::new(Arc::into_raw(Arc::new(keydir)).cast_mut()))
+impl<T: Send + Sync> Current<T> {
+    /// With this one at first.
+    pub fn new(first: T) -> Self {
+        Current(AtomicPtr::new(Arc::into_raw(Arc::new(first)).cast_mut()))
     }
 
-    /// The keydir of now, for as long as the guard is kept.
+    /// The one of now, for as long as the guard is kept.
     #[inline]
-    pub fn load<'g>(&'g self, _guard: &'g Guard) -> &'g Keydir {
-        // SAFETY: the pointer owns a count of the keydir, which is given up only after all guards that may have seen it are gone.
+    pub fn load<'g>(&'g self, _guard: &'g Guard) -> &'g T {
+        // SAFETY: the pointer owns a count of it, which is given up only after all guards that may have seen it are gone.
         unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
-    /// The keydir of now, kept by a count.
-    pub fn hold(&self) -> Arc<Keydir> {
+    /// The one of now, kept by a count.
+    pub fn hold(&self) -> Arc<T> {
         let guard = &epoch::pin();
-        let keydir = std::ptr::from_ref(self.load(guard));
+        let current = std::ptr::from_ref(self.load(guard));
         // SAFETY: it came from an `Arc` whose count is not given up while the guard is kept.
         unsafe {
-            Arc::increment_strong_count(keydir);
-            Arc::from_raw(keydir)
+            Arc::increment_strong_count(current);
+            Arc::from_raw(current)
         }
     }
 
-    /// Whether this keydir, which the caller has by [`Current::load`] or [`Current::hold`], still is the one of now.
+    /// Whether this one, which the caller has by [`Current::load`] or [`Current::hold`], still is the one of now.
     #[inline]
-    pub fn is(&self, keydir: &Keydir) -> bool {
-        std::ptr::eq(self.0.load(Ordering::Acquire), keydir)
+    pub fn is(&self, one: &T) -> bool {
+        std::ptr::eq(self.0.load(Ordering::Acquire), one)
     }
 
     /// Puts another one in its place and gives the one that was.
-    pub fn replace(&self, new: Keydir) -> Arc<Keydir> {
+    pub fn replace(&self, new: T) -> Arc<T> {
         let old = self
             .0
             .swap(Arc::into_raw(Arc::new(new)).cast_mut(), Ordering::AcqRel);
@@ -55,7 +54,7 @@ impl Current {
         let held = unsafe {
             Arc::increment_strong_count(old);
             let at = old as usize;
-            guard.defer_unchecked(move || Arc::decrement_strong_count(at as *const Keydir));
+            guard.defer_unchecked(move || Arc::decrement_strong_count(at as *const T));
             Arc::from_raw(old)
         };
         guard.flush();
@@ -63,7 +62,7 @@ impl Current {
     }
 }
 
-impl Drop for Current {
+impl<T> Drop for Current<T> {
     fn drop(&mut self) {
         // SAFETY: nobody else has the pointer, which owns a count.
         drop(unsafe { Arc::from_raw(self.0.load(Ordering::Relaxed)) });
@@ -73,6 +72,7 @@ impl Drop for Current {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keydir::Keydir;
     use crate::table::TableKind;
 
     #[test]
