@@ -54,13 +54,14 @@ impl Table {
         })
     }
 
-    /// The hash of a key, whose slot begins to be fetched.
+    /// The hash of a key, whose slot begins to be fetched. An ordered table needs none.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
+        let Index::Hash(shards) = &self.index else {
+            return 0;
+        };
         let hash = xxh3_64_with_seed(key, self.seed);
-        if let Index::Hash(shards) = &self.index {
-            read(&shards[shard(hash)]).prefetch(hash);
-        }
+        read(&shards[shard(hash)]).prefetch(hash);
         hash
     }
 
