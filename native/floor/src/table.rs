@@ -223,10 +223,10 @@ fn is(log: &Log, location: u64, key: &[u8]) -> bool {
     log.read(location).is_some_and(|record| record.key == key)
 }
 
+/// The frame is written before the key's old record is looked at, which may still be on its way from memory.
 fn store(slots: &mut Slots, log: &mut Log, frame: &mut Frame, hash: u64) -> Option<()> {
-    let found = slots.find(hash, |location| is(log, location, frame.key_bytes()));
     let (location, _) = log.append(frame, PUT)?;
-    match found {
+    match slots.find(hash, |old| is(log, old, frame.key_bytes())) {
         Ok(at) => {
             let dead = log.len_at(slots.at(at));
             log.bury(dead);
