@@ -11,6 +11,7 @@
 %%   bench_check     what a short run looks at
 %%   bench_results   medians, spreads, ratios
 %%   bench_targets   what is aimed at; bench_floor runs the programs that say what is possible
+%%   bench_floor_run what floor/table, one of those programs, runs
 %%   bench_report    the report; bench_markdown its tables, bench_charts and bench_svg its charts
 %%
 %%   bench_run       inside the fresh VM: the scenario, step by step; those that are no loops are in bench_open, bench_compact, bench_memory
