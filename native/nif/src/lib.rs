@@ -31,4 +31,10 @@ mod panics;
 #[cfg(feature = "testing")]
 mod watch;
 
-rustler::init!("bets_nif");
+/// Called once, when the VM loads the library.
+fn load(_env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
+    bets_engine::cache::use_large_pages();
+    true
+}
+
+rustler::init!("bets_nif", load = load);

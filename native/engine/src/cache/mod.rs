@@ -15,7 +15,7 @@ use crate::epoch::{self, Guard};
 
 use crate::keydir::Location;
 use account::Account;
-pub use blocks::{Blocks, Filler};
+pub use blocks::{Blocks, Filler, use_large_pages};
 use entry::Entry;
 use shard::Shard;
 

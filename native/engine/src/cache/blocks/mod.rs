@@ -8,6 +8,8 @@
     reason = "memory that is filled by one thread while others read what stands in it already, and hold no count"
 )]
 
+mod pages;
+pub use pages::enable as use_large_pages;
 #[cfg(test)]
 mod tests;
 
@@ -99,9 +101,24 @@ fn layout(len: usize) -> Option<Layout> {
     Layout::from_size_align(len, align_of::<u64>()).ok()
 }
 
+/// Memory of so many bytes, not initialised.
+fn allocate(len: usize) -> Option<*mut u8> {
+    if len == LEN
+        && let Some(block) = pages::take(bytes())
+    {
+        return Some(block);
+    }
+    // SAFETY: the length is not zero.
+    let block = unsafe { alloc(layout(len)?) };
+    (!block.is_null()).then_some(block)
+}
+
 /// # Safety
 /// `block` is one of so many bytes that nobody uses any more, and this is the one time.
 unsafe fn free(block: *mut u8, len: usize) {
+    if len == LEN && pages::give(block) {
+        return;
+    }
     if let Some(layout) = layout(len) {
         // SAFETY: it was allocated with this layout.
         unsafe { dealloc(block, layout) };
@@ -395,14 +412,9 @@ impl Filler {
         if BYTES.load(Ordering::Relaxed) + len as u64 > limit {
             return;
         }
-        let Some(layout) = layout(len) else {
+        let Some(block) = allocate(len) else {
             return;
         };
-        // SAFETY: the length is not zero.
-        let block = unsafe { alloc(layout) };
-        if block.is_null() {
-            return;
-        }
         // SAFETY: so many bytes and more were allocated.
         unsafe { block.write_bytes(0, at) };
         BYTES.fetch_add(len as u64, Ordering::Relaxed);

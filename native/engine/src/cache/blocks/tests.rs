@@ -20,7 +20,7 @@ fn byte(offset: u32) -> u8 {
     (offset.wrapping_mul(0x9e37_79b1) >> 24) as u8
 }
 
-fn bytes(offset: u32, len: usize) -> Vec<u8> {
+pub(super) fn bytes(offset: u32, len: usize) -> Vec<u8> {
     (offset..offset + len as u32).map(byte).collect()
 }
 
@@ -29,7 +29,7 @@ fn account() -> &'static Account {
     Box::leak(Box::default())
 }
 
-fn filler() -> Filler {
+pub(super) fn filler() -> Filler {
     Filler::new(account(), true)
 }
 
@@ -46,7 +46,7 @@ fn fill(filler: &mut Filler, len: u32, piece: usize) -> Vec<(u32, usize)> {
     pieces
 }
 
-fn get(blocks: &Blocks, (offset, len): (u32, usize)) -> Option<Vec<u8>> {
+pub(super) fn get(blocks: &Blocks, (offset, len): (u32, usize)) -> Option<Vec<u8>> {
     blocks.get(offset, len, <[u8]>::to_vec)
 }
 
