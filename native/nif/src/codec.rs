@@ -5,6 +5,7 @@ use bets_engine::table::{Found, TableKind};
 use rustler::{Env, Term};
 
 use crate::error::Fail;
+use crate::raw::Word;
 use crate::terms;
 
 pub use bets_codec::{Budget, Equality, Form};
@@ -13,8 +14,8 @@ impl From<EncodeError> for Fail {
     fn from(error: EncodeError) -> Self {
         match error {
             EncodeError::Budget => Fail::OverBudget,
-            EncodeError::Unreadable(what) | EncodeError::TooLarge(what) => Fail::Unstorable(what),
-            _ => Fail::Unstorable("unknown"),
+            EncodeError::Unreadable(what) | EncodeError::TooLarge(what) => Fail::Unstorable(Box::new(what)),
+            _ => Fail::Unstorable(Box::new("unknown")),
         }
     }
 }
@@ -77,6 +78,7 @@ impl Layout {
     }
 
     /// Appends a key's bytes to `out` and tells how many of them are compared.
+    #[inline]
     pub fn encode_key(&self, key: Term<'_>, out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, Fail> {
         Ok(terms::encode_key(key.get_env(), key, self.form, out, budget)?)
     }
@@ -97,19 +99,21 @@ impl Layout {
         )?)
     }
 
-    /// The object that was found under the key `asked` for.
-    pub fn decode_object<'a>(
+    /// The object that was found under the key `asked` for, as a word of the key's environment.
+    #[inline]
+    pub fn decode_object(
         &self,
-        asked: Term<'a>,
+        asked: Term<'_>,
         found: Found<'_>,
         budget: &mut Budget,
-    ) -> Result<Term<'a>, Fail> {
+    ) -> Result<Word, Fail> {
         let key = stored_key(asked, found, budget)?;
         self.decode(key, found.value, budget)
     }
 
-    /// The object of this key and these bytes.
-    pub fn decode<'a>(&self, key: Term<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, Fail> {
+    /// The object of this key and these bytes, as a word of the key's environment.
+    #[inline]
+    pub fn decode(&self, key: Term<'_>, bytes: &[u8], budget: &mut Budget) -> Result<Word, Fail> {
         Ok(terms::decode_object(
             key.get_env(),
             key,

@@ -3,6 +3,7 @@
 use bets_codec::{Budget, Equality, Form, object};
 use rustler::{Binary, Encoder, Env, NewBinary, NifResult, Term};
 
+use crate::raw::element;
 use crate::terms;
 
 /// `key_encode(Term, Form) -> {Compared, Bytes}`: `Form` is 1 or 2 for the exact form, 3 or 4 for the numeric one; of both, the
@@ -46,6 +47,7 @@ fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<
 #[rustler::nif]
 fn object_decode<'a>(env: Env<'a>, key: Term<'a>, keypos: usize, bytes: Binary<'a>) -> NifResult<Term<'a>> {
     terms::decode_object(env, key, keypos, &bytes, &mut Budget::unlimited())
+        .map(|word| element(env, word))
         .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
 }
 

@@ -26,14 +26,19 @@ pub enum Fail {
     /// The stored bytes of an object passed their checksum but are no object.
     Undecodable,
     /// The term cannot be stored, and why.
-    Unstorable(&'static str),
+    #[expect(clippy::redundant_allocation, reason = "one word instead of two, see below")]
+    Unstorable(Box<&'static str>),
     /// The directory that belongs to a name holds a table of another name.
-    NameMismatch(PathBuf),
+    NameMismatch(Box<PathBuf>),
     /// The table failed closed earlier.
     TableFailed,
     /// The body panicked.
     Panicked,
 }
+
+// A term has three words, of which the last is almost empty. As long as a failure fits into the first two, a result's last bytes are not copied from place to place in pieces
+// of other sizes than they were written in, for which the processor would wait each time.
+const _: () = assert!(size_of::<Fail>() == 2 * size_of::<usize>());
 
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
@@ -63,7 +68,7 @@ impl Fail {
         match self {
             Fail::Badarg(cause) => (atoms::badarg(), *cause).encode(env),
             Fail::Engine(error) => (atoms::bets(), reason(env, error)).encode(env),
-            Fail::Unstorable(why) => (atoms::bets(), (atoms::unstorable(), *why)).encode(env),
+            Fail::Unstorable(why) => (atoms::bets(), (atoms::unstorable(), **why)).encode(env),
             Fail::Undecodable => (atoms::bets(), atoms::damaged_object()).encode(env),
             Fail::NameMismatch(dir) => {
                 (atoms::bets(), (atoms::name_mismatch(), path_term(env, dir))).encode(env)

@@ -37,9 +37,9 @@ pub fn tuple(term: Term<'_>) -> Option<&[Word]> {
     }
 }
 
-/// The element of a tuple of this environment as a term.
+/// A word of this environment, such as an element of a tuple, as a term.
 pub fn element(env: Env<'_>, word: Word) -> Term<'_> {
-    // SAFETY: the caller took the word from a tuple of this environment.
+    // SAFETY: the caller has the word from this environment.
     unsafe { Term::new(env, word) }
 }
 

@@ -9,6 +9,7 @@ use super::{boolean, comparing, key_of, list_of_one, written};
 use crate::access::{self, Need};
 use crate::buffers;
 use crate::error::Fail;
+use crate::raw::element;
 use crate::schedule::{Call, Outcome};
 
 /// `delete(Tab, Key) -> true`.
@@ -79,7 +80,10 @@ pub fn take<'a>(call: &Call<'a>) -> Outcome<'a> {
                 table.note_deletion(key, call.wait())?;
                 let mut terms = Terms::new(call);
                 let (commit, failed) = table.table.take_all(key, call.wait(), |at, found| {
-                    terms.take(at, |budget| table.layout.decode_object(asked, found, budget))
+                    terms.take(at, |budget| {
+                        let object = table.layout.decode_object(asked, found, budget)?;
+                        Ok(element(call.env, object))
+                    })
                 })?;
                 return match failed {
                     Some(fail) => Err(fail),
@@ -90,7 +94,10 @@ pub fn take<'a>(call: &Call<'a>) -> Outcome<'a> {
             table.note_deletion(key, call.wait())?;
             Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
                 match found.map(|found| table.layout.decode_object(asked, found, &mut budget)) {
-                    Some(Ok(object)) => (Change::Delete, Ok(list_of_one(call.env, object))),
+                    Some(Ok(word)) => {
+                        let object = element(call.env, word);
+                        (Change::Delete, Ok(list_of_one(call.env, object)))
+                    }
                     Some(Err(fail)) => (Change::Keep, Err(fail)),
                     None => (Change::Keep, Ok(Term::list_new_empty(call.env))),
                 }

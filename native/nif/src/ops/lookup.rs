@@ -73,7 +73,8 @@ fn is_bound(pattern: Term<'_>, left: &mut usize) -> bool {
 pub fn objects<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Outcome<'a> {
     if table.layout.kind().is_bag() {
         return each(call, table, asked, |found, budget| {
-            table.layout.decode_object(asked, found, budget)
+            let object = table.layout.decode_object(asked, found, budget)?;
+            Ok(element(call.env, object))
         });
     }
     Ok(match get(call, table, asked)? {
@@ -145,15 +146,22 @@ impl<'a> Terms<'a> {
 
 /// The object of a key.
 pub fn get<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Result<Option<Term<'a>>, Fail> {
-    buffers::with(|buffers| {
+    // Not handed through buffers and engine as their result, which would be moved at each step.
+    let (mut object, mut failed) = (None, None);
+    let found = buffers::with(|buffers| {
         let key = super::key(call, table, asked, &mut buffers.key)?;
-        // Not handed through the engine as its result, which would be moved at each step.
-        let mut object = None;
         let found = table.table.get(key, call.wait(), |found| {
-            object = Some(table.layout.decode_object(asked, found, &mut call.budget()));
+            match table.layout.decode_object(asked, found, &mut call.budget()) {
+                Ok(word) => (object, failed) = (Some(word), None),
+                Err(fail) => failed = Some(fail),
+            }
         })?;
-        found.and(object).transpose()
-    })
+        Ok::<_, Fail>(found.is_some())
+    })?;
+    match failed {
+        Some(fail) if found => Err(fail),
+        _ => Ok(object.filter(|_| found).map(|word| element(call.env, word))),
+    }
 }
 
 /// `member(Tab, Key) -> boolean()`.

@@ -115,6 +115,7 @@ fn key_of(object: Term<'_>, keypos: usize) -> Result<Term<'_>, Fail> {
 }
 
 /// The bytes of a key, written into `buffer`.
+#[inline]
 fn key<'b>(
     call: &Call<'_>,
     table: &TableResource,

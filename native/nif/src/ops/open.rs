@@ -84,7 +84,7 @@ fn usable(table: &Table, options: &Options, name_utf8: &[u8]) -> Result<Equality
     let dir = table.dir();
     let hashed = options.default_dir && dir.to_string_lossy().contains(HASH_MARK);
     if hashed && meta.name != name_utf8 {
-        return Err(Fail::NameMismatch(dir));
+        return Err(Fail::NameMismatch(Box::new(dir)));
     }
     Equality::from_u8(meta.equality).ok_or(Fail::Undecodable)
 }

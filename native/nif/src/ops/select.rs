@@ -198,9 +198,10 @@ impl<'a> Step<'a, '_> {
     }
 
     fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fail> {
-        let key = codec::decode_key(self.objects.get_env(), key, &mut self.budget)?;
+        let env = self.objects.get_env();
+        let key = codec::decode_key(env, key, &mut self.budget)?;
         let object = self.table.layout.decode(key, value, &mut self.budget)?;
-        self.objects = self.objects.list_prepend(object);
+        self.objects = self.objects.list_prepend(element(env, object));
         self.taken += 1;
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::atoms;
 use crate::buffers;
 use crate::codec::{self, Budget};
 use crate::error::Fail;
-use crate::raw::cell;
+use crate::raw::{cell, element};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -246,7 +246,8 @@ impl Step<'_, '_> {
         }
         let key = codec::decode_key(self.objects.get_env(), key, &mut self.budget);
         match key.and_then(|key| self.table.layout.decode(key, value, &mut self.budget)) {
-            Ok(object) => {
+            Ok(word) => {
+                let object = element(self.objects.get_env(), word);
                 self.objects = self.objects.list_prepend(object);
                 self.taken += 1;
             }

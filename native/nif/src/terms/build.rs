@@ -47,7 +47,8 @@ impl<'a> BeamBuilder<'a> {
         Ok(unsafe { Term::new(self.env, term) })
     }
 
-    fn pop(&mut self) -> Result<ErlNifTerm, DecodeError> {
+    /// The same, without its environment.
+    pub(super) fn pop(&mut self) -> Result<ErlNifTerm, DecodeError> {
         self.stack.pop().ok_or(TOO_FEW)
     }
 

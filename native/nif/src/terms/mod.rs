@@ -19,6 +19,8 @@ use rustler::{Env, Term};
 use build::BeamBuilder;
 use walk::BeamSource;
 
+use crate::raw::Word;
+
 /// Appends a key to `out`: its compared part, whose length is the result, and its suffix.
 pub fn encode_key<'a>(
     env: Env<'a>,
@@ -61,21 +63,21 @@ pub fn encode_element<'a>(
     object::encode_element(&mut source, term.as_c_arg(), out, budget)
 }
 
-/// The tuple of an object's bytes, with `key` as its element `keypos`.
+/// The tuple of an object's bytes, with `key` as its element `keypos`, as a word of this environment: a term is passed on in memory.
 pub fn decode_object<'a>(
     env: Env<'a>,
     key: Term<'a>,
     keypos: usize,
     bytes: &[u8],
     budget: &mut Budget,
-) -> Result<Term<'a>, DecodeError> {
+) -> Result<Word, DecodeError> {
     let mut builder = BeamBuilder::new(env, budget.is_limited());
     let push_key = |builder: &mut BeamBuilder<'a>| {
         builder.push(key);
         Ok(())
     };
     object::decode(bytes, keypos, &mut builder, push_key, budget)?;
-    builder.finish()
+    builder.pop()
 }
 
 /// The element at `pos` of an object's bytes; not the key's. The elements before it are passed over.
