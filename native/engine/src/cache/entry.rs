@@ -11,7 +11,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 use crate::keydir::Location;
-use crate::keydir::prefetch::prefetch;
+use crate::keydir::prefetch::{LINE, prefetch};
 
 /// A record's place: a table's number in the process, and a location in that table.
 pub type Place = (u64, Location);
@@ -30,9 +30,6 @@ pub struct Entry {
     /// Whether it was read since the clock's hand came by.
     used: AtomicBool,
 }
-
-/// A cache line, in bytes.
-const LINE: usize = 64;
 
 /// What an entry costs beyond its own allocation, about: the allocator's part and its way in a set.
 const OVERHEAD_BYTES: usize = 24;

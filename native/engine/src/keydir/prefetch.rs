@@ -1,6 +1,9 @@
 //! Asking the processor for memory ahead of time.
 #![allow(unsafe_code, reason = "an instruction of the processor")]
 
+/// A cache line, in bytes.
+pub(crate) const LINE: usize = 64;
+
 /// Has the processor fetch the cache line of this address, without waiting. Any address will do.
 #[inline]
 pub(crate) fn prefetch<T>(at: *const T) {

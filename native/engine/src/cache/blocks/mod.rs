@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 
 use super::account::Account;
 use crate::epoch::{self, Guard};
-use crate::keydir::prefetch::prefetch;
+use crate::keydir::prefetch::{LINE, prefetch};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Lines, Mutex, Ordering};
 
 /// Bytes of a block.
@@ -38,8 +38,6 @@ const MIN_LIVE: usize = 8;
 const MAX_SPARED: usize = 64;
 /// So many bytes behind a write are fetched at most.
 const AHEAD: usize = 4 * LINE;
-/// A cache line, in bytes.
-const LINE: usize = 64;
 
 /// Bytes of all blocks.
 static BYTES: Lines<AtomicU64> = Lines(AtomicU64::new(0));

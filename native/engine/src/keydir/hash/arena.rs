@@ -17,7 +17,7 @@ use super::reclaim::{allocate, allocate_zeroed};
 use super::write::Writer;
 use crate::Key;
 use crate::keydir::Full;
-use crate::keydir::prefetch::prefetch;
+use crate::keydir::prefetch::{LINE, prefetch};
 use crate::sync::{AtomicPtr, Ordering};
 
 const CHUNK_MIN: usize = 256;
@@ -149,6 +149,8 @@ impl Writer<'_> {
         // SAFETY: the chunk has `len` bytes left behind `used`, which no reader looks at before a slot names them, and the key is
         // not among them.
         unsafe { entry::write(at, stored) };
+        // The next key but some comes to a line that is not at hand yet, and the lock would wait for it.
+        prefetch(at.wrapping_add(len + LINE).cast_const());
         head.used += len as u32;
         head.live += len as u32;
         self.set_head(number, head);

@@ -15,7 +15,7 @@ use super::reclaim::{Reclaim, allocate_zeroed};
 use super::shard::Shard;
 use super::slots::{self, Slot};
 use super::{capacity, h32_of};
-use crate::keydir::prefetch::prefetch;
+use crate::keydir::prefetch::{LINE, prefetch};
 use crate::keydir::{Full, Hit, Location};
 use crate::sync::Ordering;
 use crate::{Deadline, Key};
@@ -81,6 +81,8 @@ impl<'a> Writer<'a> {
         if let Some(meta) = meta {
             prefetch(self.address(slots::key_ref_of(meta)));
         }
+        // Where a search goes on, and a new entry moves others to.
+        prefetch(from.as_ptr().wrapping_add(LINE / size_of::<Slot>()));
     }
 
     pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
