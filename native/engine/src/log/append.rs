@@ -319,6 +319,11 @@ impl Log {
     }
 
     /// Writes the frames that stand in the buffer behind `staged` bytes; they hold `count` seqs, and those of some ranges are too long to be kept in memory.
+    #[expect(
+        clippy::inline_always,
+        reason = "its result would be written in pieces and read whole, for which the processor waits"
+    )]
+    #[inline(always)]
     pub(super) fn write(
         &self,
         end: &mut End,

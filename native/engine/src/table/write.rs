@@ -533,6 +533,7 @@ fn lock_shards(
     shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
 }
 
+#[inline]
 fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
         Wait::May => {

@@ -61,6 +61,7 @@ pub fn insert_new<'a>(call: &Call<'a>) -> Outcome<'a> {
 }
 
 /// How long the objects of this call are there: `infinity`, a number of milliseconds, `[Ms]` for a moment in milliseconds since 1970, or, without the argument, as long as the table says.
+#[inline]
 fn ttl(call: &Call<'_>) -> Result<Ttl, Fail> {
     if call.arity() < 3 {
         return Ok(Ttl::OfTable);
