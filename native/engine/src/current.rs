@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use crate::epoch::{self, Guard};
-
 use crate::sync::{AtomicPtr, Ordering};
 
 /// See the module.
