@@ -51,6 +51,9 @@ struct Pool {
 /// Large pages side by side.
 #[derive(Debug)]
 struct Chunk {
+    /// What the allocator gave.
+    raw: *mut u8,
+    /// The first large page in it.
     start: *mut u8,
     /// Pages that were made ready.
     ready: usize,
@@ -195,7 +198,8 @@ fn fill() {
 }
 
 impl Chunk {
-    const LAYOUT: Option<Layout> = match Layout::from_size_align(PAGES * LARGE, LARGE) {
+    /// With what is lost in front of the first page: the VM's allocator, asked for this alignment, does not survive that there is no memory.
+    const LAYOUT: Option<Layout> = match Layout::from_size_align((PAGES + 1) * LARGE, align_of::<u64>()) {
         Ok(layout) => Some(layout),
         Err(_) => None,
     };
@@ -203,10 +207,11 @@ impl Chunk {
     /// `None` if there is no memory.
     fn new() -> Option<Chunk> {
         // SAFETY: the size is not zero.
-        let start = unsafe { alloc(Self::LAYOUT?) };
-        if start.is_null() {
+        let raw = unsafe { alloc(Self::LAYOUT?) };
+        if raw.is_null() {
             return None;
         }
+        let start = raw.wrapping_add(raw.addr().next_multiple_of(LARGE) - raw.addr());
         // What was in use before has small pages, which the kernel would leave there.
         #[cfg(target_os = "linux")]
         for advice in [libc::MADV_DONTNEED, libc::MADV_HUGEPAGE] {
@@ -214,13 +219,18 @@ impl Chunk {
             let _ = unsafe { libc::madvise(start.cast(), PAGES * LARGE, advice) };
         }
         let (ready, used) = (0, 0);
-        Some(Chunk { start, ready, used })
+        Some(Chunk {
+            raw,
+            start,
+            ready,
+            used,
+        })
     }
 
     fn free(self) {
         if let Some(layout) = Self::LAYOUT {
             // SAFETY: no block of it is in use or to be had, and it was allocated with this layout.
-            unsafe { dealloc(self.start, layout) };
+            unsafe { dealloc(self.raw, layout) };
         }
     }
 }
