@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The engine's tests that have threads under ThreadSanitizer. Any report that test/tsan.supp does not explain fails the run.
 #
-#   test/tsan.sh [--test NAME]...   NAME is lib, or a file of native/engine/tests (threads, hints, merge, stage, backup, bag)
+#   test/tsan.sh [--test NAME]...   NAME is lib, or a file of native/engine/tests (threads, hints, merge, stage, backup, bag, written)
 #
 # The standard library is built anew with it (rust-src is needed: rustup component add rust-src), since its Arc, Once and channels would otherwise not
 # be seen to order anything.
@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
     *) echo "test/tsan.sh: no option is named '$1'" >&2; exit 2 ;;
   esac
 done
-[ ${#tests[@]} -gt 0 ] || tests=(lib threads hints merge stage backup bag)
+[ ${#tests[@]} -gt 0 ] || tests=(lib threads hints merge stage backup bag written)
 [ -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ] ||
   { echo "test/tsan.sh: the standard library's source is missing: rustup component add rust-src" >&2; exit 2; }
 
