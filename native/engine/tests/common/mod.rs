@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bets_engine::io::{Storage, real::Os};
 use bets_engine::merge::{Phase, Report};
@@ -129,7 +131,14 @@ fn read_files(path: &Path) -> Option<BTreeMap<OsString, Vec<u8>>> {
 
 impl Drop for TestDir {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        // A table that is gone may still be closing, in the background, and put files there.
+        for _ in 0..200 {
+            match std::fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+                _ => return,
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
