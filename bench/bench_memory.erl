@@ -47,14 +47,10 @@ look(Module, Table, Step, {Resident, Allocated}, #{objects := Doubled} = Job) ->
 collect() ->
     lists:foreach(fun erlang:garbage_collect/1, processes()).
 
-%% Anonymous resident memory of this VM, but for what was given back and what the system takes when it needs it (`LazyFree'): like pages of mapped files, which belong to the
-%% page cache, it can go at any time.
+%% Anonymous resident memory of this VM: pages of mapped files belong to the page cache and can go at any time.
 resident() ->
-    {ok, Rollup} = file:read_file("/proc/self/smaps_rollup"),
-    kib(Rollup, "Anonymous") - kib(Rollup, "LazyFree").
-
-kib(Rollup, Item) ->
-    {match, [KiB]} = re:run(Rollup, "^" ++ Item ++ ":\\s+(\\d+) kB", [multiline, {capture, all_but_first, list}]),
+    {ok, Status} = file:read_file("/proc/self/status"),
+    {match, [KiB]} = re:run(Status, "RssAnon:\\s+(\\d+) kB", [{capture, all_but_first, list}]),
     list_to_integer(KiB) * 1024.
 
 %% Blocks in use of the VM's allocators, which libraries that take their memory elsewhere do not show in.

@@ -339,6 +339,12 @@ pub fn pin() -> Guard {
     }
 }
 
+/// Whether the calling thread has a guard.
+pub fn is_pinned() -> bool {
+    let has_guards = |handle: &Handle| handle.0.get().is_some_and(|record| record.own.guards.get() > 0);
+    HANDLE.try_with(has_guards).unwrap_or(false)
+}
+
 /// A guard that keeps nothing: what is deferred with it is done at once.
 ///
 /// # Safety

@@ -9,7 +9,8 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use bets_engine::Error;
 use bets_engine::io::Storage;
@@ -184,6 +185,38 @@ fn what_is_too_long_for_blocks_takes_no_room_there() {
             merge_all(&table);
         }
     }
+}
+
+/// A reader who is slow to leave keeps the memory, but not its place on the account: what it would have crowded out stays.
+#[test]
+fn the_blocks_of_a_retired_segment_go_at_once() {
+    let (_, table) = open(TableKind::Set, Sync::None);
+    for n in 0..2_000 {
+        put(&table, &number(n), &[1; 500]);
+    }
+    for n in 0..2_000 {
+        if n % 3 > 0 {
+            table.delete(key(&number(n)), Wait::May).unwrap();
+        }
+    }
+    let before = table.stats().cache_bytes;
+    let (pinned, is_pinned) = mpsc::channel();
+    let (leave, left) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let _guard = bets_engine::epoch::pin();
+            pinned.send(()).unwrap();
+            let _ = left.recv();
+        });
+        is_pinned.recv().unwrap();
+        merge_all(&table);
+        let after = table.stats().cache_bytes;
+        drop(leave);
+        assert!(
+            before > 1_000_000 && after < before / 2,
+            "{before} bytes, {after} after the merge"
+        );
+    });
 }
 
 #[test]

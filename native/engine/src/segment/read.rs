@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::handles::Handles;
 use super::{Handle, Segment};
+use crate::epoch;
 use crate::format::frame::{Bad, Frame, Head, Kind, MAX_HEAD_LEN, MIN_LEN};
 use crate::format::packed::{plain_len, unpack};
 use crate::keydir::Location;
@@ -129,6 +130,10 @@ fn frame_len(
 }
 
 fn read(handle: &Handle, segment: &Segment, offset: u32, wait: Wait, buf: &mut [u8]) -> Result<()> {
+    debug_assert!(
+        wait == Wait::Never || !epoch::is_pinned(),
+        "what waits for the disk holds up the freeing of memory everywhere"
+    );
     let done = match wait {
         Wait::Never => handle.0.read_at_nowait(buf, u64::from(offset)),
         Wait::May => handle.0.read_at(buf, u64::from(offset)),

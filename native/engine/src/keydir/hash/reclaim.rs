@@ -31,7 +31,7 @@ unsafe fn give_back(ptr: *mut u8, layout: Layout) {
         let from = ptr.addr().next_multiple_of(page);
         let len = (ptr.addr() + layout.size()).saturating_sub(from) / page * page;
         // SAFETY: the pages are all the block's own, and nobody reads what is in it any more. Where the system does not want them it says so, and nothing has happened.
-        unsafe { libc::madvise(ptr.with_addr(from).cast(), len, libc::MADV_FREE) };
+        unsafe { libc::madvise(ptr.with_addr(from).cast(), len, libc::MADV_DONTNEED) };
     }
     // SAFETY: by this function's contract.
     unsafe { dealloc(ptr, layout) };

@@ -61,6 +61,32 @@ fn blocks_do_not_overlap_and_are_taken_again() {
     }
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_gets_what_is_free_beyond_what_is_kept() {
+    let mut pool = pool(1);
+    let blocks: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+    for &block in &blocks {
+        // SAFETY: a block has so many bytes.
+        unsafe { block.write_bytes(7, LEN) };
+    }
+    for &block in &blocks {
+        assert!(matches!(pool.give(Block(block)), Back::Kept));
+    }
+    let (all, kept) = (PAGES * BLOCKS, KEPT);
+    let is_gone = |block: &Block| {
+        // SAFETY: as above.
+        let bytes = unsafe { std::slice::from_raw_parts(block.0, LEN) };
+        bytes.iter().all(|&byte| byte == 0)
+    };
+    let gone: Vec<_> = pool.free.iter().map(is_gone).collect();
+    // What the system has taken is used last.
+    assert_eq!(gone, [vec![true; all - kept], vec![false; kept]].concat());
+    for chunk in pool.chunks.into_values() {
+        chunk.free();
+    }
+}
+
 /// Written for as long as it takes the thread to come, from which on blocks are those that it made ready; they all go back.
 #[test]
 fn where_there_are_many_blocks_they_come_from_large_pages() {
@@ -68,6 +94,8 @@ fn where_there_are_many_blocks_they_come_from_large_pages() {
     enable();
     let mut filler = filler();
     let (mut at, started) = (HEADER_LEN, Instant::now());
+    let few = || take((FROM * LEN) as u64 - 1);
+    assert!(few().is_none() && !POOL.lock().filling, "few blocks do without");
     let in_use = || POOL.lock().chunks.values().map(|chunk| chunk.used).sum::<usize>();
     while in_use() < 2 * PAGES * BLOCKS && started.elapsed() < Duration::from_mins(1) {
         filler.write(at, &bytes(at, LEN), &[]);
@@ -78,6 +106,10 @@ fn where_there_are_many_blocks_they_come_from_large_pages() {
         }
     }
     assert!(in_use() >= 2 * PAGES * BLOCKS);
+    while POOL.lock().filling {
+        std::thread::yield_now();
+    }
+    assert!(few().is_none(), "few blocks do without those that are ready, too");
     let mut offset = at - 200 * LEN as u32;
     while offset < at {
         assert_eq!(get(filler.blocks(), (offset, LEN)), Some(bytes(offset, LEN)));

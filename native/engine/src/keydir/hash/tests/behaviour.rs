@@ -275,21 +275,3 @@ fn a_candidate_is_the_record_of_the_hash() {
         .unwrap();
     assert!(keydir.candidate(hash).unwrap().is_some());
 }
-
-/// Slots that were let go of when shards grew are too small for those that come, and took as much memory again for as long as the table was there.
-#[test]
-#[cfg(target_os = "linux")]
-fn the_system_can_have_what_growing_shards_leave_behind() {
-    let keydir = HashKeydir::new(11);
-    for i in 0..200_000_u32 {
-        put(&keydir, Key::plain(&i.to_be_bytes()), u64::from(i));
-    }
-    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let free = rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("LazyFree:"))
-        .unwrap();
-    let kib: u64 = free.trim().trim_end_matches(" kB").parse().unwrap();
-    // The last slots let go of alone were four megabytes.
-    assert!(kib > 1 << 10, "{kib} KiB");
-}
