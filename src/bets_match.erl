@@ -27,6 +27,7 @@
     keypos :: pos_integer(),
     direction :: forward | backward,
     compiled :: none | ets:comp_match_spec(),
+    plan = none :: none | bets_plain:plan(),
     keys :: all | [bets:key()],
     filter :: bets_spec:filter(),
     prefix :: bets_spec:prefix()
@@ -47,14 +48,14 @@ all(Tab, Spec, Direction) ->
 %% Without filters every object is decoded: the result is the same.
 -spec all(bets:table(), term(), forward | backward, filter | no_filter) -> {ok, [term()]} | failure().
 all(Tab, Spec, Direction, Filters) ->
-    case query(Tab, read, Spec, Direction) of
+    case once(Tab, Spec, Direction) of
         {ok, Query} when Filters =:= filter -> collected(Query);
         {ok, Query} -> collected(Query#query{filter = [], prefix = []});
         Failure -> Failure
     end.
 
 collected(Query) ->
-    case run(Query, fun(Results, Acc) -> Results ++ Acc end, []) of
+    case fold(Query, fun(Objects, Acc) -> {ok, results(Objects, Query, Acc)} end, []) of
         {ok, Results} -> {ok, lists:reverse(Results)};
         Failure -> Failure
     end.
@@ -68,8 +69,8 @@ count(Tab, Spec) ->
     end.
 
 count_all(Tab, Spec) ->
-    case query(Tab, read, Spec, forward) of
-        {ok, Query} -> run(Query, fun count_true/2, 0);
+    case once(Tab, Spec, forward) of
+        {ok, Query} -> fold(Query, fun(Objects, Count) -> {ok, count_true(results(Objects, Query, []), Count)} end, 0);
         Failure -> Failure
     end.
 
@@ -207,9 +208,9 @@ continuation(#query{order = keys, compiled = Compiled} = Query, Limit, [Key], []
     Backward = case Direction of forward -> 0; backward -> 1 end,
     {Tab, Key, [], Limit, Compiled, [Filter, Prefix], Backward, 0}.
 
-run(#query{compiled = Compiled} = Query, Fun, Acc0) ->
-    Run = fun(Objects, Acc) -> {ok, Fun(ets:match_spec_run(Objects, Compiled), Acc)} end,
-    fold(Query, Run, Acc0).
+%% The results of these objects in front of others.
+results(Objects, #query{plan = none, compiled = Compiled}, Others) -> ets:match_spec_run(Objects, Compiled) ++ Others;
+results(Objects, #query{plan = Plan}, Others) -> bets_plain:results(Objects, Plan, Others).
 
 %% Calls `Fun' with the objects that may match, in lists that have the last object first.
 -spec fold(query(), fun(([tuple()], Acc) -> {ok, Acc} | Failure), Acc) -> {ok, Acc} | Failure | bets_errors:failure().
@@ -246,6 +247,18 @@ step(#query{tab = Tab, direction = Direction, prefix = Prefix, filter = Filter},
 %% The identifier of the table that a query is about.
 -spec table(query()) -> reference().
 table(#query{tab = Tab}) -> Tab.
+
+%% What is asked of a table in one go, without a continuation, which would need the compiled specification.
+once(Tab, Spec, Direction) ->
+    case bets_plain:plan(Spec) of
+        none ->
+            query(Tab, read, Spec, Direction);
+        Plan ->
+            case bets_nif:describe(Tab, read) of
+                {Id, Type, Keypos} -> {ok, (query(Id, Type, Keypos, Spec, Direction, none))#query{plan = Plan}};
+                Failure -> Failure
+            end
+    end.
 
 %% What is asked of a table: rights first, then the specification, as in ets.
 -spec query(bets:table(), read | write, term(), forward | backward) -> {ok, query()} | failure().

@@ -4,7 +4,7 @@
 %% `ets:match_spec_run/2' has the last word, so whatever is in doubt here counts as wanted.
 -module(bets_spec).
 
--export([compile/1, filter/2, keeps_key/3, keys/2, mark/1, prefix/2]).
+-export([compile/1, filter/2, is_constant_atom/1, keeps_key/3, keys/2, mark/1, prefix/2]).
 
 -export_type([filter/0, prefix/0, spec/0]).
 
@@ -91,6 +91,7 @@ maps_are_bound() ->
     end.
 
 %% Atoms that mean something in a specification are told by their looks, `$_' and `$01' included.
+-spec is_constant_atom(atom()) -> boolean().
 is_constant_atom('_') ->
     false;
 is_constant_atom(Atom) ->

@@ -17,6 +17,45 @@ same_as_ets_test_() ->
      || Type <- types(), Objects <- [[], objects()], Function <- lists:usort([F || {F, _} <- calls()])
     ].
 
+%% That others go the long way, with compiled ones, is seen by nothing but the time that they take.
+plain_test_() ->
+    Plain = [
+        {{'_', '$1'}, [], ['$_']}, {{'$1', 1, a, <<"b">>}, [], ['$1']}, {{{a, '_'}, '$1'}, [], ['$$']}, {{}, [], [true]},
+        {{'$1', '$2'}, [{'>', '$1', 1}, {'=<', {const, {a, 1.0}}, '$2'}, {'=/=', '$1', '$2'}], ['$2']}
+    ],
+    Others = [
+        {'_', [], ['$_']}, {{'$1', '$1'}, [], ['$_']}, {{'$1', 1.0}, [], ['$_']}, {{{a, '$1'}}, [], ['$_']}, {{'$10'}, [], ['$_']}, {{'$1'}, [], ['$2']},
+        {{'$1', [a]}, [], ['$_']}, {{'$1', #{}}, [], ['$_']}, {{'$1'}, [{'>', '$2', 1}], ['$_']}, {{'$1'}, [{'>', '$1', 1.0}], ['$_']}, {{'$1'}, [true], ['$_']},
+        {{'$1'}, [{'+', '$1', 1}], ['$_']}, {{'$1'}, [{'>', '$1', {a}}], ['$_']}, {{'$1'}, [{is_atom, '$1'}], ['$_']}, {{'$1'}, x, ['$_']}, {{'$1'}, [], []},
+        {{'$1'}, [], ['$1', '$_']}, {{'$1'}, [], [{{'$1'}}]}, {{'$1'}, [{'>', '$1', 1} | x], ['$_']}, x
+    ],
+    [
+        {title(Is, plain, Clause), ?_assertEqual(Is =:= plain, bets_plain:plan([Clause]) =/= none)}
+     || {Is, Clauses} <- [{plain, Plain}, {no, Others}], Clause <- Clauses
+    ] ++ [?_assertEqual(none, bets_plain:plan(Spec)) || Spec <- [[], x, [hd(Plain), hd(Plain)], [hd(Plain) | x]]].
+
+%% On objects that no filter has held back.
+plain_results_test() ->
+    Terms = [1, 1.0, 2, 3.5, a, b, 'A', <<"b">>, <<"c">>, [], {a}, {a, 1}, {a, 1.0}, {a, 1, b}, {{a, 1}, 2}, 1 bsl 70, '$1', '_'],
+    Objects = [{Left, Right} || Left <- Terms, Right <- Terms] ++ [{}, {1}, {1, 2, 3}],
+    Constants = [1, 2, a, b, <<"b">>, {a}, {a, 1}, {a, '_'}, {'_', 1}, {a, 1, '_'}, {{'_', 1}, 2}, 1 bsl 70, '_'],
+    Operands = ['$1', '$2', 1, 2, a, <<"b">>, {const, {a, 1}}, {const, 1.0}, {const, '$1'}],
+    Clauses =
+        [{{Constant, '$2'}, [], ['$2']} || Constant <- Constants] ++
+        [{{'$1', Constant}, [], [Wanted]} || Constant <- Constants, Wanted <- ['$1', '$_', '$$', true]] ++
+        [
+            {{'$1', '$2'}, [{Op, Left, Right}], ['$$']}
+         || Op <- ['=:=', '==', '<', '=<', '>', '>=', '=/=', '/='], Left <- Operands, Right <- Operands
+        ] ++
+        [{{'$2', '$1'}, [{'<', '$1', 2}, {'>=', '$2', a}], [Wanted]} || Wanted <- ['$1', '$2', '$_', '$$', true]],
+    [
+        begin
+            Expected = ets:match_spec_run(Objects, ets:match_spec_compile([Clause])) ++ [others],
+            ?assertEqual({Clause, Expected}, {Clause, bets_plain:results(Objects, bets_plain:plan([Clause]), [others])})
+        end
+     || Clause <- Clauses
+    ].
+
 same_without_a_table_test_() ->
     [
         {title(Bad, Function, Args), fun() -> bets_beside:same_without_table(Function, bets_beside:with(Bad, ['T' | Args])) end}

@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use super::super::node::Node;
 use super::page::Page;
 use super::search;
+use crate::keydir::prefetch::{LINE, prefetch};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The front of a leaf.
@@ -181,6 +182,18 @@ impl<'g> Leaf<'g> {
         }
     }
 
+    /// Has the processor fetch what [`Leaf::keys`] begins with.
+    pub(super) fn prefetch(self) {
+        prefetch(self.header.as_ptr());
+        prefetch(self.header.as_ptr().cast::<u8>().wrapping_add(LINE));
+    }
+
+    /// Has the processor fetch what comes then. Looks at the leaf.
+    pub(super) fn prefetch_nodes(self) {
+        prefetch(self.pointers().as_ptr());
+        self.added().for_each(|(_, node)| prefetch(node));
+    }
+
     /// What tells it from others.
     pub(super) fn as_ptr(self) -> *mut Header {
         self.header.as_ptr()
@@ -292,6 +305,9 @@ impl<'g> Leaf<'g> {
                 leaf: self,
                 merged: None,
             };
+        }
+        for &node in &added {
+            prefetch(node);
         }
         added.sort_unstable_by(|a, b| a.key.compared().cmp(b.key.compared()));
         let (heads, nodes) = (self.heads(), self.pointers());

@@ -14,6 +14,9 @@ use crate::keydir::{Direction, Span};
 
 /// So many nodes ahead of the one that is looked at are fetched.
 const AHEAD: usize = 12;
+/// When so many nodes are left, what the next leaf begins with is fetched; and then where its nodes stand.
+const NEXT_LEAF: usize = 10;
+const NEXT_NODES: usize = 4;
 
 impl Tree {
     /// Hands the nodes of the span to `sink` until it breaks; `true` if it did. A key that is there all the time is met once. Costs O(log n), and as much
@@ -50,25 +53,34 @@ impl Tree {
                 Bound::Included(key) => keys.before(key, true),
                 Bound::Excluded(key) => keys.before(key, false),
             };
+            let next = page_behind(leaf, guard).filter(|_| until == keys.len());
+            if let Some(next) = next {
+                prefetch(next);
+            }
             for first in keys.pointers()[..until].iter().skip(at).take(AHEAD) {
                 prefetch(*first);
             }
             for at in at..until {
                 if let Some(ahead) = keys.pointers()[..until].get(at + AHEAD) {
                     prefetch(*ahead);
+                } else if let Some(next) = next {
+                    // The next leaf is three steps away, each of which tells where the following one leads.
+                    match until - at {
+                        NEXT_LEAF => next.leaf(guard).prefetch(),
+                        NEXT_NODES => next.leaf(guard).prefetch_nodes(),
+                        _ => {}
+                    }
                 }
                 if sink(keys.node(at)).is_break() {
                     return true;
                 }
             }
-            match page_behind(leaf, guard) {
-                Some(next) if until == keys.len() => {
-                    leaf = next.leaf(guard);
-                    keys = leaf.keys();
-                    at = 0;
-                }
-                _ => return false,
-            }
+            let Some(next) = next else {
+                return false;
+            };
+            leaf = next.leaf(guard);
+            keys = leaf.keys();
+            at = 0;
         }
     }
 
