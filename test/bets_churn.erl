@@ -4,7 +4,7 @@
 -include_lib("kernel/include/file.hrl").
 
 -export([main/0, opens/2, kills/2, halts/2, names/2]).
--export([merging/3, named/3]).
+-export([halting/2, merging/2, named/3]).
 
 %% Descriptors that may come: a table holds at most 16, of which it opens those that it reads.
 -define(TABLE, 16).
@@ -131,8 +131,10 @@ halts(Dir, N) ->
 halted(Dir, I) ->
     Vm = bets_diff_vm:start(),
     How = lists:nth(I rem 3 + 1, [stop, halt, halt_now]),
-    bets_diff_vm:run(Vm, ?MODULE, merging, [Dir, How]),
+    bets_diff_vm:run(Vm, ?MODULE, merging, [Dir]),
     {ok, {Written, Merging}} = bets_diff_vm:recv(Vm, 60000),
+    %% Told by itself: whoever halted at once might take the answer along.
+    bets_diff_vm:run(Vm, ?MODULE, halting, [How]),
     case recv_exit(Vm) of
         0 -> ok;
         Status -> error({status, Status, How, I})
@@ -151,7 +153,7 @@ recv_exit(Vm) ->
     end.
 
 %% In the VM that is stopped: writers at work and merges due all the time.
-merging(Reply, Dir, How) ->
+merging(Reply, Dir) ->
     _ = application:load(bets),
     application:set_env(bets, merge_interval, 1),
     {ok, _} = application:ensure_all_started(bets),
@@ -167,9 +169,10 @@ merging(Reply, Dir, How) ->
     [spawn(fun() -> overwrite(W, First + 2) end) || W <- [0, 1]],
     timer:sleep(rand:uniform(40)),
     Merging = case bets:info(t, merge) of #{state := idle} -> false; _ -> true end,
-    %% Whoever halts at once would take the reply along.
-    Reply({maps:from_list([{K, First + 1} || K <- lists:seq(1, 40)]), Merging}),
-    timer:sleep(20 + rand:uniform(40)),
+    Reply({maps:from_list([{K, First + 1} || K <- lists:seq(1, 40)]), Merging}).
+
+halting(_Reply, How) ->
+    timer:sleep(rand:uniform(40)),
     case How of
         stop -> init:stop();
         halt -> erlang:halt(0);
