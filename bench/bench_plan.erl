@@ -63,9 +63,9 @@ worthwhile(_Config, _Run, _Procs, _Scenario, _Op, _Subject) ->
     true.
 
 %% `bin/bench merge', which has subjects of its own.
-latencies(1, #{command := report, ops := Ops} = Config) ->
+latencies(Run, #{command := report, ops := Ops} = Config) ->
     Subject = #{name => latency, title => "bets and ets", limit => infinity},
-    [job(main, 1, 1, latency, [], Subject, Config) || lists:member(merge_p99, Ops)];
+    [job(main, Run, 1, latency, [], Subject, Config) || lists:member(merge_p99, Ops)];
 latencies(_Run, _Config) ->
     [].
 

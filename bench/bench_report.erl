@@ -37,7 +37,7 @@ format(Results, #{command := Command, write := Path} = Config, Machine) ->
                     Images(main),
                     Tables,
                     empty_loops(Results),
-                    [["\n## While a table is merged\n\n", Text] || #{text := Text} <- Results],
+                    [["\n## While a table is merged\n\n", Text] || #{text := Text} <- lists:sublist([Result || #{text := _} = Result <- Results], 1)],
                     [["\n## ", bench_charts:axis_title(Axis), "\n\n", Images(Axis), Table] || {Axis, Table} <- Axes]
                 ],
                 [{File, Svg} || {_, _, File, Svg} <- Charts]

@@ -84,7 +84,7 @@ count_true([], Count) -> Count.
 chunk(Tab, Spec, Direction, Limit) ->
     case query(Tab, read, Spec, Direction) of
         {ok, _Query} when not ?IS_LIMIT(Limit) -> {badarg, none};
-        {ok, #query{keys = all} = Query} -> gather(Query, start, Limit, Limit, []);
+        {ok, #query{keys = all} = Query} -> gather(Query#query{plan = bets_plain:plan(Spec)}, start, Limit, Limit, []);
         {ok, Query} -> few(Query, Limit);
         Failure -> Failure
     end.
@@ -160,7 +160,7 @@ gather(Query, From, Limit, Missing, Acc) ->
 gather(Query, From, Limit, Missing, Acc, Asked) ->
     case step(Query, From, Asked) of
         {Objects, Place} when is_list(Objects) ->
-            Results = ets:match_spec_run(Objects, Query#query.compiled),
+            Results = results(Objects, Query, []),
             gathered(Query, Limit, Missing, Acc, Asked, {Objects, Results, Place});
         Failure ->
             Failure
