@@ -181,8 +181,8 @@ load([Dir, File], Options, Bar) ->
     with_file([File || File =/= "-"], [read, {encoding, utf8}], fun(Device) ->
         case bets_dump:header(Device) of
             {ok, Header, Line} ->
-                Defaults = maps:with([type, keypos, name], maps:from_list(Header)),
-                with_table(make(Dir, maps:merge(Defaults, Options)), fun(Tab) ->
+                Dumped = maps:with([type, keypos, name], maps:from_list(Header)),
+                with_table(make(Dir, Dumped, Options), fun(Tab) ->
                     case bets:info(Tab, size) of
                         N when N > 0, not is_map_key(add, Options) ->
                             {usage, io_lib:format("there are ~b objects in the table: --add adds to them", [N])};
@@ -245,7 +245,7 @@ import([Dir, Source], Options, Bar) ->
             {error, Posix} ->
                 {error, {io, open, Source, Posix}}
         end,
-    case is_function(Import) andalso make(Dir, Options) of
+    case is_function(Import) andalso make(Dir, #{}, Options) of
         false -> Import;
         Made -> with_table(Made, fun(Tab) -> imported(Import(Tab)) end)
     end.
@@ -272,13 +272,28 @@ imported({error, Reason}) ->
     {error, Reason}.
 
 %% Opens the table in a directory, or creates it.
-make(Dir, Options) ->
-    Properties = table_options(maps:remove(name, Options)),
+%%
+%% The source's type, keypos and name, as far as they are known, are those of a new table that is given none. Refused is a table
+%% that does not hold all that the source may have.
+make(Dir, Source, Options) ->
     case bets_repair:inspect(Dir) of
-        {error, {no_table, _}} -> {ok, bets:new(maps:get(name, Options, bets), [{dir, Dir} | Properties])};
-        {error, _} = Failure -> Failure;
-        {ok, _} -> bets:open(Dir, Properties)
+        {error, {no_table, _}} ->
+            Wanted = maps:merge(Source, Options),
+            fitting(Source, Wanted, fun() -> {ok, bets:new(maps:get(name, Wanted, bets), [{dir, Dir} | properties(Wanted)])} end);
+        {ok, Stored} ->
+            fitting(Source, Stored, fun() -> bets:open(Dir, properties(Options)) end);
+        Failure ->
+            failed(Failure)
     end.
+
+fitting(Source, Target, Make) ->
+    From = maps:merge(#{type => any, keypos => any}, Source),
+    case bets_import:fits(From, {maps:get(type, Target, set), maps:get(keypos, Target, 1)}) of
+        ok -> Make();
+        Refused -> Refused
+    end.
+
+properties(Options) -> table_options(maps:remove(name, Options)).
 
 with_table({ok, Tab}, Use) ->
     try

@@ -28,6 +28,7 @@
 -module(bets_import).
 
 -export([bitcask/3, dets/3, ets/3]).
+-export([fits/2]).
 
 -export_type([option/0, dets_option/0, bitcask_option/0, progress/0, report/0, bitcask_report/0]).
 
@@ -200,8 +201,8 @@ is_valid(_Boolean, Value) -> is_boolean(Value).
 
 -spec import(source(), bets:table(), map()) -> {ok, report()}.
 import(#{size := Size, fold := Fold} = Source, Tab, #{verify := Verify} = Options) ->
-    {Type, KeyPos} = target(Tab),
-    fits(Source, Type, KeyPos),
+    {Type, KeyPos} = Target = target(Tab),
+    ok = checked(fits(Source, Target)),
     Before = prepare(Tab, Type, Options),
     Sink = flush(Fold(fun put/2, #sink{tab = Tab, keypos = KeyPos, options = Options, total = Size})),
     #sink{objects = Objects, skipped = Skipped} = Sink,
@@ -217,9 +218,17 @@ target(Tab) ->
         {bets, Reason} -> fail(Reason)
     end.
 
-fits(#{type := From, keypos := At}, To, KeyPos) ->
-    keeps(From, To) orelse fail({type_differs, From, To}),
-    At =:= any orelse At =:= KeyPos orelse fail({keypos_differs, At, KeyPos}).
+checked(ok) -> ok;
+checked({error, Reason}) -> fail(Reason).
+
+%% @private Whether a table of this type, with its keys at this position, holds all that one of the source's can.
+-spec fits(#{type := bets:type() | any, keypos := pos_integer() | any, _ => _}, {bets:type(), pos_integer()}) -> ok | {error, bets_errors:reason()}.
+fits(#{type := From, keypos := At}, {To, KeyPos}) ->
+    case keeps(From, To) of
+        false -> {error, {type_differs, From, To}};
+        true when At =/= any, At =/= KeyPos -> {error, {keypos_differs, At, KeyPos}};
+        true -> ok
+    end.
 
 keeps(bag, To) -> To =:= bag orelse To =:= duplicate_bag;
 keeps(duplicate_bag, To) -> To =:= duplicate_bag;

@@ -221,6 +221,42 @@ what_is_dumped_is_loaded_test_() ->
         ]
     end).
 
+%% In the words of an import, and before anything is made or written.
+a_dump_is_not_loaded_into_what_cannot_hold_it_test_() ->
+    with_root(fun(Root) ->
+        [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
+        Refused = fun(Words, Arguments) ->
+            {2, #{error := Told}} = json(["load", To, File | Arguments]),
+            ?assertNotEqual(nomatch, string:find(Told, Words), Told)
+        end,
+        [
+            begin
+                filled(From, Source),
+                {0, _} = run(["dump", From, File]),
+                Words = lists:concat(["a ", Target, " cannot hold all that a ", Source, " can"]),
+                Refused(Words, ["--type", atom_to_list(Target)]),
+                ?assertNot(filelib:is_file(To)),
+                bets:close(bets:new(t, [Target, {dir, To}])),
+                Refused(Words, []),
+                Refused(Words, ["--add"]),
+                ?assertEqual([], all(To)),
+                [ok = file:del_dir_r(Dir) || Dir <- [From, To]]
+            end
+         || {Source, Target} <- [{bag, set}, {bag, ordered_set}, {duplicate_bag, set}, {duplicate_bag, bag}]
+        ],
+        All = filled(From, set),
+        {0, _} = run(["dump", From, File]),
+        Refused("the key is at position 1", ["--keypos", "2"]),
+        ?assertNot(filelib:is_file(To)),
+        bets:close(bets:new(t, [{keypos, 2}, {dir, To}])),
+        Refused("the key is at position 1", []),
+        ok = file:del_dir_r(To),
+        ?assertEqual({0, #{objects => 54}}, json(["load", To, File, "--type", "bag"])),
+        %% A table that is there has its own type, and holds a set.
+        ?assertEqual({0, #{objects => 54}}, json(["load", To, File, "--add"])),
+        ?assertEqual(All, all(To))
+    end).
+
 a_file_that_was_cut_or_is_none_is_found_out_test_() ->
     with_root(fun(Root) ->
         [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
