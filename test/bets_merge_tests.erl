@@ -85,6 +85,28 @@ outside_of_its_window_none_begins_test_() ->
         ]
     end}.
 
+%% A soak of openings found tables that were never open for long enough to be merged with thousands of files.
+openings_merge_what_they_leave_behind_test_() ->
+    {timeout, 60, fun() ->
+        [
+            begin
+                Dir = dir(),
+                Cycle = fun(N) ->
+                    {ok, T} = bets:open(Dir, [{merge_window, Window}]),
+                    true = bets:insert(T, {N, N}),
+                    ok = bets:close(T)
+                end,
+                ok = bets:close(bets:new(t, [{dir, Dir}])),
+                [Cycle(N) || N <- lists:seq(1, 90)],
+                {ok, T} = bets:open(Dir, [{merge_window, Window}]),
+                ?assertEqual([{N, N} || N <- lists:seq(1, 90)], lists:sort(bets:tab2list(T))),
+                ?assertEqual({Window, IsCrowded}, {Window, length(bets:info(T, segment_stats)) >= 90}),
+                true = bets:delete(T)
+            end
+         || {Window, IsCrowded} <- [{never, true}, {always, false}, {{0, 0}, false}]
+        ]
+    end}.
+
 merges_are_paused_resumed_and_cancelled_test_() ->
     {timeout, 30, fun() ->
         with_table([{max_file_size, 100000} | ?MERGES], fun(T, _Dir) ->

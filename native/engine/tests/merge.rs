@@ -511,3 +511,33 @@ fn readers_go_on_until_a_close_in_the_midst_of_a_merge_is_through() {
         }
     }
 }
+
+/// Found by a soak of openings: each left a segment behind, and a table that was never open for long enough to be merged came to thousands of them. With 65,536 it
+/// could not have been opened any more.
+#[test]
+fn openings_do_not_pile_up_segments() {
+    for kind in ALL_KINDS {
+        let dir = dir(kind);
+        for n in 0..300_u32 {
+            let table = dir.open();
+            table.merge_crowd(&Policy::default()).unwrap();
+            let segments = table.segments().len();
+            assert!(segments <= 65, "{kind:?}: {segments}");
+            put(&table, &n.to_be_bytes(), b"1");
+            if n % 3 == 0 {
+                table.delete(key(&n.to_be_bytes()), Wait::May).unwrap();
+            }
+            if n % 2 == 0 {
+                table.close().unwrap();
+            } else {
+                table.kill();
+            }
+        }
+        let table = dir.open();
+        assert_eq!(table.len(), 200, "{kind:?}");
+        for n in 0..300_u32 {
+            let expected = if n % 3 == 0 { vec![] } else { vec![b"1".to_vec()] };
+            assert_eq!(all(&table, &n.to_be_bytes()), expected, "{kind:?}: {n}");
+        }
+    }
+}

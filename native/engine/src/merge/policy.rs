@@ -8,6 +8,12 @@ use crate::segment::Segment;
 /// So many small segments side by side make a merge due.
 const MANY_SMALL: usize = 8;
 
+/// With more sealed segments than this an opening merges small ones before it is done: the table may never be open for long enough to be merged otherwise.
+pub const CROWDED: usize = 64;
+/// Then it takes so many at most, and so many bytes of them.
+const CROWD_MAX: usize = 1024;
+const CROWD_BYTES_MAX: u64 = 16 << 20;
+
 /// When to merge, and what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -120,6 +126,32 @@ impl Policy {
         taken(shares, |share| wants(share) || is_small(share), wants)
     }
 
+    /// The indices of small segments that an opening merges, if there are very many segments.
+    pub fn crowd(&self, segments: &[Arc<Segment>], max_file_size: u64) -> Vec<usize> {
+        let shares: Vec<Share> = segments.iter().map(|segment| Share::of(segment)).collect();
+        self.crowd_of(&shares, max_file_size)
+    }
+
+    fn crowd_of(&self, shares: &[Share], max_file_size: u64) -> Vec<usize> {
+        if shares.len() <= CROWDED {
+            return Vec::new();
+        }
+        let small = self.small_file_threshold.min(max_file_size / 4);
+        let is_small = |share: &Share| share.bytes < small && !share.damaged;
+        let mut chosen = taken(shares, is_small, |_| false);
+        chosen.truncate(CROWD_MAX);
+        let mut bytes = 0;
+        chosen.retain(|&at| {
+            bytes += shares[at].bytes;
+            bytes <= CROWD_BYTES_MAX
+        });
+        // Fewer would not be worth it, and would be taken again and again.
+        if chosen.len() < MANY_SMALL {
+            chosen.clear();
+        }
+        chosen
+    }
+
     /// The indices of all segments that a merge can make smaller or fewer.
     pub fn everything(segments: &[Arc<Segment>], max_file_size: u64) -> Vec<usize> {
         let shares: Vec<Share> = segments.iter().map(|segment| Share::of(segment)).collect();
@@ -190,6 +222,28 @@ mod tests {
         assert_eq!(chosen(&shares), (0..MANY_SMALL).collect::<Vec<_>>());
         // They are not small where no file may be larger: merging them would never end.
         assert_eq!(Policy::default().choose_from(&shares, 2 * MB), []);
+    }
+
+    #[test]
+    fn an_opening_merges_a_part_of_very_many_small_ones() {
+        let crowd = |shares: &[Share]| Policy::default().crowd_of(shares, 2 << 30);
+        assert_eq!(crowd(&vec![share(100, 0); CROWDED]), []);
+        let all: Vec<_> = (0..=CROWDED).collect();
+        assert_eq!(crowd(&vec![share(100, 0); CROWDED + 1]), all);
+        assert_eq!(crowd(&vec![share(100, 0); 10 * CROWD_MAX]).len(), CROWD_MAX);
+        assert_eq!(crowd(&vec![share(MB, 0); 100]), (0..16).collect::<Vec<_>>());
+        assert_eq!(crowd(&vec![share(9 * MB, 0); 100]), []);
+        assert_eq!(crowd(&vec![share(100 * MB, 0); 100]), []);
+        let damaged = Share {
+            damaged: true,
+            ..share(100, 0)
+        };
+        let mut shares = vec![share(100 * MB, 0); 100];
+        shares.extend([share(100, 0); MANY_SMALL - 1]);
+        shares.push(damaged);
+        assert_eq!(crowd(&shares), []);
+        shares.extend([share(100, 0); 2]);
+        assert_eq!(crowd(&shares), [100, 101, 102, 103, 104, 105, 106, 108, 109]);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::{Commit, Table};
 use crate::merge::{Merge, Phase, Policy, Progress, Share};
 use crate::{Error, Result};
 
+/// Bytes of a step of a merge that nobody waits beside.
+const CROWD_STEP: u64 = 4 << 20;
+
 /// What a merge shall take in.
 #[derive(Clone, Copy, Debug)]
 pub enum MergeChoice<'a> {
@@ -69,6 +72,21 @@ impl Table {
         }
         *merge = Some(Merge::new(inner, &sealed, &chosen));
         Ok(true)
+    }
+
+    /// Merges small segments before anything else if there are more than some dozens of segments: a table that is opened again and again, never for long, gets one
+    /// each time, and could be opened no more in the end. Takes up to 16 MiB of them. To be called by who opened the table, before others have it. Waits for the disk.
+    pub fn merge_crowd(&self, policy: &Policy) -> Result<()> {
+        let sealed = self.inner.log.sealed();
+        let crowd = policy.crowd(&sealed, self.inner.log.config().max_file_size);
+        let ids: Vec<u32> = crowd.iter().map(|&at| sealed[at].id).collect();
+        if ids.is_empty() || !self.merge_start(MergeChoice::Segments(&ids))? {
+            return Ok(());
+        }
+        while let Some(progress) = self.merge_step(CROWD_STEP)?
+            && progress.phase != Phase::Done
+        {}
+        Ok(())
     }
 
     /// Carries the merge on, for about so many bytes of records; the phase [`Phase::Done`] tells its end. `None` if none is under way. After an error it

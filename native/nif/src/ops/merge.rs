@@ -1,7 +1,7 @@
 //! Merging, step by step: `bets_merger` decides which table and when.
 
 use bets_engine::merge::{Phase, Policy, Progress};
-use bets_engine::table::MergeChoice;
+use bets_engine::table::{MergeChoice, Table};
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Encoder, Env, Term};
 
@@ -84,6 +84,13 @@ impl MergeOptions {
             Some(rate) => rate.encode(env),
             None => atoms::infinity().to_term(env),
         }
+    }
+}
+
+/// What an opening merges by itself, unless merges are never wanted. A failure costs nothing but the space.
+pub fn merge_crowd(table: &Table, options: &MergeOptions) {
+    if !matches!(options.window, Window::Never) {
+        let _ = table.merge_crowd(&options.policy);
     }
 }
 

@@ -10,6 +10,7 @@ use rustler::{Atom, Binary, Encoder, Env, LocalPid, Term};
 use crate::atoms;
 use crate::codec::Equality;
 use crate::error::Fail;
+use crate::ops::merge::merge_crowd;
 use crate::options::Options;
 use crate::owner::{self, Heir};
 use crate::raw::{self, element, tuple};
@@ -55,6 +56,9 @@ pub fn open<'a>(call: &Call<'a>) -> Outcome<'a> {
             return Err(refusal);
         }
     };
+    if !options.config.read_only {
+        merge_crowd(&table, &options.merge);
+    }
     let name = if mode == atoms::stored_name() {
         raw::atom(env, &meta.name).unwrap_or(name)
     } else {
