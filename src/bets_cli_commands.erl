@@ -230,24 +230,63 @@ load_error({cut_dump, N}) -> io_lib:format("the file was cut behind ~b objects",
 load_error(Reason) -> bets_errors:explain(Reason).
 
 -spec import([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
-import([Dir, Source], Options, Bar) ->
-    Known = [{restart, true} || is_map_key(restart, Options)],
+import([Dir, Path], Options, Bar) ->
     Progress = {progress, fun(#{phase := Phase, done := Done, total := Total}) -> bets_cli_bar:show(Bar, atom_to_list(Phase), Done, Total) end},
-    Import =
-        case file:read_file_info(Source) of
-            {ok, #file_info{type = directory}} ->
-                Own = [{decode, Decode} || {decode, Decode} <- maps:to_list(Options)] ++
-                    [{damaged, skip} || is_map_key('skip-damaged', Options)],
-                fun(Tab) -> bets_import:bitcask(Source, Tab, [Progress | Own ++ Known]) end;
-            {ok, _} ->
-                Own = [{repair, true} || is_map_key(repair, Options)],
-                fun(Tab) -> bets_import:dets(Source, Tab, [Progress | Own ++ Known]) end;
-            {error, Posix} ->
-                {error, {io, open, Source, Posix}}
-        end,
-    case is_function(Import) andalso make(Dir, #{}, Options) of
-        false -> Import;
-        Made -> with_table(Made, fun(Tab) -> imported(Import(Tab)) end)
+    Known = [Progress | [{restart, true} || is_map_key(restart, Options)]],
+    case source(Path, Options) of
+        {ok, {Format, _} = Source, Own} ->
+            Import = fun(Tab) -> imported(bets_import:Format(Path, Tab, Own ++ Known)) end,
+            import_into(Dir, bets_import:kind(Source, Own), Options, Import);
+        Failure ->
+            Failure
+    end.
+
+%% What stands there, and the options of its import.
+source(Path, Options) ->
+    case file:read_file_info(Path) of
+        {ok, #file_info{type = directory}} ->
+            Decode = [{decode, Decode} || {decode, Decode} <- maps:to_list(Options)],
+            {ok, {bitcask, Path}, Decode ++ [{damaged, skip} || is_map_key('skip-damaged', Options)]};
+        {ok, _} ->
+            {ok, {dets, Path}, [{repair, true} || is_map_key(repair, Options)]};
+        {error, Posix} ->
+            {error, {io, open, Path, Posix}}
+    end.
+
+import_into(Dir, {ok, Source}, Options, Import) ->
+    IsNew = is_no_table(Dir),
+    case make(Dir, maps:filter(fun(_, Value) -> Value =/= any end, Source), Options) of
+        {ok, Tab} when IsNew -> into_new(Tab, Import);
+        Made -> with_table(Made, Import)
+    end;
+import_into(_Dir, Failure, _Options, _Import) ->
+    Failure.
+
+is_no_table(Dir) ->
+    case bets_repair:inspect(Dir) of
+        {error, {no_table, _}} -> true;
+        _ -> false
+    end.
+
+into_new(Tab, Import) ->
+    try Import(Tab) of
+        {error, _} = Failure ->
+            drop_empty(Tab),
+            Failure;
+        Result ->
+            bets:close(Tab),
+            Result
+    catch
+        Class:Reason:Stack ->
+            drop_empty(Tab),
+            erlang:raise(Class, Reason, Stack)
+    end.
+
+%% A table that was made in vain, and got nothing, would only be in the way of the next try.
+drop_empty(Tab) ->
+    case bets:info(Tab, size) of
+        0 -> bets:delete(Tab);
+        _ -> bets:close(Tab)
     end.
 
 imported({ok, #{objects := Objects, skipped := Skipped, verified := Verified} = Report}) ->

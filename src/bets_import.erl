@@ -28,7 +28,7 @@
 -module(bets_import).
 
 -export([bitcask/3, dets/3, ets/3]).
--export([fits/2]).
+-export([fits/2, kind/2]).
 
 -export_type([option/0, dets_option/0, bitcask_option/0, progress/0, report/0, bitcask_report/0]).
 
@@ -164,6 +164,14 @@ bitcask(Dir, Tab, Options) ->
             {ok, maps:merge(Report, Notes)}
         end)
     end).
+
+%% @private What a source is, without its objects, and whether it can be read as far as a look at it tells: before a table is made for it.
+-spec kind({dets, file:name_all()} | {bitcask, file:name_all()}, [option() | dets_option() | bitcask_option()]) ->
+    {ok, #{type := bets:type() | any, keypos := pos_integer() | any}} | {error, bets_errors:reason()}.
+kind({dets, File}, Options) ->
+    guarded(fun() -> {ok, bets_import_dets:kind(File, proplists:get_bool(repair, Options))} end);
+kind({bitcask, Dir}, Options) ->
+    guarded(fun() -> {ok, bets_import_bitcask:kind(Dir, proplists:get_bool(force, Options))} end).
 
 %% What ends an import is thrown, so that each step only has to do its own part.
 guarded(Import) ->

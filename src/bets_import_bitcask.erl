@@ -5,30 +5,41 @@
 
 -include_lib("kernel/include/file.hrl").
 
--export([with/3]).
+-export([kind/2, with/3]).
 
 %% A file is marked for deletion by the bit x for others, in old versions by setuid.
 -define(PENDING_DELETE, 8#4001).
 %% A place is one small integer: the file's number and, in this many bits, the offset.
 -define(OFFSET_BITS, 40).
+-define(ANY, #{type => any, keypos => any}).
+
+%% What a decoder makes of the records is not known, but that there are some, and whether they may be read.
+-spec kind(file:name_all(), boolean()) -> #{type := any, keypos := any}.
+kind(Name, Force) ->
+    _ = usable(Name, Force),
+    ?ANY.
 
 %% Reads the keys, has `Use' make of the source, and of what there is to tell of the files, what it will.
 -spec with(file:name_all(), map(), fun((map(), map()) -> Result)) -> Result.
 with(Name, #{force := Force} = Options, Use) ->
-    Dir = unicode:characters_to_list(filename:join([Name])),
-    {Names, Files} = files(Dir),
-    Names =/= [] orelse fail({no_bitcask, Dir}),
-    Force orelse unlocked(Dir),
+    Files = usable(Name, Force),
     Index = ets:new(?MODULE, [private]),
     try
         Notes = index(Files, Index, Options),
         Fold = fun(Fun, Acc) -> fold(Files, Index, Fun, Acc, Options) end,
-        Use(#{type => any, keypos => any, size => ets:info(Index, size), fold => Fold}, Notes)
+        Use(?ANY#{size => ets:info(Index, size), fold => Fold}, Notes)
     after
         ets:delete(Index)
     end.
 
 %% ---------------------------------------------------------------- files
+
+usable(Name, Force) ->
+    Dir = unicode:characters_to_list(filename:join([Name])),
+    {Names, Files} = files(Dir),
+    Names =/= [] orelse fail({no_bitcask, Dir}),
+    Force orelse unlocked(Dir),
+    Files.
 
 %% All names of data files, and of those to read, in their order: number, path and size. What a live writer appends
 %% later is left out.

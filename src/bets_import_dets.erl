@@ -2,11 +2,19 @@
 %% A file of dets as a source of objects.
 -module(bets_import_dets).
 
--export([with/3]).
+-export([kind/2, with/3]).
 
 -define(OBJECTS_READ, 100).
 -define(COOKIE, 16#00abcdef).
 -define(VERSION, 9).
+
+%% Type and position of the key. What a repair makes of the file is not known before it is done.
+-spec kind(file:name_all(), boolean()) -> #{type := bets:type(), keypos := pos_integer()}.
+kind(Name, true) ->
+    {Type, KeyPos} = header(path(Name)),
+    #{type => Type, keypos => KeyPos};
+kind(Name, false) ->
+    with(Name, false, fun(Source) -> maps:with([type, keypos], Source) end).
 
 %% Opens the file for reading, has `Use' make of the source what it will, and closes it.
 -spec with(file:name_all(), boolean(), fun((map()) -> Result)) -> Result.

@@ -287,11 +287,44 @@ a_file_that_was_cut_or_is_none_is_found_out_test_() ->
 a_dets_file_is_imported_test_() ->
     with_root(fun(Root) ->
         [File, Dir] = [filename:join(Root, Name) || Name <- ["f.dets", "t"]],
-        {ok, D} = dets:open_file(make_ref(), [{file, File}, {keypos, 2}]),
-        ok = dets:insert(D, [{a, N} || N <- lists:seq(1, 10)]),
-        ok = dets:close(D),
-        ?assertMatch({2, #{error := _}}, json(["import", filename:join(Root, "other"), File])),
+        dets_file(File, [{keypos, 2}]),
         ?assertMatch({0, #{objects := 10, verified := 10}}, json(["import", Dir, File, "--keypos", "2"]))
+    end).
+
+dets_file(File, Options) ->
+    {ok, D} = dets:open_file(make_ref(), [{file, File} | Options]),
+    ok = dets:insert(D, [{a, N} || N <- lists:seq(1, 10)]),
+    ok = dets:close(D).
+
+a_new_table_is_of_the_kind_of_the_dets_file_test_() ->
+    with_root(fun(Root) ->
+        [File, Dir] = [filename:join(Root, Name) || Name <- ["f.dets", "t"]],
+        dets_file(File, [{keypos, 2}, {type, bag}]),
+        ?assertMatch({0, #{objects := 10}}, json(["import", Dir, File])),
+        ?assertMatch({0, #{type := "bag", keypos := 2}}, json(["info", Dir]))
+    end).
+
+an_import_that_fails_leaves_no_table_behind_test_() ->
+    with_root(fun(Root) ->
+        [File, Text, Bitcask, Dir] = [filename:join(Root, Name) || Name <- ["f.dets", "text", "bitcask", "t"]],
+        dets_file(File, [{type, bag}]),
+        ok = file:write_file(Text, "text"),
+        %% Only reading it shows that it is damaged.
+        ok = filelib:ensure_dir(filename:join(Bitcask, "x")),
+        ok = file:write_file(filename:join(Bitcask, "1.bitcask.data"), <<0:40, 5, 0:56, 1:16, 1:32, "kv", 1:32>>),
+        [
+            begin
+                {2, #{error := Words}} = json(["import", Dir | Arguments]),
+                ?assertEqual(nomatch, string:find(Words, "exception"), Words),
+                ?assertNot(filelib:is_file(Dir), Arguments)
+            end
+         || Arguments <- [[Text], [File, "--type", "set"], [File, "--keypos", "2"], [Root], [Bitcask]]
+        ],
+        ?assertMatch({0, #{objects := 10}}, json(["import", Dir, File])),
+        %% What was there before stays, also if it is empty.
+        bets:close(bets:new(t, [{dir, Dir ++ "2"}])),
+        ?assertMatch({2, _}, json(["import", Dir ++ "2", Bitcask])),
+        ?assertMatch({0, _}, json(["info", Dir ++ "2"]))
     end).
 
 the_script_runs_it_in_a_vm_of_its_own_test_() ->
