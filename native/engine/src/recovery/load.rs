@@ -67,7 +67,10 @@ impl Opening<'_> {
             };
             match load.run(&mut self.keydir) {
                 Ok(()) => return Ok(()),
-                Err(Stopped::Failed(error)) => return Err(error),
+                Err(Stopped::Failed(error)) => {
+                    load.remove_hints();
+                    return Err(error);
+                }
                 Err(Stopped::BadHint(bad)) => {
                     // What came before it was right, but is in the keydir already: it is less work to begin anew than to take it out.
                     self.start_again();

@@ -21,7 +21,7 @@ use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
 use crate::io::Storage;
 use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
-use crate::segment::hint::{Blocks, HintReader, HintWriter, Place, identity};
+use crate::segment::hint::{self as hint_file, Blocks, HintReader, HintWriter, Place, identity};
 use crate::segment::reading::Reading;
 use crate::segment::{Segment, Segments};
 use crate::{Deadline, Error, Key, Result};
@@ -107,6 +107,15 @@ impl Load<'_> {
                 segments.for_each(|segment| segment.add_all_dead());
                 spare.extend(now.drain(..clear));
             }
+        }
+    }
+
+    /// Removes the hints that it began or wrote: a table that cannot be opened stays as it is.
+    pub(super) fn remove_hints(&self) {
+        let read = self.sources.iter().filter(|source| source.hint_len.is_none());
+        for source in read.filter(|_| self.write_hints) {
+            // One that stays has no header, or is right.
+            let _ = self.storage.unlink(&hint_file::path(self.dir, source.entry.id));
         }
     }
 
