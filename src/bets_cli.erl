@@ -56,9 +56,9 @@ run([Flag, Next | Rest], Context) when Flag =:= "--json"; Flag =:= "--quiet" ->
     run([Next | Rest] ++ [Flag], Context);
 run([Name | Arguments], #{errors := Errors} = Context) ->
     case lists:keyfind(Name, 1, commands()) of
-        {_, Expected, _, Known, Run} ->
+        {_, _, _, Known, _} = Command ->
             case parse(Arguments, Known ++ common(), [], #{}) of
-                {ok, Words, Options} -> finish(call(Run, Expected, Words, Options, Context), Options, Errors);
+                {ok, Words, Options} -> finish(call(Command, Words, Options, Context), Options, Errors);
                 {usage, _} = Wrong -> finish(Wrong, #{}, Errors)
             end;
         false ->
@@ -68,15 +68,16 @@ run([], #{errors := Errors}) ->
     io:put_chars(Errors, usage()),
     ?FAILED.
 
-call(Run, Expected, Words, Options, #{tty := Tty}) ->
+call({Name, Expected, _, _, Run}, Words, Options, #{tty := Tty}) ->
     {Least, Most} = arity(Expected),
     case length(Words) of
         N when N >= Least, N =< Most ->
             Bar = bets_cli_bar:new(Tty andalso not is_map_key(quiet, Options)),
-            try
-                Run(Words, Options, Bar)
+            try Run(Words, Options, Bar) of
+                {error, Reason} -> {failed, bets_cli_hint:explain(Name, hd(Words), Reason)};
+                Result -> Result
             catch
-                error:{bets, Reason} -> {error, Reason};
+                error:{bets, Reason} -> {failed, bets_cli_hint:explain(Name, hd(Words), Reason)};
                 Class:Reason:Stack -> {failed, erl_error:format_exception(Class, Reason, Stack)}
             after
                 bets_cli_bar:clear(Bar)
@@ -98,8 +99,6 @@ finish({Status, Text, Json}, Options, _Errors) ->
         ok -> ?OK;
         found -> ?FOUND
     end;
-finish({error, Reason}, Options, Errors) ->
-    finish({failed, bets_errors:explain(Reason)}, Options, Errors);
 finish({failed, Words}, Options, Errors) ->
     case is_map_key(json, Options) of
         true -> io:put_chars([bets_cli_json:encode(#{error => unicode:characters_to_binary(Words)}), $\n]);

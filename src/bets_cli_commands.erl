@@ -32,7 +32,9 @@ verify([Dir], _, Bar) ->
         end,
     case Report of
         {ok, #{sound := true} = Sound} -> {ok, [counts(Sound), spoilt(Sound), "nothing is wrong\n"], json(Sound)};
-        {ok, Found} -> {found, [counts(Found), faults(Found), spoilt(Found)], json(Found)};
+        {ok, #{faults := Faults} = Found} ->
+            Hint = bets_cli_hint:damage(Dir, [File || #{file := File} <- Faults]),
+            {found, [counts(Found), faults(Found), spoilt(Found), Hint, $\n], json(Found)};
         Failure -> failed(Failure)
     end.
 

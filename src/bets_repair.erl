@@ -221,13 +221,16 @@ is_damage({missing, _File}) -> true;
 is_damage(_Reason) -> false.
 
 log(Dir, #{status := Status, faults := Faults, omitted := Omitted, loss := Loss}) ->
-    ?LOG_WARNING("bets: ~ts is damaged (~b faults, loss of ~w): ~w~n~ts", [
+    ?LOG_WARNING("bets: ~ts is damaged (~b faults, loss of ~w): ~ts~n~ts", [
         Dir,
         length(Faults) + Omitted,
         Loss,
-        Status,
+        outcome(Status),
         [describe(Fault) || Fault <- lists:sublist(Faults, ?LOGGED_FAULTS)]
     ]).
+
+outcome(refused) -> "refused; {repair, force} saves what can be read";
+outcome(Status) -> atom_to_list(Status).
 
 describe(#{file := File, offset := Offset, what := What} = Fault) ->
     Key =

@@ -156,6 +156,43 @@ a_table_is_described_checked_and_repaired_test_() ->
         ?assertEqual([], all(Dir) -- All)
     end).
 
+%% How often the words stand in the text.
+times(Words, Text) -> length(string:split(Text, Words, all)) - 1.
+
+damage_is_told_with_what_to_do_test_() ->
+    with_root(fun(Root) ->
+        [Dir, Manifest] = [filename:join(Root, Name) || Name <- ["t", "t/MANIFEST"]],
+        filled(Dir, set),
+        Hint = "bin/bets repair " ++ Dir,
+        Told = fun(Arguments) ->
+            {2, #{error := Words}} = json(Arguments),
+            ?assertEqual(1, times("bin/bets repair", Words), Words),
+            ?assertEqual(1, times(Hint, Words), Words),
+            Words
+        end,
+        [First | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.seg"))),
+        ok = file:rename(First, First ++ "-away"),
+        [Told(Arguments) || Arguments <- [["dump", Dir, filename:join(Root, "f")], ["merge", Dir], ["backup", Dir, filename:join(Root, "b")]]],
+        {1, Text} = run(["verify", Dir]),
+        ?assertEqual(1, times(Hint, Text), Text),
+        ?assertEqual(0, times("--force", Text), Text),
+        ok = file:rename(First ++ "-away", First),
+        [
+            begin
+                Spoil(),
+                [
+                    ?assertEqual(1, times("--force --type TYPE", Told(Arguments)))
+                 || Arguments <- [["info", Dir], ["dump", Dir, "f"], ["repair", Dir], ["repair", Dir, "--force"], ["repair", Dir, "--type", "set"]]
+                ],
+                {1, Found} = run(["verify", Dir]),
+                ?assertEqual(1, times(Hint ++ " --force --type TYPE", Found), Found)
+            end
+         || Spoil <- [fun() -> ok = file:write_file(Manifest, "x") end, fun() -> ok = file:delete(Manifest) end]
+        ],
+        {1, _} = run(["repair", Dir, "--force", "--type", "set"]),
+        ?assertMatch({0, _}, run(["verify", Dir]))
+    end).
+
 a_hint_that_is_wrong_is_told_and_is_no_failure_test_() ->
     with_root(fun(Root) ->
         Dir = filename:join(Root, "t"),
@@ -315,7 +352,7 @@ an_import_that_fails_leaves_no_table_behind_test_() ->
         [
             begin
                 {2, #{error := Words}} = json(["import", Dir | Arguments]),
-                ?assertEqual(nomatch, string:find(Words, "exception"), Words),
+                ?assertEqual([nomatch, nomatch], [string:find(Words, Not) || Not <- ["exception", "bin/bets repair"]], Words),
                 ?assertNot(filelib:is_file(Dir), Arguments)
             end
          || Arguments <- [[Text], [File, "--type", "set"], [File, "--keypos", "2"], [Root], [Bitcask]]
