@@ -28,9 +28,10 @@
 %% loss depends on the option `sync' of {@link new/2}.
 %%
 %% == Configuration ==
-%% The application's environment has two keys: `data_dir', where named tables without a directory of their own stand (default
-%% `"bets_data"' in the working directory), and `cache', the bound of the value cache of all tables in bytes (default an eighth of the
-%% memory that the VM may use, the machine's or its container's).
+%% The application's environment has three keys: `data_dir', where named tables without a directory of their own stand (default
+%% `"bets_data"' in the working directory), `cache', the bound of the value cache of all tables in bytes (default an eighth of the
+%% memory that the VM may use, the machine's or its container's), and `merge_interval', how many milliseconds apart is looked for
+%% tables that a merge is due for (default 5000).
 %%
 %% == Cost ==
 %% "Constant time" means constant in a `set'; in an `ordered_set' a key is found in time that grows with the logarithm of the size.
@@ -655,7 +656,7 @@ init_table(Tab, InitFun) ->
 %% @doc Stores an object, or all objects of a list, each in place of the one with the same key; in a bag, behind the others with its key.
 %%
 %% A list is stored in one step: every reader sees all of it or nothing, and so does whoever opens the table after a crash. Of
-%% objects with the same key the last wins. In a bag all are stored, in the order of the list; in a `bag' those that are
+%% objects with the same key the last wins. In a `duplicate_bag' all are stored, in the order of the list; in a `bag' those that are
 %% there already are left out. Constant time an object; appends to the log.
 %%
 %% Errors: `badarg' if there is no such table, the caller may not write to it, or an object is no tuple with a key; nothing is stored

@@ -20,3 +20,13 @@ the_nif_loads_beside_a_directory_called_bets_test_() ->
         ?assertEqual(lists:flatten(io_lib:write({Dir, {module, bets_nif}})), os:cmd(lists:flatten(Command))),
         file:del_dir_r(filename:dirname(Dir))
     end}.
+
+%% What the application's environment may have stands in the documentation of the module.
+the_documentation_names_each_key_of_the_environment_test() ->
+    {ok, Source} = file:read_file(filename:join(filename:dirname(proplists:get_value(source, bets:module_info(compile))), "bets.erl")),
+    [_, Behind] = string:split(Source, "== Configuration =="),
+    [Section, _] = string:split(Behind, "== Cost =="),
+    _ = application:load(bets),
+    {ok, Known} = application:get_all_key(bets),
+    Keys = [cache | proplists:get_keys(proplists:get_value(env, Known))],
+    [?assertNotEqual(nomatch, string:find(Section, [$`, atom_to_list(Key), $']), Key) || Key <- Keys].
