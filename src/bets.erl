@@ -972,6 +972,7 @@ member(Tab, Key) ->
 %% <dt>`{merge_rate, BytesPerSecond | infinity}'</dt><dd>how much a merge may read, check and write. Default `infinity'.</dd>
 %% </dl>
 %% Every 5 seconds, or as many milliseconds as the application's environment variable `merge_interval' says, one process looks for which tables a merge is due.
+%% An opening that finds more than 64 files merges small ones at once, up to 16 MiB of them, unless `merge_window' is `never'.
 %% Waits for the disk. Takes time in proportion to the number of objects.
 %%
 %% Errors: `badarg' with a cause that the shell explains: the name is taken, an option is none, the stored table has another type or
