@@ -136,7 +136,9 @@ impl Policy {
         if shares.len() <= CROWDED {
             return Vec::new();
         }
-        let small = self.small_file_threshold.min(max_file_size / 4);
+        // As many as are worth a merge find room in it, whatever comes first.
+        let room = CROWD_BYTES_MAX / MANY_SMALL as u64;
+        let small = self.small_file_threshold.min(max_file_size / 4).min(room);
         let is_small = |share: &Share| share.bytes < small && !share.damaged;
         let mut chosen = taken(shares, is_small, |_| false);
         chosen.truncate(CROWD_MAX);
@@ -233,6 +235,10 @@ mod tests {
         assert_eq!(crowd(&vec![share(100, 0); 10 * CROWD_MAX]).len(), CROWD_MAX);
         assert_eq!(crowd(&vec![share(MB, 0); 100]), (0..16).collect::<Vec<_>>());
         assert_eq!(crowd(&vec![share(9 * MB, 0); 100]), []);
+        // Two that fill a merge do not keep those behind them from it.
+        let mut behind = vec![share(9 * MB, 0); 2];
+        behind.extend([share(100, 0); CROWDED]);
+        assert_eq!(crowd(&behind), (2..CROWDED + 2).collect::<Vec<_>>());
         assert_eq!(crowd(&vec![share(100 * MB, 0); 100]), []);
         let damaged = Share {
             damaged: true,
