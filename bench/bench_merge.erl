@@ -52,16 +52,14 @@ subject({M, Type} = Subject, #{objects := Objects, seconds := Seconds} = Config)
     _ = show(Name, Rate, "without a merge", Quiet),
     _ = show(Name, Rate, case M of ets -> "beside a merge of bets"; bets -> "with a merge" end, Busy),
     [
-        #{subject => Named, op => Op, count => 1, value => Value, empty => 0.0}
-     || {read, P99, Stall} <- compare(Quiet, Busy), {Op, Value} <- [{merge_p99, P99}, {merge_stall, Stall}], Named <- named(Subject, Op)
+        #{subject => named(Subject), op => Op, count => 1, value => Value, empty => 0.0}
+     || {read, P99, Stall} <- compare(Quiet, Busy), {Op, Value} <- [{merge_p99, P99}, {merge_stall, Stall}]
     ].
 
-%% As `bench_subject' names it. What the machine makes of `ets' beside a merge is also the floor of the ratio.
-named({bets, set}, _Op) -> [bets];
-named({bets, ordered_set}, _Op) -> [bets_ordered];
-named({ets, Type}, merge_p99) -> [bench_floor:subject(hd(named({bets, Type}, merge_p99))) | named({ets, Type}, merge_stall)];
-named({ets, set}, _Op) -> [ets];
-named({ets, ordered_set}, _Op) -> [ets_ordered].
+%% As `bench_subject' names it.
+named({M, set}) -> M;
+named({ets, ordered_set}) -> ets_ordered;
+named({bets, ordered_set}) -> bets_ordered.
 
 open({ets, Type}, _Config) ->
     ets:new(bench, [Type, public]);
