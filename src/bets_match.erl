@@ -2,7 +2,7 @@
 %% The functions of a table that take patterns and match specifications, and only read.
 %%
 %% A table is read in steps. Objects that the bytes alone rule out are not decoded; on the others, the specification as `ets'
-%% compiled it is run in the calling process. A continuation has a shape of those that ets uses, so that `ets' and `bets' repair it
+%% compiled it, or a plain one as it is, is run in the calling process. A continuation has a shape of those that ets uses, so that `ets' and `bets' repair it
 %% alike:
 %% ```
 %% {Tab, 0, Limit, Compiled, [Last, Filter | Results], 1}              in the order of hashes

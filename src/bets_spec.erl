@@ -1,7 +1,7 @@
 %% @private
 %% What can be told from a match specification by looking at it: which keys it wants, what the bytes of its objects have to be.
 %%
-%% `ets:match_spec_run/2' has the last word, so whatever is in doubt here counts as wanted.
+%% `ets:match_spec_run/2', or `bets_plain', has the last word, so whatever is in doubt here counts as wanted.
 -module(bets_spec).
 
 -export([compile/1, filter/2, is_constant_atom/1, keeps_key/3, keys/2, mark/1, prefix/2]).

@@ -36,10 +36,10 @@ plain_test_() ->
 
 %% On objects that no filter has held back.
 plain_results_test() ->
-    Terms = [1, 1.0, 2, 3.5, a, b, 'A', <<"b">>, <<"c">>, [], {a}, {a, 1}, {a, 1.0}, {a, 1, b}, {{a, 1}, 2}, 1 bsl 70, '$1', '_'],
+    Terms = [1, 1.0, 2, 3.5, a, b, 'A', <<"b">>, <<"c">>, [], {a}, {a, 1}, {a, 1.0}, {a, 1, b}, {{a, 1}, 2}, 1 bsl 70, '$1', '_', bets_beside:zero(), -bets_beside:zero()],
     Objects = [{Left, Right} || Left <- Terms, Right <- Terms] ++ [{}, {1}, {1, 2, 3}],
     Constants = [1, 2, a, b, <<"b">>, {a}, {a, 1}, {a, '_'}, {'_', 1}, {a, 1, '_'}, {{'_', 1}, 2}, 1 bsl 70, '_'],
-    Operands = ['$1', '$2', 1, 2, a, <<"b">>, {const, {a, 1}}, {const, 1.0}, {const, '$1'}],
+    Operands = ['$1', '$2', 1, 2, a, <<"b">>, {const, {a, 1}}, {const, 1.0}, {const, '$1'}, {const, bets_beside:zero()}],
     Clauses =
         [{{Constant, '$2'}, [], ['$2']} || Constant <- Constants] ++
         [{{'$1', Constant}, [], [Wanted]} || Constant <- Constants, Wanted <- ['$1', '$_', '$$', true]] ++
