@@ -188,8 +188,8 @@ load([Dir, File], Options, Bar) ->
                     case bets:info(Tab, size) of
                         N when N > 0, not is_map_key(add, Options) ->
                             {usage, io_lib:format("there are ~b objects in the table: --add adds to them", [N])};
-                        _ ->
-                            load_into(Tab, Device, Line, shown(File, Device, Bar))
+                        N ->
+                            load_into({Tab, N}, Device, Line, shown(File, Device, Bar))
                     end
                 end);
             {error, Reason} ->
@@ -207,11 +207,12 @@ shown(File, Device, Bar) ->
         bets_cli_bar:show(Bar, "reading", Done, Total)
     end.
 
-load_into(Tab, Device, Line, Fun) ->
+load_into({Tab, Before}, Device, Line, Fun) ->
     Insert = fun(Objects, Deadline) -> insert(Tab, Objects, Deadline) end,
-    case bets_dump:read(Device, Line, Insert, Fun) of
-        {ok, N} -> {ok, io_lib:format("~b objects~n", [N]), #{objects => N}};
-        {error, Reason} -> not_loaded(Reason, bets:info(Tab, size))
+    case {bets_dump:read(Device, Line, Insert, Fun), bets:info(Tab, size)} of
+        {{ok, N}, Size} when Before =:= 0, Size < N -> not_loaded({fewer, N}, Size);
+        {{ok, N}, _} -> {ok, io_lib:format("~b objects~n", [N]), #{objects => N}};
+        {{error, Reason}, Size} -> not_loaded(Reason, Size)
     end.
 
 insert(Tab, Objects, infinity) ->
@@ -229,6 +230,8 @@ load_error(not_a_dump) -> "this is no file of bin/bets dump";
 load_error({newer_dump, Version}) -> io_lib:format("a newer bets wrote the file, in its version ~0tp", [Version]);
 load_error({not_a_term, Line}) -> io_lib:format("line ~b is no Erlang term", [Line]);
 load_error({cut_dump, N}) -> io_lib:format("the file was cut behind ~b objects", [N]);
+load_error({fewer, N}) ->
+    io_lib:format("~b objects were read; some have the same key (1 and 1.0 are one in an ordered_set), or have expired", [N]);
 load_error(Reason) -> bets_errors:explain(Reason).
 
 -spec import([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().

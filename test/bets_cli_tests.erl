@@ -294,6 +294,18 @@ a_dump_is_not_loaded_into_what_cannot_hold_it_test_() ->
         ?assertEqual(All, all(To))
     end).
 
+%% Keys that are two in a set and one in an ordered_set went without a word.
+objects_that_are_one_in_the_table_are_told_test_() ->
+    with_root(fun(Root) ->
+        [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
+        T = bets:new(t, [{dir, From}]),
+        true = bets:insert(T, [{1, a}, {1.0, b}, {2, c}]),
+        ok = bets:close(T),
+        {0, _} = run(["dump", From, File]),
+        {1, #{error := Words, objects := 2}} = json(["load", To, File, "--type", "ordered_set"]),
+        ?assertNotEqual(nomatch, string:find(Words, "3 objects were read"), Words)
+    end).
+
 a_file_that_was_cut_or_is_none_is_found_out_test_() ->
     with_root(fun(Root) ->
         [From, To, File] = [filename:join(Root, Name) || Name <- ["from", "to", "file"]],
