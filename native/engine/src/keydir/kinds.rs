@@ -220,6 +220,16 @@ impl<'a> Exclusive<'a> {
         }
     }
 
+    /// As [`Keydir::prefetch`].
+    #[inline]
+    pub fn prefetch(self, hash: u64) {
+        match self {
+            Exclusive::Hash(keydir) => keydir.prefetch(hash),
+            Exclusive::Bag(keydir) => keydir.prefetch(hash),
+            Exclusive::Ordered(_) => {}
+        }
+    }
+
     /// As [`Keydir::lock`].
     pub fn lock(self, shard: usize) -> WriteGuard<'a> {
         match self {

@@ -20,6 +20,7 @@ use crate::format::hint;
 use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
 use crate::io::Storage;
+use crate::keydir::prefetch::prefetch;
 use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
 use crate::segment::hint::{self as hint_file, Blocks, HintReader, HintWriter, Place, identity};
 use crate::segment::reading::Reading;
@@ -221,6 +222,13 @@ impl Load<'_> {
             for shard in shards {
                 if units.iter().all(|unit| unit.items[shard].is_empty()) {
                     continue;
+                }
+                // The keys were decoded by another thread, and the slots were last used a round ago: waiting for them one by one would be half of a load.
+                for unit in units {
+                    for item in &unit.items[shard] {
+                        keydir.prefetch(item.hash);
+                        prefetch(unit.bytes.as_ptr().wrapping_add(item.start as usize));
+                    }
                 }
                 let mut guard = keydir.lock(shard);
                 for (unit, live) in units.iter().zip(&mut live) {

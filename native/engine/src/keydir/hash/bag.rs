@@ -185,6 +185,12 @@ impl<'a> ExclusiveBag<'a> {
         self.0.hash(key)
     }
 
+    /// As [`HashKeydir::prefetch`].
+    #[inline]
+    pub fn prefetch(self, hash: u64) {
+        self.0.prefetch(hash);
+    }
+
     /// As [`BagKeydir::lock`].
     pub fn lock(self, shard: usize) -> BagGuard<'a> {
         BagGuard(self.0.lock(shard))

@@ -198,6 +198,12 @@ impl<'a> Exclusive<'a> {
         self.0.hash(key)
     }
 
+    /// As [`HashKeydir::prefetch`].
+    #[inline]
+    pub fn prefetch(self, hash: u64) {
+        self.0.prefetch(hash);
+    }
+
     /// As [`HashKeydir::lock`].
     pub fn lock(self, shard: usize) -> WriteGuard<'a> {
         self.0.lock(shard).exclusive()
