@@ -1,7 +1,7 @@
 //! Traversals.
 
 use std::cell::RefCell;
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 
 use super::expiry::refuse_long;
 use super::{Cursor, Direction, Inner, Table, Wait};
@@ -231,7 +231,7 @@ impl Inner {
                 }
                 f(
                     form.as_deref().unwrap_or(key.bytes()),
-                    value.clone().map(|range| &values[range]),
+                    value.map(|(start, end)| &values[start..end]),
                 );
             }
             cursor.within = keys.within(taken);
@@ -252,57 +252,60 @@ impl Inner {
         over: &impl Fn(usize) -> bool,
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<Option<Vec<Read>>> {
-        let mut read = |key: Key<'_>, stored: &[u8], value: &[u8]| {
+        // What is read is put where it stays: handed on from call to call, a value of some words would be waited for each time.
+        let mut keep = |read: &mut Read, key: Key<'_>, stored: &[u8], value: &[u8]| {
             let stored = self.own_key(stored, key.compared());
-            let start = values.len();
-            let value = wanted(stored, value).then(|| {
+            if wanted(stored, value) {
+                let start = values.len();
                 values.extend_from_slice(value);
-                start..values.len()
-            });
+                read.value = Some((start, values.len()));
+            }
             // The compared parts are the same, so without suffixes there is nothing to compare.
             let same_form = if key.suffix().is_empty() {
                 stored.len() == key.bytes().len()
             } else {
                 stored == key.bytes()
             };
-            let form = (!same_form).then(|| stored.to_vec());
-            Read { value, form }
+            if !same_form {
+                read.form = Some(stored.into());
+            }
         };
-        let mut reads: Vec<Read> = Vec::with_capacity(found.len());
+        let mut reads: Vec<Read> = Vec::new();
+        reads.resize_with(found.len(), Read::default);
         let mut missing = Vec::new();
         let spot = |&(key, location): &(Key<'_>, Location)| Spot::new(self.hash(key), location);
         let spots: Vec<Spot> = found.iter().map(spot).collect();
         let warmed = self.warm(spots.iter().copied(), whole);
-        for (i, &(key, _)) in found.iter().enumerate() {
+        for (i, (&(key, _), read)) in found.iter().zip(&mut reads).enumerate() {
             if over(i) {
-                reads.push(Read::default());
                 continue;
             }
-            let cached = self
+            let keep = |stored: &[u8], value: &[u8]| keep(read, key, stored, value);
+            if self
                 .cache
                 .as_ref()
-                .and_then(|cache| self.cached(cache, spots[i], |stored, value| read(key, stored, value)));
-            if cached.is_none() {
+                .and_then(|cache| self.cached(cache, spots[i], keep))
+                .is_none()
+            {
                 missing.push(i);
             }
-            reads.push(cached.unwrap_or_default());
         }
         drop(warmed);
         missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
         for i in missing {
             let (key, _) = found[i];
-            let record = self.record(spots[i], key.compared(), wait, |stored, value| {
-                read(key, stored, value)
+            let read = &mut reads[i];
+            let found = self.record(spots[i], key.compared(), wait, |stored, value| {
+                keep(read, key, stored, value);
             })?;
-            let Some(record) = record else {
+            if found.is_none() {
                 return Ok(None);
-            };
+            }
             // Compressed records may be much longer than their frames told.
-            let gathered = record.value.as_ref().map_or(0, |range| range.end);
+            let gathered = read.value.map_or(0, |(_, end)| end);
             if wait == Wait::Never && gathered > bytes.saturating_mul(PLAIN_FACTOR) {
                 return Err(Error::WouldBlock);
             }
-            reads[i] = record;
         }
         Ok(Some(reads))
     }
@@ -312,9 +315,9 @@ impl Inner {
 #[derive(Default)]
 struct Read {
     /// Where its value stands, if it is wanted.
-    value: Option<Range<usize>>,
+    value: Option<(usize, usize)>,
     /// Its key, if that has another form than the one that the keydir has.
-    form: Option<Vec<u8>>,
+    form: Option<Box<[u8]>>,
 }
 
 /// How many of the first records have in whole not many more than so many bytes.

@@ -22,6 +22,9 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering,
 /// thread is taken off the processor.
 const TRIES: u32 = 64;
 
+/// So many slots ahead the entries of a walk are fetched.
+const AHEAD: usize = 16;
+
 /// The shard changed under a reader, which has learned nothing.
 #[derive(Debug)]
 pub(super) struct Changed;
@@ -144,6 +147,19 @@ impl<'g> View<'g> {
         Ok(unsafe { entry::read(chunk.add((key_ref & 0xffff) as usize)) })
     }
 
+    /// Has the processor fetch the entry that a slot read through this view names, without waiting.
+    #[inline]
+    fn prefetch_stored(&self, slot: Option<&Slot>) -> Result<(), Changed> {
+        if let Some(meta) = slot.map(Slot::meta).filter(|&meta| meta != 0) {
+            let key_ref = slots::key_ref_of(meta);
+            self.check()?;
+            // SAFETY: as in `stored`.
+            let chunk = unsafe { &*self.chunks.add((key_ref >> 16) as usize) }.load(Ordering::Relaxed);
+            prefetch(chunk.wrapping_add((key_ref & 0xffff) as usize));
+        }
+        Ok(())
+    }
+
     /// Finds a key; `on_hit` gets the stored entry and its location.
     #[inline]
     pub(super) fn find<T>(
@@ -211,7 +227,11 @@ impl<'g> View<'g> {
     ) -> Result<bool, Changed> {
         let mut left = limit;
         if self.len > 0 {
-            for slot in self.from(h32) {
+            let slots = self.from(h32);
+            for (at, slot) in slots.iter().enumerate() {
+                if limit > AHEAD {
+                    self.prefetch_stored(slots.get(at + AHEAD))?;
+                }
                 let meta = slot.meta();
                 let hash = slots::hash_of(meta);
                 if meta == 0 || hash < h32 {
