@@ -15,9 +15,10 @@ pub struct Batch {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    start: usize,
-    end: usize,
-    suffix: usize,
+    /// Where its key stands in the bytes, which are far fewer than this can tell.
+    start: u32,
+    end: u32,
+    suffix: u32,
     h32: u32,
     location: Location,
     deadline: Deadline,
@@ -49,7 +50,7 @@ impl Batch {
 
     /// The stored keys, suffixes included, with their locations, in the table's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Key<'_>, Location)> + DoubleEndedIterator {
-        (0..self.entries.len()).map(|at| (self.key(at), self.entries[at].location))
+        (0..self.entries.len()).map(|at| (self.key(at), self.location(at)))
     }
 
     /// Whether the entry at `at` has expired.
@@ -63,11 +64,19 @@ impl Batch {
     }
 
     /// The stored key of the entry at `at`.
-    pub(super) fn key(&self, at: usize) -> Key<'_> {
+    #[inline]
+    pub fn key(&self, at: usize) -> Key<'_> {
         let Entry {
             start, end, suffix, ..
         } = self.entries[at];
-        Key::new(&self.bytes[start..end], end - start - suffix)
+        let compared = end - start - suffix;
+        Key::new(&self.bytes[start as usize..end as usize], compared as usize)
+    }
+
+    /// Where the record of the entry at `at` stands.
+    #[inline]
+    pub fn location(&self, at: usize) -> Location {
+        self.entries[at].location
     }
 
     /// The seq of the last one of the first `count` entries, if more objects of its key follow it in the table.
@@ -99,13 +108,13 @@ impl Batch {
         location: Location,
         deadline: Deadline,
     ) {
-        let start = self.bytes.len();
+        let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(compared);
         self.bytes.extend_from_slice(suffix);
         self.entries.push(Entry {
             start,
-            end: self.bytes.len(),
-            suffix: suffix.len(),
+            end: self.bytes.len() as u32,
+            suffix: suffix.len() as u32,
             h32,
             location,
             deadline,
@@ -125,15 +134,15 @@ impl Batch {
     ) {
         let start = match self.entries.last() {
             Some(last) if again => last.start,
-            _ => self.bytes.len(),
+            _ => self.bytes.len() as u32,
         };
         if !again {
             self.bytes.extend_from_slice(key.bytes());
         }
         self.entries.push(Entry {
             start,
-            end: self.bytes.len(),
-            suffix: key.suffix().len(),
+            end: self.bytes.len() as u32,
+            suffix: key.suffix().len() as u32,
             h32,
             location,
             deadline,

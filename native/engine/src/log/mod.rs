@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 pub use append::{Appended, Care, End};
 pub use extent::Extent;
@@ -33,7 +32,7 @@ pub use snapshot::Written;
 pub use stage::FILE as STAGE_FILE;
 pub use waiters::Notify;
 
-use crate::cache::{Blocks, Keeper, Spot};
+use crate::cache::{Blocks, Keeper};
 use crate::current::Current;
 use crate::dir::Dir;
 use crate::epoch::{self, Guard};
@@ -205,21 +204,22 @@ impl Log {
             .for_each(Blocks::clear);
     }
 
-    /// Has the processor fetch those of these records that are in blocks, and gives the others. See [`Blocks::prefetch`].
+    /// Has the processor fetch those of so many records that are in blocks, and gives the numbers of the others. See [`Blocks::prefetch`].
     pub fn warm(
         &self,
-        spots: impl Iterator<Item = Spot>,
+        count: usize,
+        location: impl Fn(usize) -> Location,
         whole: bool,
         guard: &Guard,
-    ) -> SmallVec<[Spot; 128]> {
+    ) -> Vec<usize> {
         let segments = self.segments.load(guard);
         let is_in_a_block = |location: Location| {
             let segment = segments.get(usize::from(location.segment()))?.as_ref()?;
             let len = usize::from(location.frame_len()?);
             Some(segment.blocks()?.prefetch(location.offset(), len, whole, guard))
         };
-        spots
-            .filter(|spot| is_in_a_block(spot.location) != Some(true))
+        (0..count)
+            .filter(|&at| is_in_a_block(location(at)) != Some(true))
             .collect()
     }
 

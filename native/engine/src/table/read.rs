@@ -67,7 +67,8 @@ impl Table {
             let Some(location) = candidate? else {
                 return inner.nothing();
             };
-            let hit = inner.cached(cache, Spot::new(hash, location), |stored, value| {
+            let spot = || Spot::new(hash, location);
+            let hit = inner.cached(cache, location, spot, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -128,11 +129,13 @@ impl Table {
             let mut warmed = None;
             for (at, &location) in locations.iter().enumerate() {
                 if at % WARMED_OBJECTS == 0 && locations.len() > 1 {
-                    let batch = locations[at..].iter().take(WARMED_OBJECTS);
-                    let spots = batch.map(|&location| Spot::new(hash, location));
+                    let batch = &locations[at..locations.len().min(at + WARMED_OBJECTS)];
+                    let spot = |at: usize| Spot::new(hash, batch[at]);
                     // The guard of the batch before goes first, and none is kept where a read may wait.
                     drop(warmed.take());
-                    warmed = inner.warm(spots, true).filter(|_| wait == Wait::Never);
+                    warmed = inner
+                        .warm(batch.len(), |at| batch[at], spot, true)
+                        .filter(|_| wait == Wait::Never);
                 }
                 let read = inner.record(
                     Spot::new(hash, location),
@@ -223,31 +226,39 @@ impl Inner {
         }
     }
 
-    /// Hands the stored key and the value of a record to `f` if they are in memory: in a block as they were written, or as an entry of the cache.
+    /// Hands the stored key and the value of a record to `f` if they are in memory: in a block as they were written, or as an entry of the cache, whose
+    /// spot `spot` makes.
     pub(super) fn cached<R>(
         &self,
         cache: &TableCache,
-        spot: Spot,
+        location: Location,
+        spot: impl FnOnce() -> Spot,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Option<R> {
-        let location = spot.location;
         self.log
             .with_segment(location.segment(), |segment| {
                 cached_put(segment, location, &mut f)
             })
             .flatten()
-            .or_else(|| cache.get(spot, f))
+            .or_else(|| cache.get(spot(), f))
     }
 
-    /// To be called before many records are asked for, which then costs less, and less still while the guard is kept: see [`TableCache::warm`].
-    pub(super) fn warm(&self, spots: impl Iterator<Item = Spot>, whole: bool) -> Option<Guard> {
+    /// To be called before so many records are asked for, which then costs less, and less still while the guard is kept: see [`TableCache::warm`]. Record `at`
+    /// stands where `location` says, and in the cache where `spot` does.
+    pub(super) fn warm(
+        &self,
+        count: usize,
+        location: impl Fn(usize) -> Location,
+        spot: impl Fn(usize) -> Spot,
+        whole: bool,
+    ) -> Option<Guard> {
         let cache = self.cache.as_ref()?;
         let guard = epoch::pin();
-        let elsewhere = self.log.warm(spots, whole, &guard);
+        let elsewhere = self.log.warm(count, location, whole, &guard);
         if !cache.has_entries() {
             return Some(guard);
         }
-        Some(cache.warm(elsewhere.into_iter(), whole))
+        Some(cache.warm(elsewhere.into_iter().map(spot), whole))
     }
 
     /// Hands the stored key and the value of a record to `f`: from the cache, else from the segment, where the record is checked. `None` if
@@ -259,7 +270,7 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
-        let cached = |cache| self.cached(cache, spot, &mut f);
+        let cached = |cache| self.cached(cache, spot.location, || spot, &mut f);
         if let Some(found) = self.cache.as_ref().and_then(cached) {
             return Ok(Some(found));
         }

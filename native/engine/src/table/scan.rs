@@ -6,7 +6,7 @@ use std::ops::Bound;
 use super::expiry::refuse_long;
 use super::{Cursor, Direction, Inner, Table, Wait};
 use crate::cache::Spot;
-use crate::keydir::{Batch, Location, Span};
+use crate::keydir::{Batch, Span};
 use crate::{Error, Key, Now, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
@@ -14,6 +14,7 @@ use crate::{Error, Key, Now, Result};
 struct Step {
     keys: Batch,
     values: Vec<u8>,
+    read: Vec<Read>,
 }
 
 /// A step that may not wait gathers at most so many times the bytes that it was asked for.
@@ -199,7 +200,7 @@ impl Inner {
         loop {
             step.keys.clear();
             step.values.clear();
-            let Step { keys, values } = step;
+            let Step { keys, values, read } = step;
             let more = self.calm(wait, |keydir| {
                 keys.clear();
                 keydir.scan(&cursor.span(), cursor.within, objects, keys).ok()
@@ -208,8 +209,7 @@ impl Inner {
                 // An end met in a table that was closed meanwhile is none.
                 self.check()?;
             }
-            let found: Vec<(Key<'_>, Location)> = keys.iter().collect();
-            let taken = fitting(&found, bytes);
+            let taken = fitting(keys, bytes);
             // A step ends between two keys if it can.
             let taken = match keys.within(taken) {
                 Some(_) => (0..taken)
@@ -219,46 +219,48 @@ impl Inner {
                     .unwrap_or(taken),
                 None => taken,
             };
+            read.clear();
+            read.resize_with(taken, Read::default);
             let over = |at| now != Now::BEFORE_ALL && keys.is_over(at, now);
-            let read = self.gather_values(&found[..taken], values, (bytes, whole, wait), &over, wanted)?;
-            let Some(read) = read else {
+            let gathered = self.gather_values(keys, (read, values), (bytes, whole, wait), &over, wanted)?;
+            let Some(mut forms) = gathered else {
                 self.check()?;
                 continue;
             };
-            for (at, ((key, _), Read { value, form })) in found.iter().zip(&read).enumerate() {
-                if over(at) {
-                    continue;
-                }
-                f(
-                    form.as_deref().unwrap_or(key.bytes()),
-                    value.map(|(start, end)| &values[start..end]),
-                );
+            forms.sort_unstable_by_key(|form| form.0);
+            let mut forms = forms.iter().peekable();
+            for (at, read) in read.iter().enumerate().filter(|(at, _)| !over(*at)) {
+                let form = forms.next_if(|form| form.0 == at);
+                let key = form.map_or(keys.key(at).bytes(), |form| &form.1);
+                f(key, read.map(|(start, end)| &values[start..end]));
             }
             cursor.within = keys.within(taken);
-            if let Some((key, _)) = found[..taken].last() {
-                cursor.go_behind(*key);
+            if let Some(last) = taken.checked_sub(1) {
+                cursor.go_behind(keys.key(last));
             }
-            return Ok(more || taken < found.len());
+            return Ok(more || taken < keys.len());
         }
     }
 
-    /// Puts the values of those of these records that are wanted and not `over`, in whole not many more than `bytes`, into `values`. `None` if one has moved
-    /// meanwhile.
+    /// Puts the values of the first of these records that are wanted and not `over`, in whole not many more than `bytes`, into `values`, and where they
+    /// stand into `read`. Gives the keys that have another form than in the keydir; `None` if a record has moved meanwhile.
     fn gather_values(
         &self,
-        found: &[(Key<'_>, Location)],
-        values: &mut Vec<u8>,
+        keys: &Batch,
+        (reads, values): (&mut [Read], &mut Vec<u8>),
         (bytes, whole, wait): (usize, bool, Wait),
         over: &impl Fn(usize) -> bool,
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<Option<Vec<Read>>> {
+    ) -> Result<Option<Vec<Form>>> {
+        let mut forms = Vec::new();
         // What is read is put where it stays: handed on from call to call, a value of some words would be waited for each time.
-        let mut keep = |read: &mut Read, key: Key<'_>, stored: &[u8], value: &[u8]| {
+        let mut keep = |at: usize, read: &mut Read, stored: &[u8], value: &[u8]| {
+            let key = keys.key(at);
             let stored = self.own_key(stored, key.compared());
             if wanted(stored, value) {
                 let start = values.len();
                 values.extend_from_slice(value);
-                read.value = Some((start, values.len()));
+                *read = Some((start, values.len()));
             }
             // The compared parts are the same, so without suffixes there is nothing to compare.
             let same_form = if key.suffix().is_empty() {
@@ -267,63 +269,48 @@ impl Inner {
                 stored == key.bytes()
             };
             if !same_form {
-                read.form = Some(stored.into());
+                forms.push((at, stored.into()));
             }
         };
-        let mut reads: Vec<Read> = Vec::new();
-        reads.resize_with(found.len(), Read::default);
         let mut missing = Vec::new();
-        let spot = |&(key, location): &(Key<'_>, Location)| Spot::new(self.hash(key), location);
-        let spots: Vec<Spot> = found.iter().map(spot).collect();
-        let warmed = self.warm(spots.iter().copied(), whole);
-        for (i, (&(key, _), read)) in found.iter().zip(&mut reads).enumerate() {
-            if over(i) {
-                continue;
-            }
-            let keep = |stored: &[u8], value: &[u8]| keep(read, key, stored, value);
-            if self
-                .cache
-                .as_ref()
-                .and_then(|cache| self.cached(cache, spots[i], keep))
-                .is_none()
-            {
-                missing.push(i);
+        let spot = |at: usize| Spot::new(self.hash(keys.key(at)), keys.location(at));
+        let warmed = self.warm(reads.len(), |at| keys.location(at), spot, whole);
+        for (at, read) in reads.iter_mut().enumerate() {
+            let found =
+                |cache| self.cached(cache, keys.location(at), || spot(at), |s, v| keep(at, read, s, v));
+            if !over(at) && self.cache.as_ref().and_then(found).is_none() {
+                missing.push(at);
             }
         }
         drop(warmed);
-        missing.sort_unstable_by_key(|&i| (found[i].1.segment(), found[i].1.offset()));
-        for i in missing {
-            let (key, _) = found[i];
-            let read = &mut reads[i];
-            let found = self.record(spots[i], key.compared(), wait, |stored, value| {
-                keep(read, key, stored, value);
+        missing.sort_unstable_by_key(|&at| (keys.location(at).segment(), keys.location(at).offset()));
+        for at in missing {
+            let read = &mut reads[at];
+            let found = self.record(spot(at), keys.key(at).compared(), wait, |stored, value| {
+                keep(at, read, stored, value);
             })?;
             if found.is_none() {
                 return Ok(None);
             }
             // Compressed records may be much longer than their frames told.
-            let gathered = read.value.map_or(0, |(_, end)| end);
+            let gathered = read.map_or(0, |(_, end)| end);
             if wait == Wait::Never && gathered > bytes.saturating_mul(PLAIN_FACTOR) {
                 return Err(Error::WouldBlock);
             }
         }
-        Ok(Some(reads))
+        Ok(Some(forms))
     }
 }
 
-/// A record that was read.
-#[derive(Default)]
-struct Read {
-    /// Where its value stands, if it is wanted.
-    value: Option<(usize, usize)>,
-    /// Its key, if that has another form than the one that the keydir has.
-    form: Option<Box<[u8]>>,
-}
+/// Where the value of a record stands that was read, if it is wanted.
+type Read = Option<(usize, usize)>;
+/// The key of a record, by the record's number in the step.
+type Form = (usize, Box<[u8]>);
 
 /// How many of the first records have in whole not many more than so many bytes.
-fn fitting(found: &[(Key<'_>, Location)], bytes: usize) -> usize {
+fn fitting(keys: &Batch, bytes: usize) -> usize {
     let mut total = 0;
-    let fitting = found.iter().take_while(|(key, location)| {
+    let fitting = keys.iter().take_while(|(key, location)| {
         let before = total;
         total += location.frame_len().map_or(1 << 16, usize::from) + key.bytes().len();
         before < bytes
