@@ -17,7 +17,8 @@ pub const PID_FILE: &str = "LOCK";
 
 type Id = (u64, u64);
 
-/// The directories that this process holds; `true` while one is being closed.
+/// The directories that this process holds; `true` while one is being taken or given up: whoever comes then waits. Only a lock that is held keeps a
+/// directory's number from being another's, once it is removed.
 static HELD: LazyLock<(Mutex<HashMap<Id, bool>>, Condvar)> = LazyLock::new(Default::default);
 
 /// A held directory.
@@ -44,6 +45,7 @@ impl DirLock {
             kernel: None,
         };
         held.kernel = Some(lock(&**storage, dir, id)?);
+        held.now(false);
         Ok(held)
     }
 
@@ -54,14 +56,20 @@ impl DirLock {
 
     /// Says that the holder is about to let go: who comes from now on waits.
     pub fn closing(&self) {
+        self.now(true);
+    }
+
+    fn now(&self, changing: bool) {
         if let Some(id) = self.id {
-            HELD.0.lock().insert(id, true);
+            HELD.0.lock().insert(id, changing);
+            HELD.1.notify_all();
         }
     }
 }
 
 impl Drop for DirLock {
     fn drop(&mut self) {
+        self.closing();
         self.kernel = None;
         if let Some(id) = self.id {
             HELD.0.lock().remove(&id);
@@ -76,7 +84,7 @@ fn register(storage: &dyn Storage, dir: &Path) -> Result<Id> {
         let id = dir_id(storage, dir)?;
         match held.get(&id) {
             None => {
-                held.insert(id, false);
+                held.insert(id, true);
                 return Ok(id);
             }
             Some(false) => {

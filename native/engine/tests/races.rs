@@ -172,6 +172,29 @@ fn a_rename_takes_no_directory_away_that_somebody_else_has_just_made() {
     table.close().unwrap();
 }
 
+/// A directory was removed just when it was to be locked, and the next one that was made had its number: it counted as open, and could not be opened.
+#[test]
+fn a_number_that_is_given_again_does_not_count_as_open() {
+    let root = TestDir::new();
+    let (dir, next) = (root.path().join("t"), root.path().join("next"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut first = true;
+    let meddle = move |dir: &Path| {
+        if std::mem::take(&mut first) {
+            // Not every file system gives a number again at once. Where none does, there is nothing to see here.
+            std::fs::remove_dir(dir).unwrap();
+            std::fs::create_dir(&next).unwrap();
+            let next = next.clone();
+            tell.send(std::thread::spawn(move || open_on(Meddling::nothing(), &next)))
+                .unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+    };
+    let table = open(Box::new(meddle), nothing(), &dir).unwrap();
+    told.recv().unwrap().join().unwrap().unwrap().close().unwrap();
+    table.close().unwrap();
+}
+
 /// Guards against a lock on a directory that is no longer the one at the path: two processes would write to one table.
 #[test]
 fn a_directory_that_is_replaced_while_it_is_locked_is_not_used_without_its_lock() {
