@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
 use super::Sim;
 use super::disk::{Disk, FileNode, Hold, Node, Pending, View};
 use super::op::{Change, Ino, Op, OpKind};
@@ -16,52 +19,59 @@ pub struct CrashPoint {
     /// The last operation before the crash, and the disk before it.
     last: Option<(Op, Disk)>,
     disk: Disk,
-    /// How many bytes each unit writes, by unit; 0 if it is no write.
-    lens: Vec<u64>,
+    /// By time, over files and names together.
+    units: Vec<Unit>,
     /// The units of the files: file, then the unit of each pending change of it that is not certain.
     files: Vec<(Ino, Vec<usize>)>,
     /// The units of the pending changes of names; those that are certain have `None`.
     names: Vec<Option<usize>>,
+    /// The directories in which these names are.
+    dirs: Vec<Ino>,
+}
+
+/// A change that a power loss may lose.
+#[derive(Clone, Copy, Debug)]
+struct Unit {
+    time: u64,
+    /// How many bytes it writes; 0 if it is no write.
+    len: u64,
+    doomed: bool,
 }
 
 impl CrashPoint {
     pub(super) fn new(at: usize, last: Option<(Op, Disk)>, disk: Disk) -> Self {
-        // Units are numbered by time, over files and names together.
-        let mut times: Vec<(u64, u64)> = Vec::new();
-        let mut files: Vec<(Ino, Vec<usize>)> = Vec::new();
+        let mut units: Vec<Unit> = Vec::new();
+        let mut unsynced: Vec<(Ino, &FileNode)> = Vec::new();
         for (ino, node) in disk.nodes.iter().enumerate() {
             if let Node::File(file) = &**node
                 && !file.pending.is_empty()
             {
-                times.extend(file.pending.iter().filter(|p| p.uncertain()).map(Pending::unit));
-                files.push((ino as Ino, Vec::new()));
+                units.extend(uncertain(&file.pending).map(|p| p.unit(p.change.len())));
+                unsynced.push((ino as Ino, file));
             }
         }
-        times.extend(disk.names.iter().filter(|p| p.uncertain()).map(|p| (p.time, 0)));
-        times.sort_unstable();
-        let unit = |time| times.partition_point(|(t, _)| *t < time);
-        for (ino, units) in &mut files {
-            if let Some(file) = disk.file(*ino) {
-                units.extend(
-                    file.pending
-                        .iter()
-                        .filter(|p| p.uncertain())
-                        .map(|p| unit(p.time)),
-                );
-            }
-        }
+        units.extend(uncertain(&disk.names).map(|p| p.unit(0)));
+        units.sort_unstable_by_key(|unit| unit.time);
+        let unit = |time| units.partition_point(|unit| unit.time < time);
+        let files = unsynced
+            .into_iter()
+            .map(|(ino, file)| (ino, uncertain(&file.pending).map(|p| unit(p.time)).collect()))
+            .collect();
         let names = disk
             .names
             .iter()
             .map(|p| p.uncertain().then(|| unit(p.time)))
             .collect();
+        let touched = |ino: &Ino| disk.names.iter().any(|p| p.change.touches(*ino));
+        let dirs = (0..disk.next_ino()).filter(touched).collect();
         Self {
             at,
             last,
-            lens: times.iter().map(|(_, len)| *len).collect(),
+            disk,
+            units,
             files,
             names,
-            disk,
+            dirs,
         }
     }
 
@@ -77,13 +87,14 @@ impl CrashPoint {
 
     /// How many changes a power loss may lose.
     pub fn units(&self) -> usize {
-        self.lens.len()
+        self.units.len()
     }
 
     /// Plans worth trying: systematic ones, and `seeds` chosen at random but the same each time. Two of them may lead to
     /// the same image: see [`Sim::fingerprint`].
     pub fn plans(&self, seeds: u64) -> Vec<Plan> {
-        enumerate(&self.lens, seeds)
+        let lens: Vec<u64> = self.units.iter().map(|unit| unit.len).collect();
+        enumerate(&lens, seeds)
     }
 
     /// What a process finds after a kill at this point: everything done is there, but what was not synced still is not.
@@ -112,24 +123,28 @@ impl CrashPoint {
 
     /// What is on the disk after a power loss at this point. Everything on it is durable.
     pub fn image(&self, plan: &Plan) -> Sim {
+        let units = self.units.iter().enumerate();
+        let fates: Vec<Fate> = units
+            .map(|(number, unit)| plan.fate(number, unit.doomed, unit.len))
+            .collect();
         let mut disk = Disk::clean(self.disk.nodes.clone());
         for (ino, units) in &self.files {
             if let Some(file) = self.disk.file(*ino) {
-                disk.nodes[*ino as usize] = Arc::new(Node::File(file.survivor(plan, units)));
+                let fates = units.iter().map(|unit| fates[*unit]).collect();
+                disk.nodes[*ino as usize] = file.survivor(fates);
             }
         }
         if !self.disk.names.is_empty() {
-            self.lose_names(&mut disk, plan);
+            self.lose_names(&mut disk, &fates);
         }
         Sim::with_disk(disk)
     }
 
-    fn lose_names(&self, disk: &mut Disk, plan: &Plan) {
+    fn lose_names(&self, disk: &mut Disk, fates: &[Fate]) {
         let names = &self.disk.names;
-        let mut kept: Vec<bool> = names
-            .iter()
-            .zip(&self.names)
-            .map(|(p, unit)| unit.is_none_or(|unit| plan.fate(unit, p.hold == Hold::Doomed, 0) == Fate::Kept))
+        let units = self.names.iter();
+        let mut kept: Vec<bool> = units
+            .map(|unit| unit.is_none_or(|unit| fates[unit] == Fate::Kept))
             .collect();
         // Backwards, since what is needed is always older.
         for at in (0..names.len()).rev() {
@@ -140,53 +155,89 @@ impl CrashPoint {
                 kept[needed] = true;
             }
         }
-        let touched = |ino: usize| names.iter().any(|p| p.change.touches(ino as Ino));
-        let dirs: Vec<usize> = (0..disk.nodes.len()).filter(|ino| touched(*ino)).collect();
-        for ino in &dirs {
-            disk.set_dir(
-                *ino as Ino,
-                self.disk.dir(*ino as Ino).map(|dir| dir.durable.clone()),
-            );
+        for ino in &self.dirs {
+            disk.set_dir(*ino, self.disk.dir(*ino).map(|dir| dir.durable.clone()));
         }
         for (pending, _) in names.iter().zip(kept).filter(|(_, kept)| *kept) {
             disk.change_names(&pending.change, View::Visible);
         }
-        for ino in dirs {
-            disk.set_dir(ino as Ino, disk.dir(ino as Ino).map(|dir| dir.visible.clone()));
+        for ino in &self.dirs {
+            disk.set_dir(*ino, disk.dir(*ino).map(|dir| dir.visible.clone()));
         }
     }
+}
+
+fn uncertain<T>(pending: &[Pending<T>]) -> impl Iterator<Item = &Pending<T>> {
+    pending.iter().filter(|p| p.uncertain())
 }
 
 impl<T> Pending<T> {
     fn uncertain(&self) -> bool {
         self.hold != Hold::Durable
     }
+
+    fn unit(&self, len: u64) -> Unit {
+        Unit {
+            time: self.time,
+            len,
+            doomed: self.hold == Hold::Doomed,
+        }
+    }
 }
 
-impl Pending<Change> {
-    /// Its time and how many bytes it writes.
-    fn unit(&self) -> (u64, u64) {
-        let len = match &self.change {
+impl Change {
+    /// How many bytes it writes.
+    fn len(&self) -> u64 {
+        match self {
             Change::Write { data, .. } => data.len() as u64,
             Change::Truncate { .. } | Change::Preallocate { .. } => 0,
-        };
-        (self.time, len)
+        }
+    }
+}
+
+/// What became of a file's uncertain changes.
+type Fates = SmallVec<[Fate; 4]>;
+
+/// What power losses leave of a file, by what becomes of its uncertain changes: most images differ in other files, so that they can share this one. It is
+/// made anew when the file changes.
+#[derive(Debug, Default)]
+pub(super) struct Survivors(Mutex<Vec<(Fates, Arc<Node>)>>);
+
+impl Clone for Survivors {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Survivors {
+    pub(super) fn forget(&mut self) {
+        self.0.get_mut().clear();
     }
 }
 
 impl FileNode {
-    /// The file after a power loss. `units` are the units of the uncertain changes.
+    /// The file after a power loss.
+    fn survivor(&self, fates: Fates) -> Arc<Node> {
+        let mut survivors = self.survivors.0.lock();
+        if let Some((_, known)) = survivors.iter().find(|(known, _)| *known == fates) {
+            return Arc::clone(known);
+        }
+        let node = Arc::new(Node::File(self.without(&fates)));
+        survivors.push((fates, Arc::clone(&node)));
+        node
+    }
+
+    /// The file with what is left of its changes.
     ///
     /// Changes are laid on in their order: a disk that wrote them in another order equals one that lost the earlier.
-    fn survivor(&self, plan: &Plan, units: &[usize]) -> FileNode {
+    fn without(&self, fates: &[Fate]) -> FileNode {
         let mut content = self.durable.clone();
-        let mut units = units.iter();
+        let mut fates = fates.iter();
         for pending in &self.pending {
-            let fate = match pending.hold {
-                Hold::Durable => Fate::Kept,
-                hold => units.next().map_or(Fate::Lost, |unit| {
-                    plan.fate(*unit, hold == Hold::Doomed, pending.unit().1)
-                }),
+            let fate = if pending.uncertain() {
+                fates.next().copied().unwrap_or(Fate::Lost)
+            } else {
+                Fate::Kept
             };
             match (fate, &pending.change) {
                 (Fate::Kept, change) => change.apply(&mut content),

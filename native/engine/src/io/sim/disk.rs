@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::content::Content;
+use super::crash::Survivors;
 use super::op::{Change, Ino, Name, NameChange, Op};
 
 /// The root directory.
@@ -34,6 +35,7 @@ pub(super) struct FileNode {
     pub(super) pending: Vec<Pending<Change>>,
     /// Where the last written byte ends; what was only reserved is beyond.
     pub(super) written: u64,
+    pub(super) survivors: Survivors,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -150,7 +152,10 @@ impl Disk {
 
     pub(super) fn file_mut(&mut self, ino: Ino) -> Option<&mut FileNode> {
         match Arc::make_mut(self.nodes.get_mut(ino as usize)?) {
-            Node::File(file) => Some(file),
+            Node::File(file) => {
+                file.survivors.forget();
+                Some(file)
+            }
             Node::Dir(_) => None,
         }
     }
@@ -298,6 +303,7 @@ impl FileNode {
             visible: content.clone(),
             durable: content,
             pending: Vec::new(),
+            survivors: Survivors::default(),
         }
     }
 

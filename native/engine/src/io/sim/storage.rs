@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
+use smallvec::SmallVec;
 
 use super::disk::{Disk, ROOT};
 use super::op::{Change, Ino, Name, NameChange, Op, OpKind};
@@ -172,6 +173,9 @@ impl Sim {
     }
 }
 
+/// Directories from the root on. Simulated tables are not deep, and paths are looked up all the time.
+type Way = SmallVec<[Ino; 8]>;
+
 impl State {
     fn make(&mut self, at: Name, dir: bool) -> Ino {
         let ino = self.disk.next_ino();
@@ -195,8 +199,8 @@ impl Disk {
     }
 
     /// The directories on the way to a path, and what the path names, if anything stands there.
-    fn walk(&self, path: &Path) -> Result<(Vec<Ino>, Option<Ino>)> {
-        let mut way = vec![ROOT];
+    fn walk(&self, path: &Path) -> Result<(Way, Option<Ino>)> {
+        let mut way = Way::from_slice(&[ROOT]);
         let mut there = Some(ROOT);
         let mut parts = path.components().peekable();
         while let Some(part) = parts.next() {
@@ -227,7 +231,7 @@ impl Disk {
     }
 
     /// The directories above a path.
-    fn ancestors(&self, path: &Path) -> Result<Vec<Ino>> {
+    fn ancestors(&self, path: &Path) -> Result<Way> {
         Ok(self.walk(path)?.0)
     }
 
