@@ -151,6 +151,7 @@ impl Load<'_> {
         // What is sorted by key goes better in few large parts.
         let parts = match keydir {
             Exclusive::Ordered(_) => threads,
+            _ if threads == 1 => 1,
             _ => PARTS,
         };
         let parts = if now.is_empty() { 0 } else { parts };
@@ -323,7 +324,7 @@ impl Unit {
             source: 0,
             work: Work::Done,
             bytes: Vec::new(),
-            items: vec![Vec::new(); SHARDS],
+            items: (0..SHARDS).map(|_| Vec::new()).collect(),
             cleared: false,
         }
     }

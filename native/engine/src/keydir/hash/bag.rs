@@ -220,8 +220,8 @@ fn push(out: &mut Batch, h32: u32, key: Key<'_>, entries: Entries<'_>, from: usi
 
 impl Drop for BagKeydir {
     fn drop(&mut self) {
-        for (index, shard) in self.keys.shards.iter().enumerate() {
-            let mut state = shard.state.lock();
+        for (index, shard) in self.keys.shards.iter_mut().enumerate() {
+            let mut state = shard.state.get_mut().take();
             if state.is_none() {
                 continue;
             }
@@ -230,6 +230,8 @@ impl Drop for BagKeydir {
                 // SAFETY: each slot in use has a list of its own, and nobody else has the keydir any more.
                 unsafe { list_of(slot).free(Reclaim::Now) };
             }
+            // The shard goes with the keydir of the keys.
+            *shard.state.get_mut() = state;
         }
     }
 }

@@ -212,8 +212,9 @@ impl<'a> Exclusive<'a> {
 
 impl Drop for HashKeydir {
     fn drop(&mut self) {
-        for (index, shard) in self.shards.iter().enumerate() {
-            let mut state = shard.state.lock();
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            // Nobody else has it any more, so that no lock is needed.
+            let mut state = shard.state.get_mut().take();
             if state.is_some() {
                 Writer::new(shard, &mut state, index, Reclaim::Now).free();
             }
