@@ -50,6 +50,9 @@ pub struct Tally {
     pub backups: u64,
 }
 
+/// Names an image: it is asked for only when something is wrong, which is less often than there are images.
+type What<'a> = &'a dyn Fn() -> String;
+
 /// Whether there is a stage with a record in it.
 fn is_staged(image: &Sim) -> bool {
     let stage = image.open(&Path::new(DIR).join("STAGE"), false);
@@ -81,13 +84,13 @@ impl Tally {
         image: &Sim,
         history: &History,
         ops: usize,
-        what: &str,
+        what: What<'_>,
     ) -> Result<(), String> {
         for (dir, expected) in history.backups(ops) {
             self.backups += 1;
             match read_only(image, dir) {
                 Ok(Some(found)) if found == *expected => {}
-                found => return Err(format!("{what}: backup {dir} is {found:?}, not {expected:?}")),
+                found => return Err(format!("{}: backup {dir} is {found:?}, not {expected:?}", what())),
             }
         }
         Ok(())
@@ -110,21 +113,23 @@ impl Tally {
                 history.allowed(point.at(), false),
             );
             let mut crash_again = |one_in| (random.below(one_in) == 0).then_some(survivors);
-            let what = format!("workload {seed}, kill at {} ({:?})", point.at(), point.kind());
+            let what = || format!("workload {seed}, kill at {} ({:?})", point.at(), point.kind());
             let image = point.kill();
             self.staged += u64::from(is_staged(&image));
             self.check(&image, allowed, crash_again(8), &what)?;
             if let Some(image) = point.kill_within(point.at() % 40) {
                 let allowed = history.allowed(point.at() - 1, true);
-                self.check(&image, allowed, None, &format!("{what}, within the write"))?;
+                self.check(&image, allowed, None, &|| format!("{}, within the write", what()))?;
             }
             self.kills += 1;
             for plan in point.plans(3) {
-                let what = format!(
-                    "workload {seed}, power loss at {} ({:?}) {plan:?}",
-                    point.at(),
-                    point.kind()
-                );
+                let what = || {
+                    let kind = point.kind();
+                    format!(
+                        "workload {seed}, power loss at {} ({kind:?}) {plan:?}",
+                        point.at()
+                    )
+                };
                 let image = point.image(&plan);
                 if plan == Plan::Nothing {
                     self.check_backups(&image, &history, point.at(), &what)?;
@@ -141,7 +146,7 @@ impl Tally {
         image: &Sim,
         allowed: &[State],
         in_recovery: Option<&[State]>,
-        what: &str,
+        what: What<'_>,
     ) -> Result<(), String> {
         let fingerprint = image.fingerprint();
         if !self.distinct.insert(fingerprint) {
@@ -152,16 +157,16 @@ impl Tally {
             .is_multiple_of(8)
             .then(|| read_only(image, DIR));
         self.snapshots += u64::from(read.is_some());
-        let found = reopen(image).map_err(|error| format!("{what}: {error}"))?;
+        let found = reopen(image).map_err(|error| format!("{}: {error}", what()))?;
         match read {
-            Some(Err(error)) => return Err(format!("{what}, for reading only: {error}")),
+            Some(Err(error)) => return Err(format!("{}, for reading only: {error}", what())),
             Some(Ok(read)) if read != found => {
-                return Err(format!("{what}: {read:?} was read, then {found:?} recovered"));
+                return Err(format!("{}: {read:?} was read, then {found:?} recovered", what()));
             }
             _ => {}
         }
         if !allowed.contains(&found) {
-            return Err(format!("{what}: found {found:?}, allowed {allowed:?}"));
+            return Err(format!("{}: found {found:?}, allowed {allowed:?}", what()));
         }
         let Some(in_recovery) = in_recovery else {
             return Ok(());
@@ -171,9 +176,12 @@ impl Tally {
             *self.recovery_kinds.entry(point.kind().name()).or_default() += 1;
             let settled = std::slice::from_ref(&found);
             let allowed = if point.at() == after { settled } else { in_recovery };
-            let what = format!("{what}, then in recovery at {} ({:?})", point.at(), point.kind());
+            let what = || {
+                let (at, kind) = (point.at(), point.kind());
+                format!("{}, then in recovery at {at} ({kind:?})", what())
+            };
             // A kill takes nothing from the disk, so the next opening finds what this one found.
-            self.check(&point.kill(), settled, None, &format!("{what}, kill"))?;
+            self.check(&point.kill(), settled, None, &|| format!("{}, kill", what()))?;
             let seed = fingerprint.wrapping_add(2 * point.at() as u64);
             for plan in [
                 Plan::Nothing,
@@ -181,7 +189,7 @@ impl Tally {
                 Plan::Seeded(seed),
                 Plan::Seeded(seed + 1),
             ] {
-                let what = format!("{what} {plan:?}");
+                let what = || format!("{} {plan:?}", what());
                 self.check(&point.image(&plan), allowed, None, &what)?;
             }
         }
