@@ -207,8 +207,9 @@ defmodule Bets do
 
     case :bets_opener.new(name, converted) do
       {:ok, id} -> {:ok, %__MODULE__{id: id}}
-      {:badarg, :none} -> raise ArgumentError, "there is an invalid option among #{inspect(options)}"
-      {:badarg, {:bad_option, option}} -> raise ArgumentError, "invalid option #{inspect(option)}"
+      # All options were taken, so what is no atom is the name.
+      {:badarg, :none} -> raise ArgumentError, Options.refused({:name, name}, "Bets.open")
+      {:badarg, {:bad_option, option}} -> raise ArgumentError, Options.refused(option, "Bets.open")
       {_, reason} -> {:error, %Error{reason: reason}}
     end
   end
@@ -611,7 +612,7 @@ defmodule Bets do
   def import(table, {kind, source}, options) when kind in [:ets, :dets, :bitcask] do
     case import_from(kind, source, id(table), options) do
       {:ok, report} -> {:ok, report}
-      {:error, {:bad_option, option}} -> raise ArgumentError, "invalid option #{inspect(option)}"
+      {:error, {:bad_option, option}} -> raise ArgumentError, Options.refused(option, "Bets.import")
       {:error, {:no_target, _} = reason} -> raise ArgumentError, "#{:bets_errors.explain(reason)}"
       {:error, reason} -> {:error, %Error{reason: reason}}
     end

@@ -10,8 +10,8 @@
 %% <dt>`{type_mismatch, Stored, Asked}', `{keypos_mismatch, Stored, Asked}'</dt>
 %% <dd>the table was created with another type or position of the key.</dd>
 %% <dt>`{name_mismatch, Dir}'</dt><dd>the directory that belongs to the name holds a table of another name.</dd>
-%% <dt>`{bad_option, Option}', `{bad_options, Options}'</dt>
-%% <dd>the option is not one that can be used here.</dd>
+%% <dt>`{bad_option, Option}'</dt><dd>the option is not one that can be used here.</dd>
+%% <dt>`{bad_options, no_name}', `{bad_options, NoList}'</dt><dd>a table for a supervisor has no name, or its options are no list.</dd>
 %% <dt>`already_exists'</dt><dd>a table has the name already.</dd>
 %% <dt>`{io, Operation, Path, Posix}'</dt><dd>the operating system refused; `Posix' is as in {@link file}.</dd>
 %% <dt>`{damaged, File, Offset, What}', `{missing, File}', `damaged_object'</dt>
@@ -72,13 +72,21 @@ options({_Class, Cause}) -> [{error_info, #{module => ?MODULE, cause => Cause}}]
 format_error({bets, Reason}, _StackTrace) ->
     #{general => explain(Reason)};
 format_error(_Reason, [{_Module, Function, Args, Info} | _]) when is_list(Args) ->
-    Cause = maps:get(cause, proplists:get_value(error_info, Info, #{}), none),
+    words(maps:get(cause, proplists:get_value(error_info, Info, #{}), none), Function, Args, Info);
+format_error(_Reason, _StackTrace) ->
+    #{}.
+
+words({bad_option, Option} = Cause, new, Args, Info) ->
+    case bets_options:is_own(Option) of
+        true -> #{2 => explain(Cause)};
+        %% ets refuses it too, without naming it.
+        false -> (words_of_ets(new, Args, Info))#{general => explain(Cause)}
+    end;
+words(Cause, Function, Args, Info) ->
     case is_ets_cause(Cause) of
         true -> words_of_ets(Function, Args, Info);
         false -> #{length(Args) => explain(Cause)}
-    end;
-format_error(_Reason, _StackTrace) ->
-    #{}.
+    end.
 
 is_ets_cause(Cause) ->
     lists:member(Cause, [
@@ -160,13 +168,13 @@ explain({keypos_mismatch, Stored, Asked}) ->
 explain({name_mismatch, Dir}) ->
     text("~ts holds a table of another name", [Dir]);
 explain({bad_option, {ttl, Ttl}}) ->
-    text("invalid option {ttl,~tp}: a time to live is a number of milliseconds above 0, or infinity", [Ttl]);
+    text("invalid option {ttl,~0tP}: a time to live is a number of milliseconds above 0, or infinity", [Ttl, 20]);
 explain({bad_option, Option}) ->
-    text("invalid option ~tp", [Option]);
+    text("invalid option ~0tP: the documentation of the function tells which options there are, and their values", [Option, 20]);
 explain({bad_options, no_name}) ->
     "the option {name, Name} is missing, or Name is no atom";
-explain({bad_options, Options}) ->
-    text("there is an invalid option among ~tp", [Options]);
+explain({bad_options, NoList}) ->
+    text("~0tP is no list of options", [NoList, 20]);
 explain({io, Operation, Path, Posix}) when is_atom(Posix) ->
     text("~ts ~ts: ~ts", [Operation, Path, file:format_error(Posix)]);
 explain({io, Operation, Path, Posix}) ->

@@ -2,7 +2,7 @@
 %% The options of new/2 and open/2: checked here, and put in the fixed order that the NIF library reads.
 -module(bets_options).
 
--export([parse/2, for_nif/1, ttl/1]).
+-export([parse/2, is_own/1, for_nif/1, ttl/1]).
 
 -export_type([options/0]).
 
@@ -53,7 +53,7 @@
 
 -define(IS_TTL(Ttl), (Ttl =:= infinity orelse is_integer(Ttl) andalso Ttl > 0 andalso Ttl =< ?TTL_MAX)).
 
-%% `Cause' is `none' for what ets refuses too.
+%% `Cause' is `none' for what is no list.
 -spec parse(new | open, term()) -> {ok, options()} | {badarg, Cause :: term()}.
 parse(Call, Options) ->
     try
@@ -154,10 +154,7 @@ option(_, {Name, Value} = Option, #{merge := Merge} = Acc) when is_map_key(Name,
         false -> throw({bad_option, Option})
     end;
 option(_, Option, _) ->
-    case is_own(Option) of
-        true -> throw({bad_option, Option});
-        false -> throw(none)
-    end.
+    throw({bad_option, Option}).
 
 is_merge(merge_window, {From, To}) -> is_hour(From) andalso is_hour(To);
 is_merge(merge_window, Window) -> Window =:= always orelse Window =:= never;
@@ -170,8 +167,11 @@ is_merge(_Bytes, Value) ->
 
 is_hour(Hour) -> is_integer(Hour) andalso Hour >= 0 andalso Hour < 24.
 
+%% Whether ets does not know the option's name, and bets does.
+-spec is_own(term()) -> boolean().
 is_own(Option) when is_tuple(Option), tuple_size(Option) > 0 ->
-    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, repair, access, ttl]);
+    #{merge := Merge} = defaults(new),
+    lists:member(element(1, Option), [dir, name, sync, max_file_size, cache, repair, access, ttl | maps:keys(Merge)]);
 is_own(_Option) ->
     false.
 

@@ -111,22 +111,22 @@ inspect(Dir) ->
 %% @private
 -spec verify(term(), term()) -> {ok, report()} | {error, bets_errors:reason()} | {badarg, term()}.
 verify(Source, Options) ->
-    case {is_list(Options) andalso parse(Options, #{progress => none}), is_table(Source)} of
+    case {parse(Options, #{progress => none}), is_table(Source)} of
         {#{progress := Fun}, true} -> finish(check(Source, Fun, bets_nif:new_progress()));
         {#{progress := Fun}, false} -> in_dir(Source, Fun, fun bets_nif:verify/2);
-        {_, _} -> {badarg, {bad_option, Options}}
+        {{bad_option, _} = Cause, _} -> {badarg, Cause}
     end.
 
 %% @private
 -spec repair(term(), term()) -> {ok, report()} | {error, bets_errors:reason()} | {badarg, term()}.
 repair(Dir, Options) ->
     Defaults = #{progress => none, repair => true, type => undefined, keypos => undefined, name => undefined},
-    case is_list(Options) andalso parse(Options, Defaults) of
+    case parse(Options, Defaults) of
         #{progress := Fun, repair := Mode, type := Type, keypos := KeyPos, name := Name} ->
             Meta = {Type, KeyPos, name(Name)},
             in_dir(Dir, Fun, fun(Path, Progress) -> bets_nif:repair(Path, Mode, Meta, Progress) end);
-        false ->
-            {badarg, {bad_option, Options}}
+        {bad_option, _} = Cause ->
+            {badarg, Cause}
     end.
 
 name(undefined) -> <<>>;
@@ -143,8 +143,10 @@ parse([Type | Rest], Acc = #{type := _}) when Type =:= set; Type =:= ordered_set
     parse(Rest, Acc#{type := Type});
 parse([], Acc) ->
     Acc;
-parse(_, _Acc) ->
-    false.
+parse([Option | _], _Acc) ->
+    {bad_option, Option};
+parse(NoList, _Acc) ->
+    {bad_option, NoList}.
 
 finish({bets, Reason}) -> {error, Reason};
 finish(Result) -> Result.

@@ -124,6 +124,32 @@ own_options_are_checked_test() ->
     ],
     ?assertMatch({error, badarg, {bad_option, _}, _}, outcome(fun bets:open/1, [17], bets)).
 
+%% As the shell shows it. Where ets refuses the option too, its words stay.
+refused_options_are_named_test() ->
+    [
+        ?assertNotEqual(nomatch, string:find(shown(Function, Args), "*** " ++ Words))
+     || {Words, Function, Args} <- [
+            {"invalid option bogus: ", new, [t, [set, bogus]]},
+            {"argument 2: invalid options\n", new, [t, [set, bogus]]},
+            {"invalid option {bogus,1}: ", new, [t, [{bogus, 1}, set]]},
+            {"invalid option {keypos,0}: ", new, [t, [{keypos, 0}]]},
+            {"argument 2: invalid option {sync,often}: ", new, [t, [set, {sync, often}]]},
+            {"argument 2: invalid option bogus: ", open, ["/nowhere", [set, bogus]]},
+            {"argument 2: invalid option bogus: ", verify, ["/nowhere", [bogus]]},
+            {"argument 2: invalid option {repair,false}: ", repair, ["/nowhere", [set, {repair, false}]]}
+        ]
+    ],
+    Long = {bogus, lists:duplicate(100000, {a, "text"})},
+    ?assert(length(bets_errors:explain({bad_option, Long})) < 500).
+
+%% The exception of a call.
+shown(Function, Args) ->
+    try apply(bets, Function, Args) of
+        Result -> error({taken, Result})
+    catch
+        error:badarg:Stack -> lists:flatten(erl_error:format_exception(error, badarg, Stack))
+    end.
+
 %% In a process of its own: what other tests were sent is not asked for.
 sync_always_waits_and_leaves_no_message_test() ->
     in_dir(fun(Dir) ->

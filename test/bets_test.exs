@@ -63,7 +63,17 @@ defmodule BetsTest do
       assert_message(ArgumentError, "not as \"name\"", fn -> Bets.get("name", 1) end)
       assert_message(ArgumentError, "{:sync, :often}", fn -> Bets.open(dir, sync: :often) end)
       assert_message(ArgumentError, "[type: :tree]", fn -> Bets.open(dir, type: :tree) end)
-      assert_message(ArgumentError, "an invalid option among", fn -> Bets.open(dir, colour: :red) end)
+
+      assert_message(ArgumentError, "invalid option {:colour, :red}: ", fn -> Bets.open(dir, colour: :red) end)
+
+      assert_message(ArgumentError, "invalid option :colour: ", fn -> Bets.new([:colour]) end)
+
+      assert_message(ArgumentError, "invalid option {:name, \"red\"}: ", fn -> Bets.open(dir, name: "red") end)
+
+      assert_message(ArgumentError, "{:colour, :red}", fn ->
+        Bets.import(Bets.new(), {:ets, :ets.new(:red, [])}, colour: :red)
+      end)
+
       assert_message(ArgumentError, "keyword list", fn -> Bets.new(%{}) end)
 
       assert_message(ArgumentError, "does not refer to an existing ETS table", fn ->

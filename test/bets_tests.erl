@@ -258,7 +258,11 @@ same_new(Options) ->
     end,
     Ets = outcome(Facts(ets), [name, Options], ets),
     Bets = outcome(Facts(bets), [name, Options], bets),
-    ?assertEqual(Ets, Bets).
+    ?assertEqual(Ets, without_the_option(Bets)).
+
+%% In a line of its own bets names the option that both refuse.
+without_the_option({error, badarg, {bad_option, _}, #{general := _} = Words}) -> {error, badarg, none, maps:remove(general, Words)};
+without_the_option(Outcome) -> Outcome.
 
 writers_side_by_side_are_told_as_in_ets_test() ->
     [

@@ -13,6 +13,13 @@ defmodule Bets.Options do
     raise ArgumentError, "the options of a table are a keyword list, not #{inspect(options)}"
   end
 
+  # What is wrong with an option that a function refuses, however large the option is.
+  @spec refused(term, String.t()) :: String.t()
+  def refused(option, function) do
+    shown = inspect(option, limit: 10, printable_limit: 200)
+    "invalid option #{shown}: `h #{function}` tells which options there are, and their values"
+  end
+
   defp option({:type, type}) when type in [:set, :ordered_set, :bag, :duplicate_bag], do: [type]
   defp option({:protection, protection}) when protection in [:public, :protected, :private], do: [protection]
   defp option({:compressed, true}), do: [:compressed]

@@ -61,6 +61,14 @@ inner = ~w(delete_all_objects/1 foldl/3 foldr/3 match_delete/2 select_delete/2 t
     lens: :order
   },
   %{
+    id: "named_option",
+    what: "The explanation of a refused option has one line more, which names it.",
+    why:
+      "`ets` says `invalid options`. That is said of `new/2` here too, but `bets` has more options of which one may be wrong.",
+    cases: [{"new/2", ~r/^refuses|^a name that is taken/}],
+    lens: :general
+  },
+  %{
     id: "bag_list_order",
     what: "A list that is inserted into a bag keeps its order.",
     why: "`ets` of OTP 23 to 25.3 turns it around, a fault that is mended in later releases.",

@@ -76,6 +76,13 @@ defmodule Conformance.Differences do
   def lens(:words, result),
     do: map_raised(result, fn class, reason, place, _words -> {:raised, class, reason, place} end)
 
+  # What is said of the whole call. The explanation of each argument stays.
+  def lens(:general, result) do
+    map_raised(result, fn class, reason, place, words ->
+      {:raised, class, reason, place, of_arguments(words)}
+    end)
+  end
+
   # The order of a list.
   def lens(:order, list) when is_list(list) do
     if List.improper?(list), do: list, else: list |> Enum.map(&lens(:order, &1)) |> Enum.sort(&ordered?/2)
@@ -116,6 +123,11 @@ defmodule Conformance.Differences do
 
   defp texts({_function, {:map, pairs}}), do: for({_argument, text} <- pairs, do: text)
   defp texts(nil), do: nil
+
+  defp of_arguments({function, {:map, pairs}}),
+    do: {function, {:map, for({n, _} = pair <- pairs, is_integer(n), do: pair)}}
+
+  defp of_arguments(nil), do: nil
 
   # 1 and 1.0 compare equal, but their hashes differ.
   defp ordered?(a, b), do: {a, :erlang.phash2(a)} <= {b, :erlang.phash2(b)}
