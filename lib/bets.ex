@@ -619,7 +619,7 @@ defmodule Bets do
   end
 
   @doc """
-  Reads every record of a table and checks it: of an open one while it is used, or of the one in a directory that nobody has open, in which nothing
+  Reads every record of a table and checks it: of an open one while it is used, or of the one in a directory that no other OS process has open, in which nothing
   is changed.
 
   Gives a map: `:sound` says whether nothing is wrong, `:faults` what is. `:bets_repair` explains it. A path is a string; a name is an

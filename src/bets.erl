@@ -1596,8 +1596,8 @@ verify(Source) ->
 %% @doc Reads every record of a table and checks it, and tells what is wrong in a map that {@link bets_repair} explains.
 %%
 %% Of an open table, given by its name or identifier, it checks what was written when the call began, and that each object can be read from the disk,
-%% whatever is in the cache; readers and writers go on meanwhile. A directory, given as a string or binary, is checked while nobody has it open; nothing
-%% in it is changed. What a power loss or a kill has left is no fault. Of a directory the hints and the checkpoint are read too; one that is wrong costs time
+%% whatever is in the cache; readers and writers go on meanwhile. A directory, given as a string or binary, is checked while nobody has it open, and nothing
+%% in it is changed; if this VM has it open, the table is checked. What a power loss or a kill has left is no fault. Of a directory the hints and the checkpoint are read too; one that is wrong costs time
 %% only, and is told apart from faults.
 %%
 %% With the option `{progress, Fun}', `Fun' is called with a {@link bets_repair:progress()} now and then, by the caller.
@@ -1605,7 +1605,8 @@ verify(Source) ->
 %% Reads all files, in steps of some megabytes on dirty schedulers; a directory is read by one call. Waits for the disk. Takes time in proportion to the
 %% table's bytes on disk, and memory for its longest object.
 %%
-%% Gives `{error, Reason}' with a reason of {@link bets_errors} if the check cannot be made: there is no table, another process has it open, the disk
+%% Gives `{error, Reason}' with a reason of {@link bets_errors} if the check cannot be made: there is no table, another OS process has it open (whose
+%% snapshot, by `{access, read}' of {@link new/2}, can be checked), this VM has it open and the caller may not read it (`already_open'), the disk
 %% fails. Raises `badarg' if there is no such table, the caller may not read it, or an option is none.
 %% ```
 %% 1> bets:close(bets:new(t, [{dir, "/tmp/t"}])), {ok, Report} = bets:verify("/tmp/t", []), maps:get(faults, Report).

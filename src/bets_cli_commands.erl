@@ -27,7 +27,7 @@ verify([Dir], _, Bar) ->
     Options = [progress("reading", Bar)],
     Report =
         case bets_repair:verify(Dir, Options) of
-            {error, Reason} when Reason =:= already_open; element(1, Reason) =:= locked -> verify_snapshot(Dir, Options);
+            {error, {locked, _, _}} -> verify_snapshot(Dir, Options);
             Other -> Other
         end,
     case Report of

@@ -45,6 +45,7 @@
 
 -export_type([report/0, fault/0, loss/0, overview/0, progress/0, verify_option/0, option/0]).
 
+-include_lib("kernel/include/file.hrl").
 -include_lib("kernel/include/logger.hrl").
 
 -type loss() :: none | object | records.
@@ -113,8 +114,37 @@ inspect(Dir) ->
 verify(Source, Options) ->
     case {parse(Options, #{progress => none}), is_table(Source)} of
         {#{progress := Fun}, true} -> finish(check(Source, Fun, bets_nif:new_progress()));
-        {#{progress := Fun}, false} -> in_dir(Source, Fun, fun bets_nif:verify/2);
+        {#{progress := Fun}, false} -> verify_dir(Source, Fun);
         {{bad_option, _} = Cause, _} -> {badarg, Cause}
+    end.
+
+verify_dir(Dir, Fun) ->
+    case in_dir(Dir, Fun, fun bets_nif:verify/2) of
+        {error, already_open} -> verify_open(Dir, Fun);
+        Result -> Result
+    end.
+
+verify_open(Dir, Fun) ->
+    Id = file_id(Dir),
+    case [finish(check(Tab, Fun, bets_nif:new_progress())) || Tab <- bets_nif:all(), is_written_to(Tab, Id)] of
+        [{badarg, _} | _] -> {error, already_open};
+        [Result | _] -> Result;
+        %% It was closed meanwhile.
+        [] -> {error, already_open}
+    end.
+
+%% Whether the table, and no snapshot of it, has this directory open.
+is_written_to(Tab, Id) ->
+    case [bets_info:item(Tab, Item) || Item <- [access, dir]] of
+        [{ok, write}, {ok, Dir}] -> Id =/= none andalso file_id(Dir) =:= Id;
+        _ -> false
+    end.
+
+%% A directory has many paths.
+file_id(Dir) ->
+    case file:read_file_info(Dir) of
+        {ok, #file_info{major_device = Device, inode = Inode}} -> {Device, Inode};
+        {error, _} -> none
     end.
 
 %% @private

@@ -380,17 +380,19 @@ the_script_runs_it_in_a_vm_of_its_own_test_() ->
     with_root(fun(Root) ->
         Dir = filename:join(Root, "t"),
         filled(Dir, set),
-        Script = filename:join([code:lib_dir(bets), "..", "..", "..", "..", "bin", "bets"]),
-        Run = fun(Arguments) ->
-            Command = io_lib:format("BETS_EBIN=~ts sh ~ts ~ts 2>/dev/null; echo status $?", [filename:dirname(code:which(bets)), Script, Arguments]),
-            string:lexemes(os:cmd(Command), "\n")
-        end,
-        [Json, "status 0"] = Run("verify --json " ++ Dir),
+        [Json, "status 0"] = script("verify --json " ++ Dir),
         ?assertMatch(#{sound := true}, parse(Json)),
-        ?assertEqual(["status 2"], Run("verify /nowhere")),
+        ?assertEqual(["status 2"], script("verify /nowhere")),
         File = filename:join(Root, "copy"),
-        ?assertEqual(["54 objects", "status 0"], Run(["dump ", Dir, " | BETS_EBIN=", filename:dirname(code:which(bets)), " sh ", Script, " load ", File, " -"]))
+        ?assertEqual(["54 objects", "status 0"], script(["dump ", Dir, " | ", script(), " load ", File, " -"]))
     end).
+
+script() ->
+    ["BETS_EBIN=", filename:dirname(code:which(bets)), " sh ", filename:join([code:lib_dir(bets), "..", "..", "..", "..", "bin", "bets"])].
+
+%% The lines that it prints, and its status.
+script(Arguments) ->
+    string:lexemes(os:cmd([script(), " ", Arguments, " 2>/dev/null; echo status $?"]), "\n").
 
 alternatives([List | _] = Lists) when is_list(List) -> Lists;
 alternatives(Text) -> [Text].
@@ -403,6 +405,8 @@ what_a_program_has_open_is_dumped_and_verified_test_() ->
         {0, Dumped} = run(["dump", Dir]),
         ?assertMatch({_, _}, binary:match(Dumped, <<"{2,b}">>)),
         ?assertMatch({0, #{sound := true, objects := 2}}, json(["verify", Dir])),
+        [Json, "status 0"] = script("verify --json " ++ Dir),
+        ?assertMatch(#{sound := true, objects := 2}, parse(Json)),
         true = bets:insert(T, {3, c}),
         ok = bets:close(T),
         %% Nothing was recovered or changed for that.

@@ -59,12 +59,34 @@ a_sound_table_is_sound_open_and_closed_test_() ->
                 {ok, T} = bets:open(Dir),
                 {ok, Open} = bets:verify(T),
                 ?assertMatch(#{sound := true, objects := 100, records := 100}, Open),
-                ?assertEqual({error, already_open}, bets:verify(Dir)),
                 ?assertEqual({error, already_open}, bets:repair(Dir, [])),
                 bets:delete(T)
             end
          || Type <- [set, ordered_set, bag, duplicate_bag]
         ]
+    end).
+
+%% However its directory is given; the words of the error lead to the table.
+a_directory_that_is_open_is_verified_as_its_table_test_() ->
+    with_dir(fun(Dir) ->
+        filled(Dir, []),
+        Link = Dir ++ "-link",
+        ok = file:make_symlink(Dir, Link),
+        Elsewhere = bets:new(t, []),
+        {ok, Snapshot} = bets:open(Dir, [{access, read}]),
+        {ok, T} = bets:open(Dir, [private]),
+        true = bets:insert(T, {101, x}),
+        [
+            ?assertMatch({ok, #{sound := true, objects := 101, records := 101}}, bets:verify(Given))
+         || Given <- [Dir, list_to_binary(Dir), Dir ++ "/", filename:join([Dir, "..", "t"]), Link]
+        ],
+        %% Whoever may not read the table is told that it is open.
+        Self = self(),
+        spawn(fun() -> Self ! {refused, bets:verify(Dir)} end),
+        ?assertEqual({error, already_open}, receive {refused, Refused} -> Refused end),
+        [ok = bets:close(Tab) || Tab <- [T, Snapshot, Elsewhere]],
+        {ok, Closed} = bets:verify(Dir),
+        ?assertNot(is_map_key(objects, Closed))
     end).
 
 a_rotten_object_is_named_and_repaired_without_force_test_() ->
