@@ -18,26 +18,44 @@
 -define(FOUND, 1).
 -define(FAILED, 2).
 
-%% Name, arguments, what it does, the options beside those of all commands, and the function.
 commands() ->
     [
-        {"info", "DIR", "what the directory tells of its table; it may be in use", [], fun bets_cli_commands:info/3},
-        {"verify", "DIR", "reads every record and says what is wrong; changes nothing", [], fun bets_cli_commands:verify/3},
-        {"repair", "DIR", "repairs a damaged table; with --force, whatever is lost by that",
-            [{force, flag}, {type, type}, {keypos, integer}, {name, atom}], fun bets_cli_commands:repair/3},
-        {"merge", "DIR", "removes what was overwritten and deleted", [], fun bets_cli_commands:merge/3},
-        {"backup", "DIR TARGET", "makes TARGET a table with the same objects, by links where that can be", [], fun bets_cli_commands:backup/3},
-        {"dump", "DIR [FILE]", "writes all objects as Erlang terms, one in a line; to the standard output without FILE", [],
-            fun bets_cli_commands:dump/3},
-        {"load", "DIR FILE", "inserts what dump wrote; makes the table if there is none. FILE may be -",
-            [{add, flag}, {type, type}, {keypos, integer}, {name, atom}], fun bets_cli_commands:load/3},
-        {"import", "DIR SOURCE", "inserts what a file of dets or a directory of Bitcask holds; makes the table if there is none",
-            [{type, type}, {keypos, integer}, {name, atom}, {decode, decoder}, {repair, flag}, {'skip-damaged', flag}, {restart, flag}],
-            fun bets_cli_commands:import/3}
+        command("info", "DIR", "what the directory tells of its table; it may be in use", [], none, fun bets_cli_commands:info/3),
+        command("verify", "DIR", "reads every record and says what is wrong; changes nothing", [], "something is wrong with the table",
+            fun bets_cli_commands:verify/3),
+        command("repair", "DIR", "repairs a damaged table; with --force, whatever is lost by that",
+            [{force, flag, "saves what can be read, whatever is lost"} | kind("of the table, if its MANIFEST is made anew")],
+            "objects were lost, or would be lost without --force", fun bets_cli_commands:repair/3),
+        command("merge", "DIR", "removes what was overwritten and deleted", [], "files were left out for damage", fun bets_cli_commands:merge/3),
+        command("backup", "DIR TARGET", "makes TARGET a table with the same objects, by links where that can be", [], none,
+            fun bets_cli_commands:backup/3),
+        command("dump", "DIR [FILE]", "writes all objects as Erlang terms, one in a line; to the standard output without FILE", [], none,
+            fun bets_cli_commands:dump/3),
+        command("load", "DIR FILE", "inserts what dump wrote; makes the table if there is none. FILE may be -",
+            [{add, flag, "adds to the objects that are there"} | kind("of a table that is made, if not that of the dump")],
+            "not all that dump wrote is in the table", fun bets_cli_commands:load/3),
+        command("import", "DIR SOURCE", "inserts what a file of dets or a directory of Bitcask holds; makes the table if there is none",
+            kind("of a table that is made, if not that of the source") ++ [
+                {decode, decoder, "takes keys of Bitcask as they are, or as those of Riak"},
+                {repair, flag, "has dets repair a copy of a file that was not closed, which may lose objects"},
+                {'skip-damaged', flag, "passes over damaged records of Bitcask: older ones of their keys may take their place"},
+                {restart, flag, "deletes the objects of the table before"}
+            ],
+            "damaged records were passed over", fun bets_cli_commands:import/3)
     ].
 
+command(Name, Arguments, What, Options, Status1, Run) ->
+    #{name => Name, arguments => Arguments, what => What, options => Options, status_1 => Status1, run => Run}.
+
+kind(Whose) ->
+    [{type, type, "the type " ++ Whose}, {keypos, integer, "the position of the key " ++ Whose}, {name, atom, "the name " ++ Whose}].
+
 common() ->
-    [{json, flag}, {quiet, flag}].
+    [
+        {help, flag, "prints what a command does, its options and its statuses, and does nothing else"},
+        {json, flag, "prints one JSON object and nothing else"},
+        {quiet, flag, "draws no progress bar; there is none anyway where the standard error is no terminal"}
+    ].
 
 %% Runs the arguments behind `-extra' and ends the VM.
 -spec main() -> no_return().
@@ -49,26 +67,49 @@ main() ->
 
 %% Runs a command, prints what it gives, and gives the status.
 -spec run([string()], #{tty := boolean(), errors := io:device()}) -> 0..2.
-run([Help | _], _Context) when Help =:= "--help"; Help =:= "help"; Help =:= "-h" ->
-    io:put_chars(usage()),
-    ?OK;
 run([Flag, Next | Rest], Context) when Flag =:= "--json"; Flag =:= "--quiet" ->
     run([Next | Rest] ++ [Flag], Context);
+run([Help | Arguments], #{errors := Errors}) when Help =:= "--help"; Help =:= "help"; Help =:= "-h" ->
+    case parse(Arguments, common(), [], #{}) of
+        {ok, Words, Options} -> finish(usage(Words), Options, Errors);
+        Wrong -> finish(leading(Wrong, "--help"), #{}, Errors)
+    end;
 run([Name | Arguments], #{errors := Errors} = Context) ->
-    case lists:keyfind(Name, 1, commands()) of
-        {_, _, _, Known, _} = Command ->
+    case find(Name) of
+        {ok, #{options := Known} = Command} ->
             case parse(Arguments, Known ++ common(), [], #{}) of
-                {ok, Words, Options} -> finish(call(Command, Words, Options, Context), Options, Errors);
-                {usage, _} = Wrong -> finish(Wrong, #{}, Errors)
+                {ok, _Words, #{help := true} = Options} -> finish(usage([Name]), Options, Errors);
+                {ok, Words, Options} -> finish(leading(call(Command, Words, Options, Context), Name ++ " --help"), Options, Errors);
+                Wrong -> finish(leading(Wrong, Name ++ " --help"), #{}, Errors)
             end;
-        false ->
-            finish({usage, io_lib:format("there is no command ~ts", [Name])}, #{}, Errors)
+        Wrong ->
+            finish(Wrong, #{}, Errors)
     end;
 run([], #{errors := Errors}) ->
-    io:put_chars(Errors, usage()),
+    io:put_chars(Errors, bets_cli_usage:all(commands(), common())),
     ?FAILED.
 
-call({Name, Expected, _, _, Run}, Words, Options, #{tty := Tty}) ->
+find(Name) ->
+    case [Command || #{name := Known} = Command <- commands(), Known =:= Name] of
+        [Command] -> {ok, Command};
+        [] -> leading({usage, io_lib:format("there is no command ~ts", [Name])}, "--help")
+    end.
+
+usage([]) ->
+    usage_text(bets_cli_usage:all(commands(), common()));
+usage([Name | _]) ->
+    case find(Name) of
+        {ok, Command} -> usage_text(bets_cli_usage:one(Command, common()));
+        Wrong -> Wrong
+    end.
+
+usage_text(Text) -> {ok, Text, #{usage => Text}}.
+
+%% Who called a command wrongly is led to where the right way stands.
+leading({usage, Words}, Help) -> {usage, [Words, "; see bin/bets ", Help]};
+leading(Result, _Help) -> Result.
+
+call(#{name := Name, arguments := Expected, run := Run}, Words, Options, #{tty := Tty}) ->
     {Least, Most} = arity(Expected),
     case length(Words) of
         N when N >= Least, N =< Most ->
@@ -106,15 +147,17 @@ finish({failed, Words}, Options, Errors) ->
     end,
     ?FAILED;
 finish({usage, Words}, _Options, Errors) ->
-    io:format(Errors, "bets: ~ts; see bin/bets --help~n", [Words]),
+    io:format(Errors, "bets: ~ts~n", [Words]),
     ?FAILED.
 
 parse(["--" | Words], _Known, Acc, Options) ->
     {ok, lists:reverse(Acc, Words), Options};
+parse(["-h" | Rest], Known, Acc, Options) ->
+    parse(["--help" | Rest], Known, Acc, Options);
 parse(["--" ++ Name | Rest], Known, Acc, Options) ->
-    case [Option || {Key, _} = Option <- Known, atom_to_list(Key) =:= Name] of
-        [{Key, flag}] -> parse(Rest, Known, Acc, Options#{Key => true});
-        [{Key, Kind}] -> parse_value(Key, Kind, Rest, Known, Acc, Options);
+    case [Option || {Key, _, _} = Option <- Known, atom_to_list(Key) =:= Name] of
+        [{Key, flag, _}] -> parse(Rest, Known, Acc, Options#{Key => true});
+        [{Key, Kind, _}] -> parse_value(Key, Kind, Rest, Known, Acc, Options);
         [] -> {usage, ["there is no option --", Name, " here"]}
     end;
 parse([Word | Rest], Known, Acc, Options) ->
@@ -145,25 +188,3 @@ one_of(Text, Atoms) ->
         [Atom] -> {ok, Atom};
         [] -> error
     end.
-
-usage() ->
-    [
-        "usage: bin/bets COMMAND ARGUMENTS [--OPTION [VALUE]]...\n\nCommands\n",
-        [
-            io_lib:format("  ~ts ~ts~n      ~ts~n~ts", [Name, Expected, Text, [["     ", options(Known), $\n] || Known =/= []]])
-         || {Name, Expected, Text, Known, _} <- commands()
-        ],
-        "\nAll commands\n"
-        "  --json    prints one JSON object and nothing else\n"
-        "  --quiet   draws no progress bar; there is none anyway where the standard error is no terminal\n"
-        "\nThe status is 0 if all is well, 1 if something is wrong with the table or was lost, 2 if the command could not be run.\n"
-    ].
-
-options(Known) ->
-    [[" --", atom_to_list(Key), value_name(Kind)] || {Key, Kind} <- Known].
-
-value_name(flag) -> "";
-value_name(type) -> " set|ordered_set|bag|duplicate_bag";
-value_name(decoder) -> " raw|riak";
-value_name(integer) -> " N";
-value_name(atom) -> " NAME".

@@ -16,10 +16,12 @@ with_root(Test) ->
     end}.
 
 %% Runs a command with another group leader: its status and what it prints.
-run(Arguments) ->
+run(Arguments) -> run(Arguments, "/dev/null").
+
+run(Arguments, ErrorFile) ->
     File = filename:join("/tmp", "bets-cli-out-" ++ os:getpid()),
     {ok, Output} = file:open(File, [write, {encoding, utf8}]),
-    {ok, Errors} = file:open("/dev/null", [write, {encoding, utf8}]),
+    {ok, Errors} = file:open(ErrorFile, [write, {encoding, utf8}]),
     Leader = group_leader(),
     true = group_leader(Output, self()),
     try bets_cli:run(Arguments, #{tty => false, errors => Errors}) of
@@ -113,6 +115,49 @@ usage_is_told_and_is_status_2_test_() ->
                 ["repair", Root, "--keypos"],
                 ["repair", Root, "--keypos", "0"],
                 ["dump", Root, "--json"]
+            ]
+        ]
+    end).
+
+%% Asked in any of these ways; with no word of the other commands.
+the_usage_of_one_command_is_told_test() ->
+    [
+        begin
+            {0, Help} = run([Command, "--help"]),
+            Has = fun(Words) -> ?assertEqual({Words, 1}, {Words, times(Words, binary_to_list(Help))}, Help) end,
+            [Has(Words) || Words <- ["bin/bets " ++ Command ++ " " ++ Arguments, "--json", "\n  2  the command could not be run\n" | Own]],
+            ?assertEqual(0, times("bin/bets " ++ Other, binary_to_list(Help))),
+            Text = string:trim(binary_to_list(Help)),
+            [
+                ?assertEqual({0, Help}, run(Asked))
+             || Asked <- [[Command, "-h"], ["help", Command], ["--help", Command], [Command, "DIR", "--help"], ["--quiet", Command, "--help"]]
+            ],
+            {0, #{usage := Json}} = json(["help", Command]),
+            ?assertEqual(Text, string:trim(Json))
+        end
+     || {Command, Other, Arguments, Own} <- [
+            {"verify", "repair", "DIR", ["\n  1  something is wrong with the table\n"]},
+            {"repair", "verify", "DIR", ["--force  ", "--type set|ordered_set|bag|duplicate_bag  ", "\n  1  "]},
+            {"import", "verify", "DIR SOURCE", ["--skip-damaged  ", "--decode raw|riak  ", "--restart  ", "--repair  ", "\n  1  "]},
+            {"dump", "verify", "DIR [FILE]", ["\n  0  "]}
+        ]
+    ],
+    ?assertMatch({0, #{usage := "usage: bin/bets COMMAND " ++ _}}, json(["--help"])),
+    [?assertEqual({2, <<>>}, run(Wrong)) || Wrong <- [["help", "nope"], ["help", "--", "--json"], ["help", "--nope"]]].
+
+what_was_called_wrongly_leads_to_the_help_test_() ->
+    with_root(fun(Root) ->
+        File = filename:join(Root, "errors"),
+        [
+            begin
+                ?assertEqual({2, <<>>}, run(Arguments, File)),
+                ?assertEqual({ok, Words}, file:read_file(File))
+            end
+         || {Words, Arguments} <- [
+                {<<"bets: there is no option --bogus here; see bin/bets verify --help\n">>, ["verify", "/nowhere", "--bogus"]},
+                {<<"bets: the arguments are DIR; see bin/bets verify --help\n">>, ["verify"]},
+                {<<"bets: with --json a FILE is needed for the objects; see bin/bets dump --help\n">>, ["dump", Root, "--json"]},
+                {<<"bets: there is no command nope; see bin/bets --help\n">>, ["nope"]}
             ]
         ]
     end).
