@@ -37,6 +37,7 @@ commands() ->
         command("import", "DIR SOURCE", "inserts what a file of dets or a directory of Bitcask holds; makes the table if there is none",
             kind("of a table that is made, if not that of the source") ++ [
                 {decode, decoder, "takes keys of Bitcask as they are, or as those of Riak"},
+                {force, flag, "imports from Bitcask though a lock file says that a program has it open"},
                 {repair, flag, "has dets repair a copy of a file that was not closed, which may lose objects"},
                 {'skip-damaged', flag, "passes over damaged records of Bitcask: older ones of their keys may take their place"},
                 {restart, flag, "deletes the objects of the table before"}

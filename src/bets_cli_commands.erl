@@ -116,7 +116,7 @@ merge([Dir], _Options, Bar) ->
         true = bets:merge(Tab, subscribe),
         Caller = self(),
         {Worker, Monitor} = spawn_monitor(fun() -> Caller ! {self(), try_merge(Tab)} end),
-        merging(Worker, Monitor, Bar)
+        merged(Dir, merging(Worker, Monitor, Bar))
     end).
 
 try_merge(Tab) ->
@@ -135,18 +135,18 @@ merging(Worker, Monitor, Bar) ->
             merging(Worker, Monitor, Bar);
         {Worker, Result} ->
             true = demonitor(Monitor, [flush]),
-            merged(Result);
+            Result;
         {'DOWN', Monitor, process, Worker, Reason} ->
             exit(Reason)
     end.
 
-merged({error, Reason}) ->
+merged(_Dir, {error, Reason}) ->
     {error, Reason};
-merged(#{inputs := Inputs, outputs := Outputs, damaged := Damaged, input_bytes := Before, output_bytes := Behind} = Report) ->
+merged(Dir, #{inputs := Inputs, outputs := Outputs, damaged := Damaged, input_bytes := Before, output_bytes := Behind} = Report) ->
     Text = io_lib:format("~b files of ~b bytes became ~b of ~b bytes~n", [length(Inputs), Before, length(Outputs), Behind]),
     case Damaged of
         [] -> {ok, Text, Report};
-        _ -> {found, [Text, io_lib:format("left out for damage: ~w~n", [Damaged])], Report}
+        _ -> {found, [Text, io_lib:format("left out for damage: ~w~n", [Damaged]), bets_cli_hint:damage(Dir, []), $\n], Report}
     end.
 
 -spec backup([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().
@@ -250,8 +250,8 @@ import([Dir, Path], Options, Bar) ->
 source(Path, Options) ->
     case file:read_file_info(Path) of
         {ok, #file_info{type = directory}} ->
-            Decode = [{decode, Decode} || {decode, Decode} <- maps:to_list(Options)],
-            {ok, {bitcask, Path}, Decode ++ [{damaged, skip} || is_map_key('skip-damaged', Options)]};
+            Given = [Option || {Name, _} = Option <- maps:to_list(Options), Name =:= decode orelse Name =:= force],
+            {ok, {bitcask, Path}, Given ++ [{damaged, skip} || is_map_key('skip-damaged', Options)]};
         {ok, _} ->
             {ok, {dets, Path}, [{repair, true} || is_map_key(repair, Options)]};
         {error, Posix} ->

@@ -1,5 +1,5 @@
 %% @private
-%% What an operator may do about damage, which the reasons of the library do not say: there it is not told by commands.
+%% What went wrong in words of the command line: its commands and options are not those of the library.
 -module(bets_cli_hint).
 
 -export([explain/3, damage/2]).
@@ -10,9 +10,22 @@ explain(Command, Dir, Reason) ->
     Hint =
         case damaged_file(Reason, Dir) of
             {ok, File} -> hint(Command, Dir, is_manifest(File));
-            none -> ""
+            %% It is the source that is damaged, and nothing of bets repairs it.
+            source when Command =:= "import" -> "--skip-damaged passes over what cannot be read";
+            _ -> ""
         end,
-    [bets_errors:explain(Reason), ["; " || Hint =/= ""], Hint].
+    [words(Reason, Dir), ["; " || Hint =/= ""], Hint].
+
+words({no_table, Dir}, _) ->
+    io_lib:format("there is no table in ~ts", [Dir]);
+words({not_closed, File}, _) ->
+    io_lib:format("~ts was not closed, or is open: close it where it is open, or import with --repair, which has dets repair a copy and may lose objects", [File]);
+words({bitcask_in_use, LockFile}, _) ->
+    io_lib:format("there is ~ts: a program has the directory open, or was killed; close it there, or, if no program has it open, import with --force", [LockFile]);
+words({not_empty, _Tab, Size}, Dir) ->
+    io_lib:format("the duplicate_bag in ~ts has ~w objects, which would be there twice: --restart deletes them first", [Dir, Size]);
+words(Reason, _Dir) ->
+    bets_errors:explain(Reason).
 
 %% What is to be done about the files with damage.
 -spec damage(Dir :: string(), [file:filename_all()]) -> iodata().
@@ -29,7 +42,7 @@ hint(_Command, Dir, false) ->
 
 is_manifest(File) -> lists:member(filename:basename(File), ["MANIFEST", <<"MANIFEST">>]).
 
-%% The source of an import is damaged in the same words, and nothing of bets repairs it.
+%% The source of an import is damaged in the same words.
 damaged_file({damaged, File, _Offset, _What}, Dir) -> in_dir(File, Dir);
 damaged_file({missing, File}, Dir) -> in_dir(File, Dir);
 damaged_file(damaged_object, _Dir) -> {ok, "an object"};
@@ -38,5 +51,5 @@ damaged_file(_Reason, _Dir) -> none.
 in_dir(File, Dir) ->
     case bets_dir:absolute(filename:dirname(File)) =:= bets_dir:absolute(Dir) of
         true -> {ok, File};
-        false -> none
+        false -> source
     end.

@@ -138,7 +138,7 @@ the_usage_of_one_command_is_told_test() ->
      || {Command, Other, Arguments, Own} <- [
             {"verify", "repair", "DIR", ["\n  1  something is wrong with the table\n"]},
             {"repair", "verify", "DIR", ["--force  ", "--type set|ordered_set|bag|duplicate_bag  ", "\n  1  "]},
-            {"import", "verify", "DIR SOURCE", ["--skip-damaged  ", "--decode raw|riak  ", "--restart  ", "--repair  ", "\n  1  "]},
+            {"import", "verify", "DIR SOURCE", ["--skip-damaged  ", "--decode raw|riak  ", "--restart  ", "--force  ", "--repair  ", "\n  1  "]},
             {"dump", "verify", "DIR [FILE]", ["\n  0  "]}
         ]
     ],
@@ -272,6 +272,19 @@ what_is_dead_is_merged_away_test_() ->
         ?assert(Behind * 2 < Before),
         ?assertEqual(All, all(Dir)),
         ?assertMatch({0, _}, run(["merge", Dir]))
+    end).
+
+what_a_merge_leaves_out_is_told_with_what_to_do_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        filled(Dir, set),
+        {ok, T} = bets:open(Dir),
+        [bets:insert(T, {N, <<N:800>>}) || N <- lists:seq(1, 50)],
+        bets:close(T),
+        [_, File | _] = lists:sort(filelib:wildcard(filename:join(Dir, "*.seg"))),
+        flip(File, 52),
+        {1, Text} = run(["merge", Dir]),
+        ?assertEqual([1, 1], [times(Words, binary_to_list(Text)) || Words <- ["left out for damage", "bin/bets repair " ++ Dir]], Text)
     end).
 
 what_is_dumped_is_loaded_test_() ->
@@ -420,6 +433,41 @@ an_import_that_fails_leaves_no_table_behind_test_() ->
         ?assertMatch({2, _}, json(["import", Dir ++ "2", Bitcask])),
         ?assertMatch({0, _}, json(["info", Dir ++ "2"]))
     end).
+
+%% Those of the library are of no use there.
+messages_name_options_of_the_command_line_test_() ->
+    with_root(fun(Root) ->
+        [Open, Bitcask, Dir, Full] = [filename:join(Root, Name) || Name <- ["open.dets", "bitcask", "t", "full"]],
+        Told = fun(Arguments, Option) ->
+            {2, #{error := Words}} = json(Arguments),
+            ?assertEqual([{"{", 0}, {"#Ref", 0}, {"/2", 0}, {Option, 1}], [{Part, times(Part, Words)} || Part <- ["{", "#Ref", "/2", Option]], Words)
+        end,
+        {ok, D} = dets:open_file(make_ref(), [{file, Open}, {type, duplicate_bag}]),
+        ok = dets:insert(D, [{a, 1}, {b, 2}]),
+        Told(["import", Dir, Open], "with --repair"),
+        ok = dets:close(D),
+        ?assertMatch({0, #{objects := 2}}, json(["import", Full, Open])),
+        Told(["import", Full, Open], "--restart"),
+        ?assertMatch({0, #{objects := 2}}, json(["import", Full, Open, "--restart"])),
+        ok = filelib:ensure_dir(filename:join(Bitcask, "x")),
+        Lock = filename:join(Bitcask, "bitcask.write.lock"),
+        Record = bitcask_record(<<"k">>, <<"v">>),
+        ok = file:write_file(filename:join(Bitcask, "1.bitcask.data"), Record),
+        ok = file:write_file(Lock, ""),
+        Told(["import", Dir, Bitcask], "with --force"),
+        ?assertMatch({0, #{objects := 1}}, json(["import", Dir, Bitcask, "--force"])),
+        ok = file:delete(Lock),
+        ok = file:write_file(filename:join(Bitcask, "1.bitcask.data"), [flipped(Record), Record]),
+        Told(["import", Dir, Bitcask], "--skip-damaged"),
+        ?assertMatch({1, #{objects := 1}}, json(["import", Dir, Bitcask, "--skip-damaged"])),
+        Told(["info", filename:join(Root, "none")], "there is no table in")
+    end).
+
+bitcask_record(Key, Value) ->
+    Body = <<1:32, (byte_size(Key)):16, (byte_size(Value)):32, Key/binary, Value/binary>>,
+    <<(erlang:crc32(Body)):32, Body/binary>>.
+
+flipped(<<Byte, Rest/binary>>) -> <<(Byte bxor 4), Rest/binary>>.
 
 the_script_runs_it_in_a_vm_of_its_own_test_() ->
     with_root(fun(Root) ->
