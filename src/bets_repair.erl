@@ -9,7 +9,7 @@
 %% <dt>`objects'</dt><dd>of an open table, how many live objects were read where the index in memory says that they stand.</dd>
 %% <dt>`faults', `omitted'</dt><dd>what is wrong, 10,000 entries at most, and the number of those that are not in the list.</dd>
 %% <dt>`spoilt'</dt><dd>hint files and checkpoints of a closed table that are not as they were written, as faults whose loss is `none'. They save time only: the
-%% next opening does without them, and makes them anew. They do not make a table unsound. Those of an open table are not looked at.</dd>
+%% next opening does without them, and makes them anew; a repair that changes the table removes them. They do not make a table unsound. Those of an open table are not looked at.</dd>
 %% <dt>`loss'</dt><dd>the worst loss of all faults.</dd>
 %% <dt>`quarantined'</dt><dd>the damaged files, where the repair has put them.</dd>
 %% </dl>

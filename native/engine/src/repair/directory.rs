@@ -48,6 +48,8 @@ pub struct Damage {
     pub unsealed: Vec<u32>,
     /// The segments whose hints tell of other records than they hold.
     pub hints: Vec<u32>,
+    /// Hints and the checkpoint, if they are of no use.
+    pub spoilt: Vec<String>,
     /// So many records are right in damaged sealed segments and in unsealed ones.
     pub right: u64,
 }
@@ -91,6 +93,7 @@ impl Directory<'_> {
         if let Some(what) = checkpoint::check(self.storage, self.dir, &self.manifest) {
             let path = self.dir.join(CHECKPOINT_FILE);
             report.add_spoilt(Fault::new(&path, 0, 0, what, Loss::Nothing));
+            damage.spoilt.push(CHECKPOINT_FILE.to_string());
         }
         let (known, records) = (report.faults.len(), report.records);
         self.check_tail(report, &mut |_, _, _| Ok(()))?;
@@ -110,7 +113,10 @@ impl Directory<'_> {
         let fault = |what| Fault::new(&hint_path(self.dir, entry.id), 0, 0, what, Loss::Nothing);
         match hints::check(self.storage, self.dir, identity, digest) {
             Found::Good => {}
-            Found::Spoilt(what) => report.add_spoilt(fault(what)),
+            Found::Spoilt(what) => {
+                report.add_spoilt(fault(what));
+                damage.spoilt.push(hint::file_name(entry.id));
+            }
             Found::Lies => {
                 report.add(fault("the hint tells of other records than its segment holds"));
                 damage.hints.push(entry.id);

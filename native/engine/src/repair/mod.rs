@@ -9,7 +9,7 @@
 //! 3. Damaged files get a second name in the quarantine, durably.
 //! 4. What is readable of them is written to fresh segments and synced; so is what the unsealed segments and the stage hold.
 //! 5. A new manifest names the fresh segments in the place of the old ones.
-//! 6. The old names are removed.
+//! 6. The old names are removed, and so are the checkpoint, which is of the manifest before, and hints that are of no use.
 //!
 //! A crash at any point leaves the old manifest or a new one. With the old one the damaged files are still there, and the repair starts
 //! again; with the new one the table is sound.
@@ -40,6 +40,7 @@ pub use check::Check;
 pub use report::{Fault, Loss, Report, Status};
 
 use crate::dir::Dir;
+use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
 use crate::format::hint;
 use crate::format::manifest::{DELETED_FILE, Entry, FILE, Manifest, State};
 use crate::format::segment::{file_name, parse_file_name};
@@ -188,13 +189,16 @@ pub fn repair(
     let before = report.fault_count();
     let damage = directory.check(&mut report)?;
     if report.fault_count() == before {
+        if report.status == Status::Repaired {
+            repair.remove(damage.spoilt);
+        }
         return Ok(report);
     }
     if mode == Mode::Named && report.worst > Some(Loss::Object) {
         report.status = Status::Refused;
         return Ok(report);
     }
-    repair.replace(directory, &damage, &mut report)?;
+    repair.replace(directory, damage, &mut report)?;
     report.status = Status::Repaired;
     Ok(report)
 }
@@ -253,14 +257,14 @@ impl Repair<'_> {
     }
 
     /// Puts fresh segments in the place of the damaged ones and of all that are unsealed.
-    fn replace(&mut self, mut directory: Directory<'_>, damage: &Damage, report: &mut Report) -> Result<()> {
+    fn replace(&mut self, mut directory: Directory<'_>, damage: Damage, report: &mut Report) -> Result<()> {
         let present = |name: &String| self.names.contains(name);
         self.quarantine.extend(damage.names().filter(present));
         self.keep(report)?;
         let taken = highest_id(self.names.iter().map(String::as_str));
         let next = &mut directory.manifest.next_segment;
         *next = (*next).max(taken + 1);
-        let fresh = self.write_fresh(&mut directory, damage)?;
+        let fresh = self.write_fresh(&mut directory, &damage)?;
         let replaced = |entry: &Entry| entry.state == State::Unsealed || damage.sealed.contains(&entry.id);
         let mut next: Manifest = directory.manifest.clone();
         next.segments.retain(|entry| !replaced(entry));
@@ -268,15 +272,19 @@ impl Repair<'_> {
         next.generation += 1;
         publish(self.storage, self.dir, &next, true).map_err(|failure| failure.error)?;
         let old = directory.manifest.segments.iter().filter(|entry| replaced(entry));
-        for name in old
-            .map(|entry| file_name(entry.id))
-            .chain([STAGE_FILE.to_string()])
-            .chain(damage.hints.iter().map(|&id| hint::file_name(id)))
-        {
-            // One that stays is removed by the next opening.
+        self.remove(old.flat_map(|entry| [file_name(entry.id), hint::file_name(entry.id)]));
+        self.remove(damage.hints.iter().map(|&id| hint::file_name(id)));
+        self.remove(damage.spoilt);
+        // The checkpoint is that of the manifest before.
+        self.remove([STAGE_FILE, CHECKPOINT_FILE].map(String::from));
+        Ok(())
+    }
+
+    /// Removes files that are of no use. What stays is removed, or done without, by the next opening.
+    fn remove(&self, names: impl IntoIterator<Item = String>) {
+        for name in names {
             let _ = self.storage.unlink(&self.dir.join(name));
         }
-        Ok(())
     }
 
     /// Writes what can be read of the damaged segments and of all that are unsealed, and tells the manifest which seqs and ids are used now.

@@ -51,6 +51,23 @@ fn a_hint_or_checkpoint_that_is_wrong_is_told_and_harmless() {
     }
 }
 
+/// A repair takes away what stands beside the damage and is of no use. Where there is nothing to repair it changes nothing.
+#[test]
+fn a_repair_takes_spoilt_hints_away() {
+    let image = hundred(TableKind::Set);
+    let files = hints(&image);
+    flip(&image, &files[0], 90);
+    let spoilt = named(&image);
+    assert_eq!((spoilt.status, spoilt.spoilt.len()), (Status::Unchanged, 1));
+    assert_eq!(hints(&image), files);
+    let path = segments(&image).pop().unwrap();
+    let end = frames(&image.read(&path).unwrap())[0].0.end;
+    flip(&image, &path, end - 1);
+    assert_eq!(named(&image).status, Status::Repaired);
+    assert!(!hints(&image).contains(&files[0]));
+    assert!(check(&image).is_sound());
+}
+
 /// An opening publishes its manifest first and removes the checkpoint behind it; a kill between the two leaves one that fits no more.
 #[test]
 fn a_checkpoint_of_another_manifest_is_told() {

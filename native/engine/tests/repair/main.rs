@@ -62,7 +62,7 @@ fn create(sim: &Sim, kind: TableKind) -> Table {
 
 fn force(sim: &Sim, kind: TableKind) -> Report {
     let how = Open::OrCreate(meta_of(kind));
-    repair(
+    let report = repair(
         &storage(sim),
         Path::new(DIR),
         &how,
@@ -70,11 +70,13 @@ fn force(sim: &Sim, kind: TableKind) -> Report {
         Some(9),
         &AtomicU64::new(0),
     )
-    .unwrap()
+    .unwrap();
+    assert_tidy(sim, &report);
+    report
 }
 
 fn named(sim: &Sim) -> Report {
-    repair(
+    let report = repair(
         &storage(sim),
         Path::new(DIR),
         &existing(),
@@ -82,7 +84,24 @@ fn named(sim: &Sim) -> Report {
         None,
         &AtomicU64::new(0),
     )
-    .unwrap()
+    .unwrap();
+    assert_tidy(sim, &report);
+    report
+}
+
+/// Behind a repair there is no hint and no checkpoint that is of no use, so that a check finds nothing to tell.
+fn assert_tidy(sim: &Sim, report: &Report) {
+    if report.status == Status::Repaired {
+        assert_eq!(check(sim).spoilt, []);
+        let segments = segments(sim);
+        for hint in hints(sim) {
+            assert!(
+                segments.contains(&hint.with_extension("seg")),
+                "{}",
+                hint.display()
+            );
+        }
+    }
 }
 
 fn check(sim: &Sim) -> Report {
