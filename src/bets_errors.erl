@@ -82,6 +82,9 @@ words({bad_option, Option} = Cause, new, Args, Info) ->
         %% ets refuses it too, without naming it.
         false -> (words_of_ets(new, Args, Info))#{general => explain(Cause)}
     end;
+%% ets has words for a caller without the right alone; a snapshot takes changes from nobody.
+words(snapshot, _Function, _Args, _Info) ->
+    #{1 => explain(snapshot)};
 words(Cause, Function, Args, Info) ->
     case is_ets_cause(Cause) of
         true -> words_of_ets(Function, Args, Info);
@@ -235,6 +238,8 @@ explain({no_bitcask, Dir}) ->
     text("there is no data file of Bitcask in ~ts", [Dir]);
 explain({bitcask_in_use, LockFile}) ->
     text("there is ~ts: a program has the directory open, or was killed; close it there, or, if no program has it open, import with {force, true}", [LockFile]);
+explain(snapshot) ->
+    "the table is a snapshot, opened with {access, read}, which takes no changes: make them where the table is open without that option";
 explain(closed) ->
     "the table was closed meanwhile";
 explain(internal_error) ->

@@ -81,7 +81,7 @@ fn see_to_owner(env: Env<'_>, table: &TableResource) {
 fn check(env: Env<'_>, table: &TableResource, need: Need) -> Result<(), Fail> {
     table.check_state()?;
     if need == Need::Write && table.options.config.read_only {
-        return Err(Fail::Badarg(atoms::access()));
+        return Err(Fail::Badarg(atoms::snapshot()));
     }
     let me = caller(env);
     if me == table.owner_raw() {

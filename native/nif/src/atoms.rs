@@ -70,6 +70,7 @@ rustler::atoms! {
     put,
     read_only,
     set,
+    snapshot,
     sync_failed,
     table_failed,
     table_type,

@@ -46,7 +46,7 @@ impl From<Error> for Fail {
             Error::WouldBlock => Fail::WouldWait,
             Error::Busy => Fail::Busy,
             Error::Closed => Fail::Badarg(atoms::id()),
-            Error::Snapshot => Fail::Badarg(atoms::access()),
+            Error::Snapshot => Fail::Badarg(atoms::snapshot()),
             other => Fail::Engine(Box::new(other)),
         }
     }
