@@ -61,7 +61,7 @@ fn store(table: &Table, values: &[Vec<u8>]) {
             ),
             2 => drop(
                 table
-                    .update(key(&k), Wait::May, |_| (Change::Put(value.clone()), ()))
+                    .update(key(&k), Wait::May, |_| (Change::Put(value.clone().into()), ()))
                     .unwrap(),
             ),
             _ => drop(

@@ -189,7 +189,7 @@ fn a_snapshot_takes_no_writes_and_leaves_nothing() {
     refused(snapshot.put_many(&[(key(b"c"), b"3")], Wait::May).map(drop));
     refused(
         snapshot
-            .update(key(b"a"), Wait::May, |_| (Change::Put(b"4".to_vec()), ()))
+            .update(key(b"a"), Wait::May, |_| (Change::Put(b"4".into()), ()))
             .map(drop),
     );
     refused(snapshot.merge_start(MergeChoice::Everything).map(drop));

@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 use bets_engine::table::{Change, Cursor, Direction, Open, Table, TableKind, Wait};
@@ -107,11 +108,11 @@ fn an_update_keeps_or_replaces_the_stored_form_in(kind: TableKind) {
     let table = dir.open();
     let (plain, suffixed) = (Key::new(b"k", 1), Key::new(b"k~", 1));
     table.put(suffixed, b"1", Wait::May).unwrap();
-    let update = |key, change: fn(Vec<u8>) -> Change| {
+    let update = |key, change: fn(Cow<'static, [u8]>) -> Change<'static>| {
         table
             .update(key, Wait::May, |found| {
                 let found = found.unwrap();
-                (change(found.value.to_vec()), found.key.map(<[u8]>::to_vec))
+                (change(found.value.to_vec().into()), found.key.map(<[u8]>::to_vec))
             })
             .unwrap()
             .1

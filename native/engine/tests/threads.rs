@@ -69,7 +69,7 @@ fn no_update_is_lost() {
                 either(|wait| {
                     table.update(key(&k), wait, |found| {
                         let old = found.map_or(0, |found| number(found.value));
-                        (Change::Put((old + 1).to_le_bytes().to_vec()), ())
+                        (Change::Put((old + 1).to_le_bytes().to_vec().into()), ())
                     })
                 });
                 added.fetch_add(1, Ordering::Relaxed);

@@ -12,10 +12,12 @@ pub struct Buffers {
     pub key: Vec<u8>,
     /// Object bytes.
     pub object: Vec<u8>,
+    /// The bytes of an object that is made of another.
+    pub made: Vec<u8>,
 }
 
 thread_local! {
-    static KEPT: Cell<Buffers> = const { Cell::new(Buffers { key: Vec::new(), object: Vec::new() }) };
+    static KEPT: Cell<Buffers> = const { Cell::new(Buffers { key: Vec::new(), object: Vec::new(), made: Vec::new() }) };
 }
 
 /// Runs `f` with empty buffers.
@@ -24,8 +26,13 @@ pub fn with<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
     let mut buffers = KEPT.take();
     buffers.key.clear();
     buffers.object.clear();
+    buffers.made.clear();
     let result = f(&mut buffers);
-    if buffers.key.capacity() <= KEPT_MAX && buffers.object.capacity() <= KEPT_MAX {
+    let Buffers { key, object, made } = &buffers;
+    if [key, object, made]
+        .iter()
+        .all(|bytes| bytes.capacity() <= KEPT_MAX)
+    {
         KEPT.set(buffers);
     }
     result

@@ -15,7 +15,7 @@ type Element = SmallVec<[u8; ELEMENT_LEN]>;
 const ELEMENT_LEN: usize = 16;
 
 /// An object's bytes with changes that are not made yet.
-pub struct Edit<'b> {
+pub struct Edit<'b, 'o> {
     layout: Layout,
     bytes: &'b [u8],
     arity: usize,
@@ -23,20 +23,20 @@ pub struct Edit<'b> {
     changes: SmallVec<[(usize, Element); 2]>,
     /// The integers among them, the last put last.
     counted: SmallVec<[(usize, Integer); 2]>,
-    /// Where elements are encoded, and in the end the object: one allocation for all.
-    out: Vec<u8>,
+    /// Where elements are encoded, and in the end the object.
+    out: &'o mut Vec<u8>,
 }
 
-impl<'b> Edit<'b> {
-    /// Starts from the object as it is stored.
-    pub fn new(layout: Layout, bytes: &'b [u8]) -> Result<Self, Fail> {
+impl<'b, 'o> Edit<'b, 'o> {
+    /// Starts from the object as it is stored. What `out` holds is of no use afterwards.
+    pub fn new(layout: Layout, bytes: &'b [u8], out: &'o mut Vec<u8>) -> Result<Self, Fail> {
         Ok(Edit {
             layout,
             bytes,
             arity: arity(bytes)?,
             changes: SmallVec::new(),
             counted: SmallVec::new(),
-            out: Vec::with_capacity(bytes.len() + ELEMENT_LEN),
+            out,
         })
     }
 
@@ -67,7 +67,7 @@ impl<'b> Edit<'b> {
     /// Puts a term at a position, which is none of the key's.
     pub fn set(&mut self, position: usize, term: Term<'_>, budget: &mut Budget) -> Result<(), Fail> {
         self.out.clear();
-        codec::encode_element(term, &mut self.out, budget)?;
+        codec::encode_element(term, self.out, budget)?;
         self.set_out(position);
         Ok(())
     }
@@ -82,9 +82,9 @@ impl<'b> Edit<'b> {
     ) -> Result<(), Fail> {
         self.out.clear();
         match &value {
-            Integer::Small(small) => put_int(&mut self.out, *small),
+            Integer::Small(small) => put_int(self.out, *small),
             Integer::Large(..) => {
-                codec::encode_element(value.encode(env).ok_or_else(Fail::none)?, &mut self.out, budget)?;
+                codec::encode_element(value.encode(env).ok_or_else(Fail::none)?, self.out, budget)?;
             }
         }
         self.set_out(position);
@@ -93,7 +93,7 @@ impl<'b> Edit<'b> {
     }
 
     fn set_out(&mut self, position: usize) {
-        let bytes = Element::from_slice(&self.out);
+        let bytes = Element::from_slice(self.out);
         match self.changes.binary_search_by_key(&position, |(at, _)| *at) {
             Ok(index) => self.changes[index].1 = bytes,
             Err(index) => self.changes.insert(index, (position, bytes)),
@@ -101,19 +101,19 @@ impl<'b> Edit<'b> {
     }
 
     /// The bytes of the object with all changes.
-    pub fn finish(mut self, budget: &mut Budget) -> Result<Vec<u8>, Fail> {
+    pub fn finish(self, budget: &mut Budget) -> Result<&'o [u8], Fail> {
         let changes: SmallVec<[(usize, &[u8]); 2]> = self
             .changes
             .iter()
             .map(|(at, bytes)| (*at, bytes.as_slice()))
             .collect();
         self.out.clear();
-        replace(self.bytes, self.layout.keypos(), &changes, &mut self.out, budget).map_err(|error| {
-            match error {
+        replace(self.bytes, self.layout.keypos(), &changes, self.out, budget).map_err(
+            |error| match error {
                 DecodeError::NoElement => Fail::none(),
                 error => error.into(),
-            }
-        })?;
+            },
+        )?;
         Ok(self.out)
     }
 }

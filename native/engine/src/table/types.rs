@@ -1,5 +1,6 @@
 //! What goes in and out of a table's calls.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -161,14 +162,14 @@ pub struct Found<'a> {
 
 /// What [`Table::update`](super::Table::update) shall do.
 #[derive(Debug)]
-pub enum Change {
+pub enum Change<'v> {
     /// Leave everything as it is.
     Keep,
     /// Store this value, keeping the stored form of a present key (and the given form of an absent one). A present object keeps its deadline; an
     /// absent one gets the table's.
-    Put(Vec<u8>),
+    Put(Cow<'v, [u8]>),
     /// Store this value with the given form of the key; of deadlines the same holds.
-    Replace(Vec<u8>),
+    Replace(Cow<'v, [u8]>),
     /// Remove the key.
     Delete,
 }

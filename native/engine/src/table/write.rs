@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::epoch::{self, Guard};
 use parking_lot::MutexGuard;
+use smallvec::SmallVec;
 
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::{Change, Commit, Found, Inner, Same, Table, Ttl, Wait, Write, free};
@@ -19,6 +20,8 @@ use crate::{Deadline, Error, Key, Now, Result};
 const SPINS: usize = 500;
 /// Of a list, what each write looks at is fetched while so many before it are shown.
 const AHEAD: usize = 8;
+/// A stored key of more bytes is copied to memory of its own while its object is changed.
+const STORED_LEN: usize = 64;
 /// So many objects are counted in one step.
 const COUNTED: usize = 1_000;
 
@@ -42,11 +45,11 @@ impl Table {
 
     /// Reads a key's object and decides what becomes of it, in one step that no other writer of the key comes between. `f` is called at
     /// most once. After an error nothing was changed, whatever `f` said. Reads the value from the disk if it is not cached.
-    pub fn update<R>(
+    pub fn update<'v, R>(
         &self,
         key: Key<'_>,
         wait: Wait,
-        f: impl FnOnce(Option<Found<'_>>) -> (Change, R),
+        f: impl FnOnce(Option<Found<'_>>) -> (Change<'v>, R),
     ) -> Result<(Option<Commit>, R)> {
         let inner = &*self.inner;
         let fresh = inner.deadline(Ttl::OfTable, wait)?;
@@ -61,7 +64,7 @@ impl Table {
                         .map(|commit| (Some(commit), result)),
                 };
             };
-            let mut stored = Vec::new();
+            let mut stored = SmallVec::<[u8; STORED_LEN]>::new();
             let mut f = Some(f);
             let spot = Spot::new(hash, hit.location);
             let decided = inner.record(spot, key.compared(), wait, |form, value| {

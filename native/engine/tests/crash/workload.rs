@@ -463,7 +463,7 @@ impl Run<'_> {
         let expires = self.deadlines.get(&k[0]);
         let expires = expires.is_some_and(|&deadline| deadline > self.clock.now_ms());
         self.table
-            .update(key(&k), Wait::May, |_| (Change::Put(v.clone()), ()))?;
+            .update(key(&k), Wait::May, |_| (Change::Put(v.clone().into()), ()))?;
         if expires {
             // It still does.
             return Ok(false);

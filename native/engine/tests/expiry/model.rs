@@ -212,7 +212,10 @@ impl Run {
         let found = self
             .table()
             .update(Key::plain(&[k]), Wait::May, |found| {
-                (Change::Put(v.clone()), found.map(|found| found.value.to_vec()))
+                (
+                    Change::Put(v.clone().into()),
+                    found.map(|found| found.value.to_vec()),
+                )
             })
             .unwrap()
             .1;

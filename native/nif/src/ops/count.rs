@@ -1,21 +1,23 @@
 //! Counters.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use bets_engine::table::Change;
+use bets_engine::table::{Change, Found};
 use rustler::{Encoder, Env, Term};
 
 use super::update::{position_of, start};
 use super::written;
 use crate::access::{self, Need};
 use crate::atoms;
-use crate::buffers;
+use crate::buffers::{self, Buffers};
 use crate::codec::Budget;
 use crate::edit::Edit;
 use crate::error::Fail;
 use crate::integer::Integer;
 use crate::raw::{Word, cell, element, tuple};
 use crate::schedule::{Call, Outcome};
+use crate::table::TableResource;
 
 /// `update_counter(Tab, Key, Op) -> integer() | [integer()]`, and with a fourth argument the object to start from when the
 /// key is missing.
@@ -28,34 +30,10 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
         if table.layout.kind().is_bag() {
             return Err(Fail::Badarg(atoms::table_type()));
         }
-        let (commit, result) = buffers::with(|buffers| {
-            let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
-            let mut budget = call.budget();
+        let (commit, result) = buffers::with(|Buffers { key, object, made }| {
+            let key = super::key(call, table, call.arg(1), key)?;
             Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
-                let mut count = || {
-                    let present = found.is_some();
-                    let bytes = match found {
-                        Some(found) => found.value,
-                        None => start(table, default, &mut buffers.object, &mut budget)?
-                            .ok_or_else(|| Fail::Badarg(atoms::badkey()))?,
-                    };
-                    let mut counter = Counter {
-                        env: call.env,
-                        edit: Edit::new(table.layout, bytes)?,
-                        keypos: table.keypos(),
-                        budget: &mut budget,
-                    };
-                    let result = counter.all(call.arg(2))?;
-                    let edit = counter.edit;
-                    let unchanged = present && call.arg(2).is_empty_list();
-                    let change = if unchanged {
-                        Change::Keep
-                    } else {
-                        Change::Put(edit.finish(&mut budget)?)
-                    };
-                    Ok::<_, Fail>((change, result))
-                };
-                match count() {
+                match count(call, table, (found, default), object, made) {
                     Ok((change, result)) => (change, Ok(result)),
                     Err(fail) => (Change::Keep, Err(fail)),
                 }
@@ -65,15 +43,45 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
+/// What becomes of the object that was found, or of the one to start from. The latter is encoded in one buffer, what becomes of it in the other.
+fn count<'a, 'v>(
+    call: &Call<'a>,
+    table: &TableResource,
+    (found, default): (Option<Found<'_>>, Option<Term<'a>>),
+    object: &mut Vec<u8>,
+    made: &'v mut Vec<u8>,
+) -> Result<(Change<'v>, Term<'a>), Fail> {
+    let mut budget = call.budget();
+    let present = found.is_some();
+    let bytes = match found {
+        Some(found) => found.value,
+        None => start(table, default, object, &mut budget)?.ok_or_else(|| Fail::Badarg(atoms::badkey()))?,
+    };
+    let mut counter = Counter {
+        env: call.env,
+        edit: Edit::new(table.layout, bytes, made)?,
+        keypos: table.keypos(),
+        budget: &mut budget,
+    };
+    let result = counter.all(call.arg(2))?;
+    let edit = counter.edit;
+    let change = if present && call.arg(2).is_empty_list() {
+        Change::Keep
+    } else {
+        Change::Put(Cow::Borrowed(edit.finish(&mut budget)?))
+    };
+    Ok((change, result))
+}
+
 /// The object whose integers are counted up and down.
-struct Counter<'a, 'b, 'c> {
+struct Counter<'a, 'b, 'o, 'c> {
     env: Env<'a>,
-    edit: Edit<'b>,
+    edit: Edit<'b, 'o>,
     keypos: usize,
     budget: &'c mut Budget,
 }
 
-impl<'a> Counter<'a, '_, '_> {
+impl<'a> Counter<'a, '_, '_, '_> {
     /// Applies one operation or a list of them.
     fn all(&mut self, ops: Term<'a>) -> Outcome<'a> {
         if let Some(increment) = Integer::decode(ops) {

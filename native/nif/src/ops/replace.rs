@@ -132,7 +132,7 @@ fn change<'a>(
     let (commit, fate) = table.table.update(key, call.wait(), |found: Option<Found<'_>>| {
         let same = found.map(|found| table.layout.same(key_term, found, &buffers.object, budget));
         match (same, new) {
-            (Some(Ok(true)), Some(new)) => (Change::Replace(new), Ok(Fate::Done(None, 1))),
+            (Some(Ok(true)), Some(new)) => (Change::Replace(new.into()), Ok(Fate::Done(None, 1))),
             (Some(Ok(true)), None) => (Change::Delete, Ok(Fate::Done(None, 1))),
             (Some(Ok(false)), _) => (Change::Keep, Ok(Fate::Changed(key_term))),
             (Some(Err(fail)), _) => (Change::Keep, Err(fail)),

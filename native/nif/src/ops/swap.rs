@@ -31,7 +31,7 @@ pub fn replace_object<'a>(call: &Call<'a>) -> Outcome<'a> {
             Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
                 let same = found.map(|found| table.layout.same(asked, found, &buffers.object, &mut budget));
                 match same {
-                    Some(Ok(true)) => (Change::Put(replacement), Ok(true)),
+                    Some(Ok(true)) => (Change::Put(replacement.into()), Ok(true)),
                     Some(Ok(false)) | None => (Change::Keep, Ok(false)),
                     Some(Err(fail)) => (Change::Keep, Err(fail)),
                 }

@@ -1,13 +1,15 @@
 //! Changing elements of an object.
 
-use bets_engine::table::Change;
+use std::borrow::Cow;
+
+use bets_engine::table::{Change, Found};
 use rustler::Term;
 
 use super::open::equality_of_vm;
 use super::{boolean, written};
 use crate::access::{self, Need};
 use crate::atoms;
-use crate::buffers;
+use crate::buffers::{self, Buffers};
 use crate::codec::{Budget, Equality};
 use crate::edit::Edit;
 use crate::error::Fail;
@@ -25,27 +27,10 @@ pub fn update_element<'a>(call: &Call<'a>) -> Outcome<'a> {
         if default.is_some_and(|default| !default.is_tuple()) || table.layout.kind().is_bag() {
             return Err(Fail::none());
         }
-        let (commit, done) = buffers::with(|buffers| {
-            let key = super::key(call, table, call.arg(1), &mut buffers.key)?;
-            let mut budget = call.budget();
+        let (commit, done) = buffers::with(|Buffers { key, object, made }| {
+            let key = super::key(call, table, call.arg(1), key)?;
             Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
-                let present = found.is_some();
-                let mut change = || {
-                    let bytes = match found {
-                        Some(found) => found.value,
-                        None => match start(table, default, &mut buffers.object, &mut budget)? {
-                            Some(bytes) => bytes,
-                            None => return Ok::<_, Fail>((Change::Keep, false)),
-                        },
-                    };
-                    let mut edit = Edit::new(table.layout, bytes)?;
-                    replace_all(&mut edit, call.arg(2), table.keypos(), &mut budget)?;
-                    if present && call.arg(2).is_empty_list() {
-                        return Ok((Change::Keep, true));
-                    }
-                    Ok((Change::Put(edit.finish(&mut budget)?), true))
-                };
-                match change() {
+                match change(call, table, (found, default), object, made) {
                     Ok((change, done)) => (change, Ok(done)),
                     Err(fail) => (Change::Keep, Err(fail)),
                 }
@@ -53,6 +38,32 @@ pub fn update_element<'a>(call: &Call<'a>) -> Outcome<'a> {
         })?;
         Ok(written(call.env, table, commit, boolean(call.env, done?)))
     })
+}
+
+/// What becomes of the object that was found, or of the one to start from; `false` if there is neither. The latter is encoded in one buffer, what becomes
+/// of it in the other.
+fn change<'v>(
+    call: &Call<'_>,
+    table: &TableResource,
+    (found, default): (Option<Found<'_>>, Option<Term<'_>>),
+    object: &mut Vec<u8>,
+    made: &'v mut Vec<u8>,
+) -> Result<(Change<'v>, bool), Fail> {
+    let mut budget = call.budget();
+    let present = found.is_some();
+    let bytes = match found {
+        Some(found) => found.value,
+        None => match start(table, default, object, &mut budget)? {
+            Some(bytes) => bytes,
+            None => return Ok((Change::Keep, false)),
+        },
+    };
+    let mut edit = Edit::new(table.layout, bytes, made)?;
+    replace_all(&mut edit, call.arg(2), table.keypos(), &mut budget)?;
+    if present && call.arg(2).is_empty_list() {
+        return Ok((Change::Keep, true));
+    }
+    Ok((Change::Put(Cow::Borrowed(edit.finish(&mut budget)?)), true))
 }
 
 /// The bytes of the object to start from when the key is missing, if the call gave one: a tuple with a place for the key.
@@ -71,7 +82,12 @@ pub fn start<'b>(
     Ok(Some(buffer))
 }
 
-fn replace_all(edit: &mut Edit<'_>, specs: Term<'_>, keypos: usize, budget: &mut Budget) -> Result<(), Fail> {
+fn replace_all(
+    edit: &mut Edit<'_, '_>,
+    specs: Term<'_>,
+    keypos: usize,
+    budget: &mut Budget,
+) -> Result<(), Fail> {
     if specs.is_tuple() {
         return replace(edit, specs, keypos, budget);
     }
@@ -87,7 +103,7 @@ fn replace_all(edit: &mut Edit<'_>, specs: Term<'_>, keypos: usize, budget: &mut
     }
 }
 
-fn replace(edit: &mut Edit<'_>, spec: Term<'_>, keypos: usize, budget: &mut Budget) -> Result<(), Fail> {
+fn replace(edit: &mut Edit<'_, '_>, spec: Term<'_>, keypos: usize, budget: &mut Budget) -> Result<(), Fail> {
     let Some(&[position, value]) = tuple(spec) else {
         return Err(Fail::none());
     };
