@@ -14,7 +14,7 @@ pub(super) const MIN: u32 = 6;
 /// Up to this capacity a shard doubles, beyond it grows by a quarter.
 const SMALL: u32 = 96;
 
-/// The most entries that a capacity may have: three quarters. Growth by a quarter leaves it filled to 0.6.
+/// The most entries that a capacity may have: 27 of 32. Growth by a quarter leaves it filled to two thirds.
 pub(super) fn max_len(capacity: u32) -> u32 {
     (u64::from(capacity) * 27 / 32) as u32
 }
