@@ -18,6 +18,9 @@
 -define(FOUND, 1).
 -define(FAILED, 2).
 
+%% What may stand before the command too.
+-define(IS_FLAG(Argument), (Argument =:= "--json" orelse Argument =:= "--quiet")).
+
 commands() ->
     [
         command("info", "DIR", "what the directory tells of its table; it may be in use", [], none, fun bets_cli_commands:info/3),
@@ -68,8 +71,12 @@ main() ->
 
 %% Runs a command, prints what it gives, and gives the status.
 -spec run([string()], #{tty := boolean(), errors := io:device()}) -> 0..2.
-run([Flag, Next | Rest], Context) when Flag =:= "--json"; Flag =:= "--quiet" ->
-    run([Next | Rest] ++ [Flag], Context);
+run([Flag | _] = Arguments, Context) when ?IS_FLAG(Flag) ->
+    case lists:splitwith(fun(Argument) -> ?IS_FLAG(Argument) end, Arguments) of
+        %% Behind the name, since what is behind a `--' is no option.
+        {Flags, [Name | Rest]} -> run([Name | Flags ++ Rest], Context);
+        {_, []} -> run([], Context)
+    end;
 run([Help | Arguments], #{errors := Errors}) when Help =:= "--help"; Help =:= "help"; Help =:= "-h" ->
     case parse(Arguments, common(), [], #{}) of
         {ok, Words, Options} -> finish(usage(Words), Options, Errors);

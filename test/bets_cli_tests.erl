@@ -145,6 +145,20 @@ the_usage_of_one_command_is_told_test() ->
     ?assertMatch({0, #{usage := "usage: bin/bets COMMAND " ++ _}}, json(["--help"])),
     [?assertEqual({2, <<>>}, run(Wrong)) || Wrong <- [["help", "nope"], ["help", "--", "--json"], ["help", "--nope"]]].
 
+flags_may_stand_before_the_command_test_() ->
+    with_root(fun(Root) ->
+        Dir = filename:join(Root, "t"),
+        filled(Dir, set),
+        [
+            begin
+                {0, Json} = run(Arguments),
+                ?assertMatch(#{sound := true}, parse(Json))
+            end
+         || Arguments <- [["--json", "verify", Dir], ["--quiet", "--json", "verify", Dir], ["--json", "verify", "--", Dir]]
+        ],
+        [?assertEqual({2, <<>>}, run(Flags)) || Flags <- [["--json"], ["--json", "--quiet"], ["--json", "--json"]]]
+    end).
+
 what_was_called_wrongly_leads_to_the_help_test_() ->
     with_root(fun(Root) ->
         File = filename:join(Root, "errors"),
