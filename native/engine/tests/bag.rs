@@ -174,6 +174,55 @@ fn bags_behave_as_vectors_of_objects() {
     }
 }
 
+/// An object comes with its own form of the key, read from its record, while the keydir has the form of one of them.
+#[test]
+fn a_scan_hands_out_each_object_with_its_own_form_of_the_key() {
+    let combinations = KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]);
+    for (kind, cache) in combinations {
+        let mut dir = TestDir::of(kind).max_file_size(4096);
+        dir.config.cache = cache;
+        let table = dir.open();
+        let mut expected: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        // All keys in one form after all keys in another, so that the order of the records is not that of the traversal.
+        for (round, form) in [b"".as_slice(), b"~", b"~~", b"", b"!"].into_iter().enumerate() {
+            for k in 0..30_u8 {
+                let (own, value) = ([&[k], form].concat(), vec![round as u8, k]);
+                let key = [own.as_slice(), &marked(&[], &value)].concat();
+                if kind == TableKind::Bag {
+                    let added = table.add(bag_key(&key), &value, Wait::May, &mut common::same);
+                    assert!(added.unwrap().is_some());
+                } else {
+                    table.put(bag_key(&key), &value, Wait::May).unwrap();
+                }
+                expected.push((own, value));
+            }
+        }
+        expected.sort_by_key(|(key, _)| key[0]);
+        assert_eq!(forms(&table), expected);
+        table.close().unwrap();
+        let table = dir.reopen();
+        assert_eq!(forms(&table), expected);
+        // Now some of them are in the cache, and others are not.
+        for k in (0..30_u8).step_by(3) {
+            all(&table, &[k]);
+        }
+        assert_eq!(forms(&table), expected);
+    }
+}
+
+/// Keys and values of all objects, those of a key in their order.
+fn forms(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let (mut found, mut cursor) = (Vec::new(), Cursor::default());
+    while table
+        .scan(&mut cursor, 1000, 1 << 20, Wait::May, |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+        })
+        .unwrap()
+    {}
+    found.sort_by_key(|(key, _)| key[0]);
+    found
+}
+
 #[test]
 fn a_key_with_10_000_objects_is_added_to_cut_into_and_opened_again() {
     for kind in KINDS {
