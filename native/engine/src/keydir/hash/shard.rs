@@ -298,5 +298,6 @@ mod tests {
         assert!(overtaken(&with_entry(), |view| view.candidate(0)).is_err());
         assert!(overtaken(&with_entry(), |view| view.walk(9, None, 1, |_, _, _| true)).is_err());
         assert!(overtaken(&with_entry(), |view| view.walk(0, None, 9, |_, _, _| true)).is_err());
+        assert!(overtaken(&with_entry(), |view| view.prefetch_stored(view.slots.first())).is_err());
     }
 }
