@@ -84,6 +84,11 @@ impl Batch {
         self.entries[..count].last()?.within
     }
 
+    /// Bytes of memory that it keeps for keys.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Bytes of all keys.
     pub(super) fn key_bytes(&self) -> usize {
         self.bytes.len()

@@ -174,7 +174,7 @@ impl Table {
                 let more = self
                     .inner
                     .step(&mut step, cursor, limits, wait, &mut wanted, &mut f);
-                if step.values.capacity() > MAX_KEPT_LEN {
+                if step.values.capacity().max(step.keys.held_bytes()) > MAX_KEPT_LEN {
                     *step = Step::default();
                 }
                 more
