@@ -136,21 +136,22 @@ impl Policy {
         if shares.len() <= CROWDED {
             return Vec::new();
         }
-        // As many as are worth a merge find room in it, whatever comes first.
-        let room = CROWD_BYTES_MAX / MANY_SMALL as u64;
-        let small = self.small_file_threshold.min(max_file_size / 4).min(room);
+        let small = self.small_file_threshold.min(max_file_size / 4);
         let is_small = |share: &Share| share.bytes < small && !share.damaged;
         let mut chosen = taken(shares, is_small, |_| false);
+        let bytes = |some: &[usize]| some.iter().map(|&at| shares[at].bytes).sum::<u64>();
+        // Fewer would not be worth it, and would be taken again and again. Those in front that leave them no room are passed over.
+        let worth = |some: &[usize]| bytes(some) <= CROWD_BYTES_MAX;
+        let Some(first) = chosen.windows(MANY_SMALL).position(worth) else {
+            return Vec::new();
+        };
+        chosen.drain(..first);
         chosen.truncate(CROWD_MAX);
         let mut bytes = 0;
         chosen.retain(|&at| {
             bytes += shares[at].bytes;
             bytes <= CROWD_BYTES_MAX
         });
-        // Fewer would not be worth it, and would be taken again and again.
-        if chosen.len() < MANY_SMALL {
-            chosen.clear();
-        }
         chosen
     }
 
@@ -238,7 +239,10 @@ mod tests {
         // Two that fill a merge do not keep those behind them from it.
         let mut behind = vec![share(9 * MB, 0); 2];
         behind.extend([share(100, 0); CROWDED]);
-        assert_eq!(crowd(&behind), (2..CROWDED + 2).collect::<Vec<_>>());
+        assert_eq!(crowd(&behind), (1..CROWDED + 2).collect::<Vec<_>>());
+        // Nor do those between them.
+        let turns = [share(3 * MB, 0), share(100, 0)].repeat(CROWDED);
+        assert_eq!(crowd(&turns), (0..10).collect::<Vec<_>>());
         assert_eq!(crowd(&vec![share(100 * MB, 0); 100]), []);
         let damaged = Share {
             damaged: true,
