@@ -1606,7 +1606,7 @@ verify(Source) ->
 %% table's bytes on disk, and memory for its longest object.
 %%
 %% Gives `{error, Reason}' with a reason of {@link bets_errors} if the check cannot be made: there is no table, another OS process has it open (whose
-%% snapshot, by `{access, read}' of {@link new/2}, can be checked), this VM has it open and the caller may not read it (`already_open'), the disk
+%% snapshot, by `{access, read}' of {@link new/2}, can be checked), this VM has it open and the caller may not read it, or is just opening, closing or checking it (`already_open'), the disk
 %% fails. Raises `badarg' if there is no such table, the caller may not read it, or an option is none.
 %% ```
 %% 1> bets:close(bets:new(t, [{dir, "/tmp/t"}])), {ok, Report} = bets:verify("/tmp/t", []), maps:get(faults, Report).
