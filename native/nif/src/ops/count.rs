@@ -6,11 +6,10 @@ use std::cmp::Ordering;
 use bets_engine::table::{Change, Found};
 use rustler::{Encoder, Env, Term};
 
-use super::update::{position_of, start};
+use super::update::{changed, position_of, start};
 use super::written;
 use crate::access::{self, Need};
 use crate::atoms;
-use crate::buffers::{self, Buffers};
 use crate::codec::Budget;
 use crate::edit::Edit;
 use crate::error::Fail;
@@ -30,16 +29,10 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
         if table.layout.kind().is_bag() {
             return Err(Fail::Badarg(atoms::table_type()));
         }
-        let (commit, result) = buffers::with(|Buffers { key, object, made }| {
-            let key = super::key(call, table, call.arg(1), key)?;
-            Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
-                match count(call, table, (found, default), object, made) {
-                    Ok((change, result)) => (change, Ok(result)),
-                    Err(fail) => (Change::Keep, Err(fail)),
-                }
-            })?)
+        let (commit, result) = changed(call, table, |found, object, made| {
+            count(call, table, (found, default), object, made)
         })?;
-        Ok(written(call.env, table, commit, result?))
+        Ok(written(call.env, table, commit, result))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bets_engine::table::{Change, Found};
+use bets_engine::table::{Change, Commit, Found};
 use rustler::Term;
 
 use super::open::equality_of_vm;
@@ -27,16 +27,28 @@ pub fn update_element<'a>(call: &Call<'a>) -> Outcome<'a> {
         if default.is_some_and(|default| !default.is_tuple()) || table.layout.kind().is_bag() {
             return Err(Fail::none());
         }
-        let (commit, done) = buffers::with(|Buffers { key, object, made }| {
-            let key = super::key(call, table, call.arg(1), key)?;
-            Ok::<_, Fail>(table.table.update(key, call.wait(), |found| {
-                match change(call, table, (found, default), object, made) {
-                    Ok((change, done)) => (change, Ok(done)),
-                    Err(fail) => (Change::Keep, Err(fail)),
-                }
-            })?)
+        let (commit, done) = changed(call, table, |found, object, made| {
+            change(call, table, (found, default), object, made)
         })?;
-        Ok(written(call.env, table, commit, boolean(call.env, done?)))
+        Ok(written(call.env, table, commit, boolean(call.env, done)))
+    })
+}
+
+/// Changes the object of the call's key as `f` says, which gets what was found, a buffer for an object to start from, and one for what becomes of it. If it
+/// fails nothing is changed.
+pub fn changed<R>(
+    call: &Call<'_>,
+    table: &TableResource,
+    f: impl for<'v> FnOnce(Option<Found<'_>>, &mut Vec<u8>, &'v mut Vec<u8>) -> Result<(Change<'v>, R), Fail>,
+) -> Result<(Option<Commit>, R), Fail> {
+    buffers::with(|Buffers { key, object, made }| {
+        let key = super::key(call, table, call.arg(1), key)?;
+        let decide = |found: Option<Found<'_>>| match f(found, object, made) {
+            Ok((change, result)) => (change, Ok(result)),
+            Err(fail) => (Change::Keep, Err(fail)),
+        };
+        let (commit, result) = table.table.update(key, call.wait(), decide)?;
+        Ok((commit, result?))
     })
 }
 
