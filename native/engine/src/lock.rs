@@ -30,7 +30,7 @@ pub struct DirLock {
 }
 
 impl DirLock {
-    /// Takes an existing directory for writing. Waits while another table of this process on it is being closed.
+    /// Takes an existing directory for writing. Waits while another table of this process on it is being closed, or just takes it.
     pub fn take(storage: &Arc<dyn Storage>, dir: &Path) -> Result<DirLock> {
         let held = Self::take_silently(storage, dir)?;
         tell_pid(&**storage, dir)?;

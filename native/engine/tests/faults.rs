@@ -19,7 +19,7 @@ use bets_engine::format::frame::{Kind, Record, Stamp};
 use bets_engine::io::Storage;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::{Plan, Sim};
-use bets_engine::merge::Phase;
+use bets_engine::merge::{Phase, Policy};
 use bets_engine::table::{Commit, Config, MergeChoice, Open, Sync, Table, Wait};
 use bets_engine::{Error, Result};
 use common::{Random, contents, get, key, meta, put};
@@ -415,6 +415,54 @@ fn an_opening_that_fails_at_any_call_harms_nothing() {
     }
     println!("{failed} openings failed");
     assert!(failed > 60);
+}
+
+/// An opening goes on without the merge of its many small segments if that fails.
+#[test]
+fn a_merge_at_an_opening_that_fails_harms_nothing() {
+    let (sim, _failing, table) = open_failing();
+    table.kill();
+    let storage: Arc<dyn Storage> = Arc::new(sim.clone());
+    for i in 0..70u8 {
+        let table = open(&storage, &EXISTING).unwrap();
+        put(&table, &[i], &[i; 40]);
+        table.close().unwrap();
+    }
+    let expected: State = (0..70u8).map(|i| (vec![i], vec![i; 40])).collect();
+    let (mut failed, mut merged) = (0, 0);
+    for nth in (1..300).step_by(2) {
+        for fault in [
+            Fault::nth(nth, &Call::ALL),
+            Fault::nth(nth, &Call::NEED_ROOM).no_space().persistent(),
+        ] {
+            let image = sim.kill(sim.ops());
+            let failing = Failing::over_sim(image.clone());
+            let storage: Arc<dyn Storage> = Arc::new(failing.clone());
+            let table = open(&storage, &EXISTING).unwrap();
+            failing.arm(fault);
+            let done = table.merge_crowd(&Policy::default());
+            failing.disarm();
+            failed += usize::from(done.is_err());
+            merged += usize::from(done.is_ok() && table.segments().len() < 70);
+            let shown: State = contents(&table).into_iter().collect();
+            assert_eq!(shown, expected, "call {nth}");
+            let more = table.put(key(b"more"), b"1", Wait::May);
+            assert!(
+                matches!(more, Ok(_) | Err(Error::ReadOnly { .. })),
+                "call {nth}: {more:?}"
+            );
+            let _ = table.delete(key(b"more"), Wait::May);
+            let _ = table.close();
+            let table = open(&storage, &EXISTING).unwrap();
+            let shown: State = contents(&table).into_iter().collect();
+            assert_eq!(shown, expected, "call {nth}, opened again");
+            table.merge_crowd(&Policy::default()).unwrap();
+            assert!(table.segments().len() < 70);
+            table.kill();
+        }
+    }
+    println!("{failed} merges failed, {merged} did not");
+    assert!(failed > 20 && merged > 0);
 }
 
 /// What is durable is safe whether the manifest can say so or not.
