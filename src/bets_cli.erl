@@ -35,7 +35,7 @@ commands() ->
         command("dump", "DIR [FILE]", "writes all objects as Erlang terms, one in a line; to the standard output without FILE", [], none,
             fun bets_cli_commands:dump/3),
         command("load", "DIR FILE", "inserts what dump wrote; makes the table if there is none. FILE may be -",
-            [{add, flag, "adds to the objects that are there"} | kind("of a table that is made, if not that of the dump")],
+            [{add, flag, "adds to the objects that are there, in the place of those with the same keys"} | kind("of a table that is made, if not that of the dump")],
             "not all that dump wrote is in the table", fun bets_cli_commands:load/3),
         command("import", "DIR SOURCE", "inserts what a file of dets or a directory of Bitcask holds; makes the table if there is none",
             kind("of a table that is made, if not that of the source") ++ [
@@ -123,10 +123,10 @@ call(#{name := Name, arguments := Expected, run := Run}, Words, Options, #{tty :
         N when N >= Least, N =< Most ->
             Bar = bets_cli_bar:new(Tty andalso not is_map_key(quiet, Options)),
             try Run(Words, Options, Bar) of
-                {error, Reason} -> {failed, bets_cli_hint:explain(Name, hd(Words), Reason)};
+                {error, Reason} -> {failed, bets_cli_hint:explain(Name, hd(Words), Options, Reason)};
                 Result -> Result
             catch
-                error:{bets, Reason} -> {failed, bets_cli_hint:explain(Name, hd(Words), Reason)};
+                error:{bets, Reason} -> {failed, bets_cli_hint:explain(Name, hd(Words), Options, Reason)};
                 Class:Reason:Stack -> {failed, erl_error:format_exception(Class, Reason, Stack)}
             after
                 bets_cli_bar:clear(Bar)

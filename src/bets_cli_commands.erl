@@ -231,7 +231,7 @@ load_error({newer_dump, Version}) -> io_lib:format("a newer bets wrote the file,
 load_error({not_a_term, Line}) -> io_lib:format("line ~b is no Erlang term", [Line]);
 load_error({cut_dump, N}) -> io_lib:format("the file was cut behind ~b objects", [N]);
 load_error({fewer, N}) ->
-    io_lib:format("~b objects were read; some have the same key (1 and 1.0 are one in an ordered_set), or have expired", [N]);
+    io_lib:format("~b objects were read; some have the same key (1 and 1.0 are one in an ordered_set), are one object in a bag, or have expired", [N]);
 load_error(Reason) -> bets_errors:explain(Reason).
 
 -spec import([string()], bets_cli:options(), bets_cli_bar:bar()) -> bets_cli:result().

@@ -2,16 +2,16 @@
 %% What went wrong in words of the command line: its commands and options are not those of the library.
 -module(bets_cli_hint).
 
--export([explain/3, damage/2]).
+-export([explain/4, damage/2]).
 
 %% What a command met, in words.
--spec explain(Command :: string(), Dir :: string(), bets_errors:reason()) -> iodata().
-explain(Command, Dir, Reason) ->
+-spec explain(Command :: string(), Dir :: string(), bets_cli:options(), bets_errors:reason()) -> iodata().
+explain(Command, Dir, Options, Reason) ->
     Hint =
         case damaged_file(Reason, Dir) of
             {ok, File} -> hint(Command, Dir, is_manifest(File));
             %% It is the source that is damaged, and nothing of bets repairs it.
-            source when Command =:= "import" -> "--skip-damaged passes over what cannot be read";
+            source when Command =:= "import", not is_map_key('skip-damaged', Options) -> "--skip-damaged passes over what cannot be read";
             _ -> ""
         end,
     [words(Reason, Dir), ["; " || Hint =/= ""], Hint].

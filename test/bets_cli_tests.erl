@@ -366,6 +366,15 @@ a_dump_is_not_loaded_into_what_cannot_hold_it_test_() ->
         ?assertEqual(All, all(To))
     end).
 
+%% A source that gets shorter while it is read is damaged even for who passes over damaged records.
+what_was_done_already_is_not_advised_test() ->
+    Advised = fun(Options) ->
+        Words = bets_cli_hint:explain("import", "/t", Options, {damaged, "/source/1.bitcask.data", 0, "the file ends"}),
+        string:find(Words, "--skip-damaged") =/= nomatch
+    end,
+    ?assert(Advised(#{})),
+    ?assertNot(Advised(#{'skip-damaged' => true})).
+
 %% Keys that are two in a set and one in an ordered_set went without a word.
 objects_that_are_one_in_the_table_are_told_test_() ->
     with_root(fun(Root) ->
