@@ -68,6 +68,19 @@ proptest! {
     }
 
     #[test]
+    fn short_ways_lead_to_the_same_bytes(int in any::<i64>(), bytes in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..80)) {
+        for (form, _) in FORMS {
+            // Behind what is there already.
+            let (mut out, budget) = (vec![7], &mut Budget::unlimited());
+            let len = key::encode_int(int, &mut out, budget).unwrap();
+            prop_assert_eq!((&out[1..], len), (&*encode_key(&Term::Int(int), form).0, out.len() - 1));
+            out.truncate(1);
+            let len = key::encode_binary(&bytes, &mut out, budget).unwrap();
+            prop_assert_eq!((&out[1..], len), (&*encode_key(&Term::Bits(bytes.clone(), 8), form).0, out.len() - 1));
+        }
+    }
+
+    #[test]
     fn keys_return_as_they_were(term in term()) {
         check_return(&term);
     }
@@ -250,6 +263,8 @@ fn a_long_binary_is_not_copied_against_the_budget() {
         &mut out,
         &mut Budget::normal(),
     );
+    assert_eq!(stopped, Err(EncodeError::Budget));
+    let stopped = key::encode_binary(&vec![7; 10 << 20], &mut out, &mut Budget::normal());
     assert_eq!(stopped, Err(EncodeError::Budget));
     assert!(out.is_empty());
 }

@@ -28,6 +28,37 @@ pub fn encode<S: Source>(
     Ok(compared)
 }
 
+/// Appends the key of a binary, as [`encode`] does: without what terms of several parts need.
+#[inline]
+pub fn encode_binary(bytes: &[u8], out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, EncodeError> {
+    let start = out.len();
+    budget.charge_term()?;
+    put_bitstring(out, bytes, 8, budget)?;
+    Ok(out.len() - start)
+}
+
+/// Appends the key of an integer, as [`encode`] does: without what terms of several parts need.
+#[inline]
+pub fn encode_int(value: i64, out: &mut Vec<u8>, budget: &mut Budget) -> Result<usize, EncodeError> {
+    let start = out.len();
+    budget.charge_term()?;
+    number::put_int(out, value);
+    Ok(out.len() - start)
+}
+
+#[inline]
+fn put_bitstring(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    last_bits: u8,
+    budget: &mut Budget,
+) -> Result<(), EncodeError> {
+    budget.charge_bytes(bytes.len() * 2)?;
+    out.push(tag::BITS);
+    bits::put_bits(out, bytes, last_bits);
+    Ok(())
+}
+
 /// Appends a term as the key of a map, zeros equal, with its suffix: what the keys of a map are sorted by, in one order
 /// whichever release the VM is of.
 pub(crate) fn encode_map_key<S: Source>(
@@ -121,11 +152,7 @@ impl<'o, T: Copy> Encoder<'o, T> {
                 self.integer_follows();
                 number::put_int(self.out, value);
             }
-            View::Bits(data, last_bits) => {
-                budget.charge_bytes(data.len() * 2)?;
-                self.out.push(tag::BITS);
-                bits::put_bits(self.out, data, last_bits);
-            }
+            View::Bits(bytes, last_bits) => put_bitstring(self.out, bytes, last_bits, budget)?,
             View::Atom(name) => {
                 self.out.push(tag::ATOM);
                 text::put_text(self.out, name);

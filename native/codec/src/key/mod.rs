@@ -16,8 +16,8 @@ mod suffix;
 mod text;
 
 pub use decode::{compared_len, decode};
-pub use encode::encode;
 pub(crate) use encode::encode_map_key;
+pub use encode::{encode, encode_binary, encode_int};
 
 /// What the integers beyond 64 bits in one key may take together once they are made, in bytes: the zero bits at an integer's end take none in a
 /// key, so a short key can be one of gigabytes.

@@ -31,6 +31,7 @@ pub const SHARDS: usize = 256;
 const LOCK_TRIES: u32 = 256;
 
 /// The hash of a key's compared part in the table with this seed.
+#[inline]
 pub fn key_hash(seed: u64, key: Key<'_>) -> u64 {
     xxh3_64_with_seed(key.compared(), seed)
 }

@@ -197,6 +197,7 @@ impl Inner {
     }
 
     /// The hash of a key's compared part.
+    #[inline]
     pub(crate) fn hash(&self, key: Key<'_>) -> u64 {
         key_hash(self.hash_seed, key)
     }

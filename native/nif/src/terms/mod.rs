@@ -22,6 +22,7 @@ use walk::BeamSource;
 use crate::raw::Word;
 
 /// Appends a key to `out`: its compared part, whose length is the result, and its suffix.
+#[inline]
 pub fn encode_key<'a>(
     env: Env<'a>,
     term: Term<'a>,
@@ -29,6 +30,13 @@ pub fn encode_key<'a>(
     out: &mut Vec<u8>,
     budget: &mut Budget,
 ) -> Result<usize, EncodeError> {
+    // What most keys are.
+    if let Some(bytes) = walk::binary(env, term) {
+        return key::encode_binary(bytes, out, budget);
+    }
+    if let Some(int) = walk::int(env, term) {
+        return key::encode_int(int, out, budget);
+    }
     let mut source = BeamSource::new(env, budget.is_limited());
     key::encode(&mut source, term.as_c_arg(), form, out, budget)
 }

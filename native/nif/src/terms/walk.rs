@@ -7,13 +7,13 @@ use std::ptr;
 
 use bets_codec::etf::{self, Leaf, Made};
 use bets_codec::{Creator, EncodeError, FunHead, Source, View};
-use rustler::Env;
 use rustler::sys::{
     ErlNifEnv, ErlNifMapIteratorEntry, ErlNifTerm, ErlNifTermType, c_int, enif_compare, enif_get_double,
     enif_get_list_cell, enif_get_local_pid, enif_get_local_port, enif_get_long, enif_get_map_size,
     enif_get_tuple, enif_get_ulong, enif_inspect_binary, enif_make_double, enif_map_iterator_create,
     enif_map_iterator_destroy, enif_map_iterator_get_pair, enif_map_iterator_next, enif_term_type,
 };
+use rustler::{Env, Term};
 
 use super::external::{self, External};
 use super::{atoms, incarnations};
@@ -33,6 +33,39 @@ pub(super) struct BeamSource<'a> {
     /// The environment of the fun that was viewed last.
     free: Vec<ErlNifTerm>,
     lifetime: PhantomData<Env<'a>>,
+}
+
+/// The bytes of a binary, or `None` if the term is none.
+#[inline]
+pub(super) fn binary<'a>(env: Env<'a>, term: Term<'a>) -> Option<&'a [u8]> {
+    // SAFETY: the lifetime is that of both.
+    unsafe { raw_binary(env.as_c_arg(), term.as_c_arg()) }
+}
+
+/// # Safety
+/// The term belongs to the environment, which lives as long as the result.
+#[inline]
+unsafe fn raw_binary<'t>(env: *mut ErlNifEnv, term: ErlNifTerm) -> Option<&'t [u8]> {
+    let mut binary = MaybeUninit::uninit();
+    // SAFETY: the VM fills the binary if it gives a value other than 0; its bytes live as long as the term.
+    unsafe {
+        if enif_inspect_binary(env, term, binary.as_mut_ptr()) == 0 {
+            return None;
+        }
+        let binary = binary.assume_init();
+        if binary.size == 0 {
+            return Some(&[]);
+        }
+        Some(std::slice::from_raw_parts(binary.data, binary.size))
+    }
+}
+
+/// An integer of at most 64 bits, or `None` if the term is none.
+#[inline]
+pub(super) fn int<'a>(env: Env<'a>, term: Term<'a>) -> Option<i64> {
+    let mut int = 0;
+    // SAFETY: only writes to the integer.
+    (unsafe { enif_get_long(env.as_c_arg(), term.as_c_arg(), &raw mut int) } != 0).then_some(int)
 }
 
 impl<'a> BeamSource<'a> {
@@ -84,21 +117,11 @@ impl<'a> BeamSource<'a> {
     }
 
     fn bitstring(&mut self, term: ErlNifTerm) -> Result<View<'_, ErlNifTerm>, EncodeError> {
-        let mut binary = MaybeUninit::uninit();
-        // SAFETY: the VM fills the binary if it gives a value other than 0; its bytes live as long as the term.
-        unsafe {
-            if enif_inspect_binary(self.env, term, binary.as_mut_ptr()) != 0 {
-                let binary = binary.assume_init();
-                if binary.size == 0 {
-                    return Ok(View::Bits(&[], 8));
-                }
-                return Ok(View::Bits(
-                    std::slice::from_raw_parts(binary.data, binary.size),
-                    8,
-                ));
-            }
+        // SAFETY: the term belongs to the environment, which outlives the view.
+        match unsafe { raw_binary(self.env, term) } {
+            Some(bytes) => Ok(View::Bits(bytes, 8)),
+            None => self.unbounded(term),
         }
-        self.unbounded(term)
     }
 
     fn map_size(&self, term: ErlNifTerm) -> usize {
