@@ -23,7 +23,10 @@ static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
 #[derive(Default)]
 struct Pool {
     queue: Mutex<Queue>,
-    wake: Condvar,
+    /// For a thread that waits for work.
+    work: Condvar,
+    /// For the one among them that waits for the time of the next work.
+    time: Condvar,
 }
 
 #[derive(Default)]
@@ -31,7 +34,10 @@ struct Queue {
     due: BinaryHeap<Reverse<Entry>>,
     ticket: u64,
     threads: usize,
+    /// Threads that wait for work.
     idle: usize,
+    /// Whether a thread waits for the time of the next work. One does for all: if each did, all would be woken for it.
+    timed: bool,
 }
 
 struct Entry {
@@ -75,44 +81,72 @@ pub fn run_once(work: impl FnOnce() + Send + 'static) {
 impl Pool {
     fn push(&'static self, at: Instant, work: Work) {
         let mut queue = self.queue.lock();
+        let is_first = queue.next().is_none_or(|next| at < next);
         queue.ticket += 1;
         let ticket = queue.ticket;
         queue.due.push(Reverse(Entry { at, ticket, work }));
-        if queue.idle == 0 && queue.threads < MAX_THREADS {
+        if at <= Instant::now() || is_first && !self.call_timed(&mut queue) {
+            self.call(&mut queue);
+        }
+    }
+
+    /// Has a thread look at the queue. There may be none: then one does that is at work, once it is done.
+    fn call(&'static self, queue: &mut Queue) {
+        if queue.idle > 0 {
+            queue.idle -= 1;
+            self.work.notify_one();
+        } else if !self.call_timed(queue) && queue.threads < MAX_THREADS {
             let named = thread::Builder::new().name("bets".into());
             // Without a thread the work waits for one of the others; if there is none yet, for the next push.
             if named.spawn(|| self.serve()).is_ok() {
                 queue.threads += 1;
             }
         }
-        self.wake.notify_one();
     }
 
-    fn serve(&self) {
+    /// Has the thread look that waits for the time. `false` if there is none, or its time has just come.
+    fn call_timed(&self, queue: &mut Queue) -> bool {
+        let called = queue.timed && self.time.notify_one();
+        queue.timed &= !called;
+        called
+    }
+
+    fn serve(&'static self) {
         let mut queue = self.queue.lock();
         loop {
-            let now = Instant::now();
-            match queue.due.peek().map(|Reverse(entry)| entry.at) {
-                Some(at) if at <= now => {
+            match queue.next() {
+                Some(at) if at <= Instant::now() => {
                     let Some(Reverse(entry)) = queue.due.pop() else {
                         continue;
                     };
+                    // Who waited for the time takes up work: another one has to wait for the time of what comes next.
+                    if !queue.due.is_empty() && !queue.timed {
+                        self.call(&mut queue);
+                    }
                     drop(queue);
                     run(entry.work);
                     queue = self.queue.lock();
                 }
-                Some(at) => {
-                    queue.idle += 1;
-                    self.wake.wait_until(&mut queue, at);
-                    queue.idle -= 1;
+                Some(at) if !queue.timed => {
+                    queue.timed = true;
+                    if self.time.wait_until(&mut queue, at).timed_out() {
+                        queue.timed = false;
+                    }
                 }
-                None => {
+                _ => {
+                    // Who calls counts it off.
                     queue.idle += 1;
-                    self.wake.wait(&mut queue);
-                    queue.idle -= 1;
+                    self.work.wait(&mut queue);
                 }
             }
         }
+    }
+}
+
+impl Queue {
+    /// When the next work is due.
+    fn next(&self) -> Option<Instant> {
+        self.due.peek().map(|Reverse(entry)| entry.at)
     }
 }
 
@@ -152,6 +186,75 @@ mod tests {
         let job: Arc<dyn Job> = Arc::new(Counter(AtomicUsize::new(0), Mutex::new(tx)));
         run_after(Arc::downgrade(&job), Duration::ZERO);
         assert_eq!([rx.recv(), rx.recv(), rx.recv()], [Ok(1), Ok(2), Ok(3)]);
+    }
+
+    #[test]
+    fn what_comes_later_but_is_due_earlier_is_not_kept_waiting() {
+        #[derive(Debug)]
+        struct Tell(u64, Mutex<mpsc::Sender<u64>>);
+        impl Job for Tell {
+            fn run(&self) -> Option<Duration> {
+                self.1.lock().send(self.0).unwrap();
+                None
+            }
+        }
+        let pool: &'static Pool = Box::leak(Box::default());
+        let (tx, rx) = mpsc::channel();
+        let jobs: Vec<Arc<dyn Job>> = [3600, 20, 0]
+            .iter()
+            .map(|&n| Arc::new(Tell(n, Mutex::new(tx.clone()))) as Arc<dyn Job>)
+            .collect();
+        let push = |at: usize, ms: u64| {
+            let at_time = Instant::now() + Duration::from_millis(ms);
+            pool.push(at_time, Work::Job(Arc::downgrade(&jobs[at])));
+        };
+        push(0, 3_600_000);
+        // The one thread waits for the hour when these come.
+        std::thread::sleep(Duration::from_millis(20));
+        push(1, 20);
+        push(2, 0);
+        assert_eq!([rx.recv(), rx.recv()], [Ok(0), Ok(20)]);
+        assert_eq!(pool.queue.lock().due.len(), 1);
+    }
+
+    #[test]
+    fn long_work_holds_up_no_other_while_there_are_threads() {
+        let pool: &'static Pool = Box::leak(Box::default());
+        let (held, done) = (Arc::new(Mutex::new(())), mpsc::channel());
+        let guard = held.lock();
+        for _ in 1..MAX_THREADS {
+            let held = Arc::clone(&held);
+            pool.push(Instant::now(), Work::Once(Box::new(move || drop(held.lock()))));
+        }
+        for n in 0..100 {
+            let tx = done.0.clone();
+            let work = Work::Once(Box::new(move || tx.send(n).unwrap()));
+            pool.push(Instant::now() + Duration::from_micros(n % 3 * 500), work);
+        }
+        assert_eq!(done.1.iter().take(100).sum::<u64>(), 4950);
+        drop(guard);
+    }
+
+    #[test]
+    fn who_waits_for_the_time_is_one() {
+        let pool: &'static Pool = Box::leak(Box::default());
+        let (tx, rx) = mpsc::channel();
+        for n in 0..2 * MAX_THREADS {
+            let tx = tx.clone();
+            let work = move || {
+                std::thread::sleep(Duration::from_millis(5));
+                tx.send(n).unwrap();
+            };
+            pool.push(Instant::now(), Work::Once(Box::new(work)));
+        }
+        rx.iter().take(2 * MAX_THREADS).for_each(drop);
+        let hour = Instant::now() + Duration::from_hours(1);
+        pool.push(hour, Work::Once(Box::new(|| {})));
+        let waits = |queue: &Queue| queue.timed && queue.idle + 1 == queue.threads;
+        while !waits(&pool.queue.lock()) {
+            thread::yield_now();
+        }
+        assert_eq!(pool.queue.lock().threads, MAX_THREADS);
     }
 
     #[test]

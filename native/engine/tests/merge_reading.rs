@@ -173,6 +173,32 @@ fn what_a_merge_writes_has_its_hint_at_once() {
     }
 }
 
+/// A merge begins with sealing the active segment, whose hint was made while the merge copied what it is of: a tenth of the work beside a merge, for a file that went with its segment.
+#[test]
+fn what_is_merged_gets_a_hint_only_if_it_stays() {
+    for cancels in [true, false] {
+        let dir = dir(TableKind::Set);
+        let table = dir.open();
+        for n in 0..100u8 {
+            put(&table, &[n / 2; 20], &[n; 200]);
+        }
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        let inputs: Vec<u32> = table.segments().iter().map(|s| s.id).collect();
+        let hinted = |ids: &[u32]| ids.iter().filter(|id| hint(&dir, **id).exists()).count();
+        table.care().unwrap();
+        assert_eq!(hinted(&inputs), 0, "none is made in vain");
+        if cancels {
+            assert!(table.merge_cancel());
+            table.care().unwrap();
+            assert_eq!(hinted(&inputs), inputs.len(), "they stay");
+        } else {
+            while table.merge_step(1_000).unwrap().unwrap().phase != Phase::Done {}
+            table.care().unwrap();
+            assert_eq!(hinted(&inputs), 0, "they are gone");
+        }
+    }
+}
+
 /// Merges a tombstone without the older segment that has what it hides. Whether that is there again after an opening that reads the segments.
 fn deleted_comes_back(filler: u16) -> bool {
     let dir = dir(TableKind::Set);

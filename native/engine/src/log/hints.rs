@@ -24,6 +24,8 @@ const CLOSE_LEN: u64 = 256 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Hints {
     waiting: Mutex<VecDeque<Entry>>,
+    /// Those that a merge is about to make go.
+    put_off: Mutex<Vec<Entry>>,
     /// Held during a step.
     job: Mutex<Option<Job>>,
 }
@@ -47,6 +49,12 @@ impl Log {
         self.check_open().is_ok() && !self.hints.waiting.lock().is_empty()
     }
 
+    /// Says that the merge under way has ended, whatever became of it: what it put off waits again.
+    pub(crate) fn want_put_off_hints(&self) {
+        let put_off = std::mem::take(&mut *self.hints.put_off.lock());
+        self.want_hints(put_off);
+    }
+
     /// Reads on in a segment that has no hint yet. Waits for the disk. `true` if there is more to do, and nobody else who does it.
     pub fn make_hints(&self) -> bool {
         let Some(mut job) = self.hints.job.try_lock() else {
@@ -68,6 +76,7 @@ impl Log {
     pub(super) fn stop_hints(&self) {
         *self.hints.job.lock() = None;
         self.hints.waiting.lock().clear();
+        self.hints.put_off.lock().clear();
     }
 
     fn hint_step(&self, job: &mut Option<Job>) -> bool {
@@ -76,6 +85,9 @@ impl Log {
                 return false;
             };
             *job = self.begin_hint(&entry);
+        }
+        if job.as_ref().is_some_and(|job| self.puts_off(&job.segment)) {
+            *job = None;
         }
         if let Some(Job { segment, reading }) = job {
             let read = reading.read_piece(segment, STEP_LEN, |_| {});
@@ -87,11 +99,22 @@ impl Log {
         job.is_some() || !self.hints.waiting.lock().is_empty()
     }
 
+    /// Whether a merge is about to make this segment go, so that its hint would be made in vain. If it stays, the hint is made after the merge.
+    fn puts_off(&self, segment: &Segment) -> bool {
+        if segment.is_merged() {
+            self.hints.put_off.lock().extend(segment.sealed());
+        }
+        segment.is_merged()
+    }
+
     fn begin_hint(&self, entry: &Entry) -> Option<Job> {
         let segment = {
             let segments = self.segments.hold();
             Arc::clone(segments.iter().flatten().find(|segment| segment.id == entry.id)?)
         };
+        if self.puts_off(&segment) {
+            return None;
+        }
         let file = segment.open(&*self.storage).ok()?;
         // A table that is renamed must not leave a file where it was.
         let hint = self

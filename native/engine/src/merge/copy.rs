@@ -143,6 +143,7 @@ impl Merge {
     fn leave_out(&mut self, inner: &Inner) {
         let left = self.inputs.remove(self.at);
         left.segment.set_damaged();
+        left.segment.set_merged(false);
         self.report.inputs.retain(|&id| id != left.entry.id);
         self.report.damaged.push(left.entry.id);
         self.report.input_bytes -= left.entry.len;

@@ -178,6 +178,7 @@ impl Merge {
             let Some(&entry) = segment.sealed() else { continue };
             let segment = Arc::clone(segment);
             if chosen.contains(&index) {
+                segment.set_merged(true);
                 inputs.push(Input {
                     segment,
                     entry,
@@ -275,6 +276,9 @@ impl Merge {
     /// Gives up what is not published. What is published stays, and files that are no longer the table's go.
     pub(crate) fn give_up(self, inner: &Inner) {
         if !self.is_published() {
+            for input in &self.inputs {
+                input.segment.set_merged(false);
+            }
             inner.log.remove_outputs(self.outputs);
         } else if self.phase != Phase::Done {
             let removed = if self.phase == Phase::Retire { self.at } else { 0 };

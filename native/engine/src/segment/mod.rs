@@ -49,6 +49,8 @@ pub struct Segment {
     filter: OnceLock<Arc<Filter>>,
     /// A merge met damage in it.
     damaged: AtomicBool,
+    /// A merge that is under way takes it in.
+    merged: AtomicBool,
     /// The manifest names it no longer.
     retired: AtomicBool,
 }
@@ -73,6 +75,7 @@ impl Segment {
             sealed: OnceLock::new(),
             filter: OnceLock::new(),
             damaged: AtomicBool::new(false),
+            merged: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         }
     }
@@ -122,6 +125,16 @@ impl Segment {
     /// Tells that damage was met in it.
     pub fn set_damaged(&self) {
         self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a merge that is under way takes it in.
+    pub fn is_merged(&self) -> bool {
+        self.merged.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether a merge that is under way takes it in.
+    pub fn set_merged(&self, merged: bool) {
+        self.merged.store(merged, Ordering::Relaxed);
     }
 
     /// Bytes of its tombstones and the like that a merge could not drop.

@@ -103,6 +103,7 @@ impl Table {
         match stepped {
             Ok(()) if progress.phase == Phase::Done => {
                 *held = None;
+                inner.merge_ended();
                 inner.plan_release();
             }
             Ok(()) => {}
@@ -113,6 +114,7 @@ impl Table {
                 // Of one that may be published every file stays: the next opening removes what the manifest does not name.
                 if let Some(merge) = merge.filter(|_| !failed.outcome_unknown) {
                     merge.give_up(inner);
+                    inner.merge_ended();
                 }
                 return Err(failed.error);
             }
@@ -130,6 +132,7 @@ impl Table {
             }
             Some(merge) => {
                 merge.give_up(&self.inner);
+                self.inner.merge_ended();
                 true
             }
             None => false,

@@ -326,6 +326,14 @@ impl Inner {
         }
     }
 
+    /// A merge has come to its end: hints that it put off are made, if their segments are still there.
+    fn merge_ended(&self) {
+        self.log.want_put_off_hints();
+        if self.log.config().background && self.log.wants_hints() {
+            self.plan_hints();
+        }
+    }
+
     /// Plans a step of making hints, and those behind it. Apart from the care, which a sync must not wait for.
     fn plan_hints(&self) {
         let itself = Weak::clone(&self.itself);
