@@ -35,7 +35,15 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u32) {
 
 /// Reads an unsigned LEB128 number from the front; its value and its length in bytes.
 /// `None` if it is cut off, longer than needed, or beyond 32 bits: each number has one form.
+#[inline]
 pub(crate) fn get_varint(bytes: &[u8]) -> Option<(u32, usize)> {
+    match bytes.first() {
+        Some(&byte) if byte < 0x80 => Some((u32::from(byte), 1)),
+        _ => get_long_varint(bytes),
+    }
+}
+
+fn get_long_varint(bytes: &[u8]) -> Option<(u32, usize)> {
     let mut n: u32 = 0;
     for (i, &byte) in bytes.iter().take(5).enumerate() {
         let bits = u32::from(byte & 0x7f);

@@ -212,6 +212,7 @@ pub enum Exclusive<'a> {
 
 impl<'a> Exclusive<'a> {
     /// As [`Keydir::hash`].
+    #[inline]
     pub fn hash(self, key: Key<'_>) -> u64 {
         match self {
             Exclusive::Hash(keydir) => keydir.hash(key),

@@ -14,9 +14,9 @@ pub(super) const MIN: u32 = 6;
 /// Up to this capacity a shard doubles, beyond it grows by a quarter.
 const SMALL: u32 = 96;
 
-/// The most entries that a capacity may have: 27 of 32. Growth by a quarter leaves it filled to two thirds.
+/// The most entries that a capacity may have: 29 of 32. Growth by a quarter leaves it filled to three quarters.
 pub(super) fn max_len(capacity: u32) -> u32 {
-    (u64::from(capacity) * 27 / 32) as u32
+    (u64::from(capacity) * 29 / 32) as u32
 }
 
 /// The capacity that comes after this one.
@@ -30,7 +30,7 @@ pub(super) fn next(capacity: u32, shard: usize) -> u32 {
 
 /// A capacity for so many entries, and up to a quarter more.
 pub(super) fn for_len(len: u32, shard: usize) -> u32 {
-    let least = (u64::from(len) * 32 / 27 + 1).min(u64::from(u32::MAX / 2)) as u32;
+    let least = (u64::from(len) * 32 / 29 + 1).min(u64::from(u32::MAX / 2)) as u32;
     if least <= SMALL {
         let mut capacity = MIN;
         while capacity < least {

@@ -65,6 +65,7 @@ impl HashKeydir {
     }
 
     /// The hash of a key's compared part.
+    #[inline]
     pub fn hash(&self, key: Key<'_>) -> u64 {
         key_hash(self.seed, key)
     }
@@ -194,6 +195,7 @@ pub struct Exclusive<'a>(&'a HashKeydir);
 
 impl<'a> Exclusive<'a> {
     /// As [`HashKeydir::hash`].
+    #[inline]
     pub fn hash(self, key: Key<'_>) -> u64 {
         self.0.hash(key)
     }
