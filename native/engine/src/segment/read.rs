@@ -75,10 +75,16 @@ pub fn check_put<'b>(segment: &Segment, offset: u32, compared: &[u8], bytes: &'b
     Ok(frame)
 }
 
-/// Calls `f` with the stored key's bytes and the value of the put record at a location, if it is in a block of its segment and not compressed.
-pub fn cached_put<R>(segment: &Segment, location: Location, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
+/// Calls `f` with the stored key's bytes and the value of the put record at a location, if it is in a block of its segment and not compressed. `warmed`: as
+/// of [`Blocks::get`](crate::cache::Blocks::get).
+pub fn cached_put<R>(
+    segment: &Segment,
+    location: Location,
+    warmed: bool,
+    f: impl FnOnce(&[u8], &[u8]) -> R,
+) -> Option<R> {
     let len = usize::from(location.frame_len()?);
-    segment.blocks()?.get(location.offset(), len, |bytes| {
+    segment.blocks()?.get(location.offset(), len, warmed, |bytes| {
         // It was written by this process, so no CRC is checked; a location that is older than the segment's slot leads to another record.
         let head = Head::parse(bytes).ok()?;
         let is_it = head.kind == Kind::Put && head.segment == segment.id && head.frame_len() == len;

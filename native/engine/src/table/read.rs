@@ -68,7 +68,7 @@ impl Table {
                 return inner.nothing();
             };
             let spot = || Spot::new(hash, location);
-            let hit = inner.cached(cache, location, spot, |stored, value| {
+            let hit = inner.cached(cache, (location, false), spot, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -228,17 +228,17 @@ impl Inner {
     }
 
     /// Hands the stored key and the value of a record to `f` if they are in memory: in a block as they were written, or as an entry of the cache, whose
-    /// spot `spot` makes.
+    /// spot `spot` makes. Whether [`Inner::warm`] was called for the location stands beside it.
     pub(super) fn cached<R>(
         &self,
         cache: &TableCache,
-        location: Location,
+        (location, warmed): (Location, bool),
         spot: impl FnOnce() -> Spot,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Option<R> {
         self.log
             .with_segment(location.segment(), |segment| {
-                cached_put(segment, location, &mut f)
+                cached_put(segment, location, warmed, &mut f)
             })
             .flatten()
             .or_else(|| cache.get(spot(), f))
@@ -271,7 +271,7 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
-        let cached = |cache| self.cached(cache, spot.location, || spot, &mut f);
+        let cached = |cache| self.cached(cache, (spot.location, false), || spot, &mut f);
         if let Some(found) = self.cache.as_ref().and_then(cached) {
             return Ok(Some(found));
         }

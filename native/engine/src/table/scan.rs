@@ -157,7 +157,7 @@ impl Table {
         )
     }
 
-    /// Like [`Table::scan`], but `f` gets no value of an object that is not `wanted`. `wanted` may be asked about an object more than once, and before it is
+    /// Like [`Table::scan`], but `f` gets only the objects that are `wanted`, and the key of the last one in any case. `wanted` may be asked about an object more than once, and before it is
     /// known whether the step succeeds. The limits are at most so many objects, about so many bytes, and whether most of the values will be wanted, which are
     /// then fetched whole ahead of time.
     pub fn scan_wanted(
@@ -229,7 +229,12 @@ impl Inner {
             };
             forms.sort_unstable_by_key(|form| form.0);
             let mut forms = forms.iter().peekable();
-            for (at, read) in read.iter().enumerate().filter(|(at, _)| !over(*at)) {
+            let last = (0..taken).rfind(|&at| !over(at));
+            for (at, read) in read.iter().enumerate() {
+                if read.is_none() && last != Some(at) {
+                    continue;
+                }
+                while forms.next_if(|form| form.0 < at).is_some() {}
                 let form = forms.next_if(|form| form.0 == at);
                 let key = form.map_or(keys.key(at).bytes(), |form| &form.1);
                 f(key, read.map(|(start, end)| &values[start..end]));
@@ -276,8 +281,16 @@ impl Inner {
         let spot = |at: usize| Spot::new(self.hash(keys.key(at)), keys.location(at));
         let warmed = self.warm(reads.len(), |at| keys.location(at), spot, whole);
         for (at, read) in reads.iter_mut().enumerate() {
-            let found =
-                |cache| self.cached(cache, keys.location(at), || spot(at), |s, v| keep(at, read, s, v));
+            let found = |cache| {
+                self.cached(
+                    cache,
+                    (keys.location(at), true),
+                    || spot(at),
+                    |s, v| {
+                        keep(at, read, s, v);
+                    },
+                )
+            };
             if !over(at) && self.cache.as_ref().and_then(found).is_none() {
                 missing.push(at);
             }
