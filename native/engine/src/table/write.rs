@@ -54,39 +54,48 @@ impl Table {
         let inner = &*self.inner;
         let fresh = inner.deadline(Ttl::OfTable, wait)?;
         let now = inner.log.time.now();
-        inner.with_shard(key, wait, |hash, shard| {
+        // Not handed on from call to call, which would move it each time.
+        let mut result = None;
+        let commit = inner.with_shard(key, wait, |hash, shard| {
             let Some(hit) = shard.get(hash, key, now) else {
-                let (change, result) = f(None);
+                let (change, of_f) = f(None);
+                result = Some(of_f);
                 return match change {
-                    Change::Keep | Change::Delete => Ok((None, result)),
-                    Change::Put(value) | Change::Replace(value) => inner
-                        .store(shard, hash, key, (&value, fresh), wait)
-                        .map(|commit| (Some(commit), result)),
+                    Change::Keep | Change::Delete => Ok(None),
+                    Change::Put(value) | Change::Replace(value) => {
+                        inner.store(shard, hash, key, (&value, fresh), wait).map(Some)
+                    }
                 };
             };
             let mut stored = SmallVec::<[u8; STORED_LEN]>::new();
             let mut f = Some(f);
+            let mut change = None;
             let spot = Spot::new(hash, hit.location);
-            let decided = inner.record(spot, key.compared(), wait, |form, value| {
+            inner.record(spot, key.compared(), wait, |form, value| {
                 stored.extend_from_slice(form);
                 let form = if hit.same_form { None } else { Some(form) };
-                f.take().map(|f| f(Some(Found { value, key: form })))
-            })?;
-            // No segment goes away while a location that the keydir holds under lock points to it.
-            let Some(Some((change, result))) = decided else {
-                return Err(Error::Panicked);
-            };
-            let commit = match change {
-                Change::Keep => return Ok((None, result)),
-                Change::Put(value) => {
-                    let form = Key::new(&stored, key.compared().len());
-                    inner.store(shard, hash, form, (&value, hit.deadline), wait)?
+                if let Some(f) = f.take() {
+                    let (decided, of_f) = f(Some(Found { value, key: form }));
+                    (change, result) = (Some(decided), Some(of_f));
                 }
-                Change::Replace(value) => inner.store(shard, hash, key, (&value, hit.deadline), wait)?,
-                Change::Delete => inner.remove(shard, hash, key, wait)?,
-            };
-            Ok((Some(commit), result))
-        })
+            })?;
+            match change {
+                // No segment goes away while a location that the keydir holds under lock points to it.
+                None => Err(Error::Panicked),
+                Some(Change::Keep) => Ok(None),
+                Some(Change::Put(value)) => {
+                    let form = Key::new(&stored, key.compared().len());
+                    inner
+                        .store(shard, hash, form, (&value, hit.deadline), wait)
+                        .map(Some)
+                }
+                Some(Change::Replace(value)) => inner
+                    .store(shard, hash, key, (&value, hit.deadline), wait)
+                    .map(Some),
+                Some(Change::Delete) => inner.remove(shard, hash, key, wait).map(Some),
+            }
+        })?;
+        result.map(|result| (commit, result)).ok_or(Error::Panicked)
     }
 
     /// Removes a key with all its objects; `None` if it was not there. Appends a tombstone. Does not read the value.
