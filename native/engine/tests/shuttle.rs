@@ -288,7 +288,7 @@ fn blocks() {
             for (offset, len) in places {
                 if offset >= HEADER_LEN && offset + len <= end {
                     let is_right = |bytes: &[u8]| (offset..).zip(bytes).all(|(at, &b)| b == byte(at));
-                    assert_ne!(found.get(offset, len as usize, false, is_right), Some(false));
+                    assert_ne!(found.get(offset, len as usize, is_right), Some(false));
                 }
             }
         }

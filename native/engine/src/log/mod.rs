@@ -40,6 +40,7 @@ use crate::format::manifest::Manifest;
 use crate::io::{File, Storage};
 use crate::keydir::Location;
 use crate::segment::handles::Handles;
+use crate::segment::read::Near;
 use crate::segment::{Segment, Segments};
 use crate::sticky::Sticky;
 use crate::sync::Lines;
@@ -204,23 +205,20 @@ impl Log {
             .for_each(Blocks::clear);
     }
 
-    /// Has the processor fetch those of so many records that are in blocks, and gives the numbers of the others. See [`Blocks::prefetch`].
-    pub fn warm(
+    /// Those of so many records that are in blocks, which the processor begins to fetch. See [`Near::find`].
+    pub fn near<'g>(
         &self,
         count: usize,
         location: impl Fn(usize) -> Location,
         whole: bool,
-        guard: &Guard,
-    ) -> Vec<usize> {
+        guard: &'g Guard,
+    ) -> Vec<Option<Near<'g>>> {
         let segments = self.segments.load(guard);
-        let is_in_a_block = |location: Location| {
+        let near = |location: Location| {
             let segment = segments.get(usize::from(location.segment()))?.as_ref()?;
-            let len = usize::from(location.frame_len()?);
-            Some(segment.blocks()?.prefetch(location.offset(), len, whole, guard))
+            Near::find(segment, location, whole, guard)
         };
-        (0..count)
-            .filter(|&at| is_in_a_block(location(at)) != Some(true))
-            .collect()
+        (0..count).map(|at| near(location(at))).collect()
     }
 
     /// No object is live any more since this record. To be called under all write locks.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::handles::Handles;
 use super::{Handle, Segment};
-use crate::epoch;
+use crate::epoch::{self, Guard};
 use crate::format::frame::{Bad, Frame, Head, Kind, MAX_HEAD_LEN, MIN_LEN};
 use crate::format::packed::{plain_len, unpack};
 use crate::keydir::Location;
@@ -75,25 +75,50 @@ pub fn check_put<'b>(segment: &Segment, offset: u32, compared: &[u8], bytes: &'b
     Ok(frame)
 }
 
-/// Calls `f` with the stored key's bytes and the value of the put record at a location, if it is in a block of its segment and not compressed. `warmed`: as
-/// of [`Blocks::get`](crate::cache::Blocks::get).
-pub fn cached_put<R>(
-    segment: &Segment,
-    location: Location,
-    warmed: bool,
-    f: impl FnOnce(&[u8], &[u8]) -> R,
-) -> Option<R> {
+/// Calls `f` with the stored key's bytes and the value of the put record at a location, if it is in a block of its segment and not compressed.
+pub fn cached_put<R>(segment: &Segment, location: Location, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
     let len = usize::from(location.frame_len()?);
-    segment.blocks()?.get(location.offset(), len, warmed, |bytes| {
-        // It was written by this process, so no CRC is checked; a location that is older than the segment's slot leads to another record.
-        let head = Head::parse(bytes).ok()?;
-        let is_it = head.kind == Kind::Put && head.segment == segment.id && head.frame_len() == len;
+    let frame = |frame: &[u8]| {
+        Near {
+            frame,
+            id: segment.id,
+        }
+        .put()
+        .map(|(key, value)| f(key, value))
+    };
+    segment.blocks()?.get(location.offset(), len, frame)?
+}
+
+/// The bytes in a block where the frame of a put record of this segment stands, unless the location is older than the segment's slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Near<'g> {
+    frame: &'g [u8],
+    id: u32,
+}
+
+impl<'g> Near<'g> {
+    /// What stands at a location, if it is in one block. It is fetched as [`Blocks::near`](crate::cache::Blocks::near) says.
+    pub fn find(segment: &Segment, location: Location, whole: bool, guard: &'g Guard) -> Option<Self> {
+        let len = usize::from(location.frame_len()?);
+        let frame = segment.blocks()?.near(location.offset(), len, whole, guard)?;
+        Some(Near {
+            frame,
+            id: segment.id,
+        })
+    }
+
+    /// The stored key's bytes and the value, if it is the record and not compressed. It was written by this process, so no CRC is checked.
+    #[inline]
+    pub fn put(self) -> Option<(&'g [u8], &'g [u8])> {
+        let Near { frame, id } = self;
+        let head = Head::parse(frame).ok()?;
+        let is_it = head.kind == Kind::Put && head.segment == id && head.frame_len() == frame.len();
         if !is_it || head.compressed {
             return None;
         }
-        let key = bytes.get(head.head_len..head.checked_len())?;
-        Some(f(key, bytes.get(head.checked_len()..)?))
-    })?
+        let key = frame.get(head.head_len..head.checked_len())?;
+        Some((key, frame.get(head.checked_len()..)?))
+    }
 }
 
 /// The value of a record of [`read_put`], uncompressed.

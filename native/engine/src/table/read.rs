@@ -12,7 +12,7 @@ use super::{Found, Inner, Table, Wait};
 use crate::cache::{Spot, TableCache};
 use crate::keydir::{Hit, Keydir, Location, key_hash};
 use crate::segment::Segment;
-use crate::segment::read::{cached_put, check_put, plain_value, read_put};
+use crate::segment::read::{Near, cached_put, check_put, plain_value, read_put};
 use crate::{Error, Key, Now, Result};
 
 /// A read that may not wait takes no more objects of a key than this: some 100 µs.
@@ -68,7 +68,7 @@ impl Table {
                 return inner.nothing();
             };
             let spot = || Spot::new(hash, location);
-            let hit = inner.cached(cache, (location, false), spot, |stored, value| {
+            let hit = inner.cached(cache, location, spot, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -133,9 +133,9 @@ impl Table {
                     let spot = |at: usize| Spot::new(hash, batch[at]);
                     // The guard of the batch before goes first, and none is kept where a read may wait.
                     drop(warmed.take());
-                    warmed = inner
-                        .warm(batch.len(), |at| batch[at], spot, true)
-                        .filter(|_| wait == Wait::Never);
+                    let guard = epoch::pin();
+                    inner.warm(batch.len(), |at| batch[at], spot, true, &guard);
+                    warmed = Some(guard).filter(|_| wait == Wait::Never);
                 }
                 let read = inner.record(
                     Spot::new(hash, location),
@@ -228,38 +228,41 @@ impl Inner {
     }
 
     /// Hands the stored key and the value of a record to `f` if they are in memory: in a block as they were written, or as an entry of the cache, whose
-    /// spot `spot` makes. Whether [`Inner::warm`] was called for the location stands beside it.
+    /// spot `spot` makes.
     pub(super) fn cached<R>(
         &self,
         cache: &TableCache,
-        (location, warmed): (Location, bool),
+        location: Location,
         spot: impl FnOnce() -> Spot,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Option<R> {
         self.log
             .with_segment(location.segment(), |segment| {
-                cached_put(segment, location, warmed, &mut f)
+                cached_put(segment, location, &mut f)
             })
             .flatten()
             .or_else(|| cache.get(spot(), f))
     }
 
     /// To be called before so many records are asked for, which then costs less, and less still while the guard is kept: see [`TableCache::warm`]. Record `at`
-    /// stands where `location` says, and in the cache where `spot` does.
-    pub(super) fn warm(
+    /// stands where `location` says, and in the cache where `spot` does. Gives those that need not be asked for any more, if any.
+    pub(super) fn warm<'g>(
         &self,
         count: usize,
         location: impl Fn(usize) -> Location,
         spot: impl Fn(usize) -> Spot,
         whole: bool,
-    ) -> Option<Guard> {
-        let cache = self.cache.as_ref()?;
-        let guard = epoch::pin();
-        let elsewhere = self.log.warm(count, location, whole, &guard);
-        if !cache.has_entries() {
-            return Some(guard);
+        guard: &'g Guard,
+    ) -> Vec<Option<Near<'g>>> {
+        let Some(cache) = &self.cache else {
+            return Vec::new();
+        };
+        let near = self.log.near(count, location, whole, guard);
+        if cache.has_entries() {
+            let elsewhere = (0..count).filter(|&at| near[at].is_none());
+            drop(cache.warm(elsewhere.map(spot), whole));
         }
-        Some(cache.warm(elsewhere.into_iter().map(spot), whole))
+        near
     }
 
     /// Hands the stored key and the value of a record to `f`: from the cache, else from the segment, where the record is checked. `None` if
@@ -271,7 +274,7 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
-        let cached = |cache| self.cached(cache, (spot.location, false), || spot, &mut f);
+        let cached = |cache| self.cached(cache, spot.location, || spot, &mut f);
         if let Some(found) = self.cache.as_ref().and_then(cached) {
             return Ok(Some(found));
         }

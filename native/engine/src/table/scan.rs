@@ -6,7 +6,9 @@ use std::ops::Bound;
 use super::expiry::refuse_long;
 use super::{Cursor, Direction, Inner, Table, Wait};
 use crate::cache::Spot;
+use crate::epoch;
 use crate::keydir::{Batch, Span};
+use crate::segment::read::Near;
 use crate::{Error, Key, Now, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
@@ -279,23 +281,22 @@ impl Inner {
         };
         let mut missing = Vec::new();
         let spot = |at: usize| Spot::new(self.hash(keys.key(at)), keys.location(at));
-        let warmed = self.warm(reads.len(), |at| keys.location(at), spot, whole);
-        for (at, read) in reads.iter_mut().enumerate() {
-            let found = |cache| {
-                self.cached(
-                    cache,
-                    (keys.location(at), true),
-                    || spot(at),
-                    |s, v| {
-                        keep(at, read, s, v);
-                    },
-                )
-            };
-            if !over(at) && self.cache.as_ref().and_then(found).is_none() {
+        let guard = epoch::pin();
+        let near = self.warm(reads.len(), |at| keys.location(at), spot, whole, &guard);
+        for (at, read) in reads.iter_mut().enumerate().filter(|(at, _)| !over(*at)) {
+            if let Some((stored, value)) = near.get(at).copied().flatten().and_then(Near::put) {
+                keep(at, read, stored, value);
+                continue;
+            }
+            let cache = self.cache.as_ref();
+            let found = cache.and_then(|cache| {
+                self.cached(cache, keys.location(at), || spot(at), |s, v| keep(at, read, s, v))
+            });
+            if found.is_none() {
                 missing.push(at);
             }
         }
-        drop(warmed);
+        drop(guard);
         missing.sort_unstable_by_key(|&at| (keys.location(at).segment(), keys.location(at).offset()));
         for at in missing {
             let read = &mut reads[at];

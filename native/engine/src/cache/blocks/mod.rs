@@ -160,18 +160,15 @@ impl Blocks {
         ((front >> 32) as u32, front as u32)
     }
 
-    /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here. What was not kept in front of others in a block is zeros. Of what was not
-    /// `warmed` by [`Blocks::prefetch`] all lines are fetched at once.
-    pub fn get<R>(&self, offset: u32, len: usize, warmed: bool, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here. What was not kept in front of others in a block is zeros.
+    pub fn get<R>(&self, offset: u32, len: usize, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let guard = &epoch::pin();
         let (index, at, block_len) = place(offset);
         let (cell, filled) = self.filled(index, guard)?;
         if let Some(bytes) = filled.get(at..at + len) {
             cell.touch();
-            if !warmed {
-                for line in (0..len.min(4 * LINE)).step_by(LINE) {
-                    prefetch(bytes[line..].as_ptr());
-                }
+            for line in (0..len.min(4 * LINE)).step_by(LINE) {
+                prefetch(bytes[line..].as_ptr());
             }
             return Some(f(bytes));
         }
@@ -199,19 +196,19 @@ impl Blocks {
         bucket.map_or(0, |bucket| bucket.from[at].load(Ordering::Relaxed))
     }
 
-    /// Has the processor fetch what [`Blocks::get`] will look at: the front, where an object's first elements are, or, of `whole` ones, the first quarter of a kilobyte. `false` if it is not here.
-    pub fn prefetch(&self, offset: u32, len: usize, whole: bool, guard: &Guard) -> bool {
-        let (index, at, block_len) = place(offset);
-        let Some((_, filled)) = self.filled(index, guard) else {
-            return false;
-        };
-        let lines = if whole { 4 } else { 1 };
-        let end = (at + len.min(lines * LINE)).min(block_len).min(filled.len());
+    /// What [`Blocks::get`] hands on, if it stands in one block. Has the processor fetch its front, where an object's first elements are, or, of `whole` ones, the first
+    /// quarter of a kilobyte, without waiting for it.
+    pub fn near<'g>(&self, offset: u32, len: usize, whole: bool, guard: &'g Guard) -> Option<&'g [u8]> {
+        let (index, at, _) = place(offset);
+        let (cell, filled) = self.filled(index, guard)?;
+        let bytes = filled.get(at..at + len)?;
+        cell.touch();
+        let end = len.min(if whole { 4 * LINE } else { LINE });
         // It may begin anywhere in a line.
-        for line in (at..end).step_by(LINE).chain(end.checked_sub(1)) {
-            prefetch(filled.as_ptr().wrapping_add(line));
+        for line in (0..end).step_by(LINE).chain(end.checked_sub(1)) {
+            prefetch(bytes[line..].as_ptr());
         }
-        at < filled.len()
+        Some(bytes)
     }
 
     /// Counts a record that stands here as dead: when a block has hardly anything live, it goes. `false` if it is not here.

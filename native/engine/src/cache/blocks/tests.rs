@@ -47,7 +47,7 @@ fn fill(filler: &mut Filler, len: u32, piece: usize) -> Vec<(u32, usize)> {
 }
 
 pub(super) fn get(blocks: &Blocks, (offset, len): (u32, usize)) -> Option<Vec<u8>> {
-    blocks.get(offset, len, false, <[u8]>::to_vec)
+    blocks.get(offset, len, <[u8]>::to_vec)
 }
 
 #[test]
@@ -76,14 +76,28 @@ fn what_was_written_is_found_whole_wherever_blocks_end() {
         let mut filler = filler();
         let pieces = fill(&mut filler, 3 << 20, piece);
         for &(offset, len) in &pieces {
+            let expected = bytes(offset, len);
+            let (guard, (.., at, block_len)) = (epoch::pin(), place(offset));
+            for whole in [false, true] {
+                let near = filler.blocks().near(offset, len, whole, &guard);
+                let in_one = at + len <= block_len;
+                assert_eq!(near, in_one.then_some(&*expected), "{offset}, {len}");
+            }
             assert_eq!(
                 get(filler.blocks(), (offset, len)),
-                Some(bytes(offset, len)),
+                Some(expected),
                 "{offset}, {len}"
             );
         }
         let &(last, len) = pieces.last().unwrap();
         assert_eq!(get(filler.blocks(), (last, len + 1)), None, "not written yet");
+        let near = |offset| {
+            filler
+                .blocks()
+                .near(offset, len + 1, true, &epoch::pin())
+                .is_some()
+        };
+        assert!(!near(last) && !near(last + (1 << 20)), "not written yet");
         assert_eq!(get(filler.blocks(), (last + (1 << 20), 10)), None);
     }
 }
@@ -299,11 +313,7 @@ fn what_an_old_location_leads_to_is_not_taken_for_its_record() {
     ];
     let long = Location::new(3, right.offset(), record.frame_len() as u64 + 1);
     filler.write_within(ENOUGH, HEADER_LEN, &frames);
-    let get = |location| {
-        cached_put(&segment, location, false, |key, value| {
-            (key.to_vec(), value.to_vec())
-        })
-    };
+    let get = |location| cached_put(&segment, location, |key, value| (key.to_vec(), value.to_vec()));
     assert_eq!(get(right), Some((b"key".to_vec(), b"value".to_vec())));
     for location in wrong.into_iter().chain([long]) {
         assert_eq!(get(location), None, "{location:?}");
