@@ -40,6 +40,12 @@ fn check_return(term: &Term) {
                 panic!("{term:?} {form:?} {key:x?}");
             };
             assert!(back.is(term), "{term:?} {back:?} {form:?} {key:x?}");
+            let Ok(binary) = key::as_binary(&key, &mut Budget::unlimited()) else {
+                panic!("{term:?} {key:x?}");
+            };
+            let binary = binary.map(|bytes| Term::Bits(bytes.to_vec(), 8));
+            assert_eq!(binary.is_some(), matches!(term, Term::Bits(_, 8)), "{term:?}");
+            assert!(binary.is_none_or(|binary| binary.is(term)), "{term:?}");
             assert_eq!(key::compared_len(&key, &mut Budget::unlimited()), Ok(compared));
         }
     }
@@ -264,6 +270,8 @@ fn a_long_binary_is_not_copied_against_the_budget() {
         &mut Budget::normal(),
     );
     assert_eq!(stopped, Err(EncodeError::Budget));
+    let (key, _) = encode_key(&long, form);
+    assert!(key::as_binary(&key, &mut Budget::normal()).is_err());
     let stopped = key::encode_binary(&vec![7; 10 << 20], &mut out, &mut Budget::normal());
     assert_eq!(stopped, Err(EncodeError::Budget));
     assert!(out.is_empty());

@@ -88,8 +88,11 @@ fn low_byte(bytes: &[u8]) -> usize {
 }
 
 /// Bytes as they stand in the key, or unescaped.
-pub(super) enum Bytes<'a> {
+#[derive(Debug)]
+pub enum Bytes<'a> {
+    /// As they stand.
     Plain(&'a [u8]),
+    /// Unescaped.
     Unescaped(SmallVec<[u8; 64]>),
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+use super::bits::Bytes;
 use super::number::{self, Number};
 use super::suffix::{Kind, Suffix};
 use super::{MAX_BIGS_LEN, bits, creator, size, tag, text};
@@ -34,6 +35,21 @@ pub fn decode<B: Builder>(bytes: &[u8], builder: &mut B, budget: &mut Budget) ->
             what: "a suffix that fits its key",
         }),
     }
+}
+
+/// The bytes of the binary that a key is, as [`decode`] would make it, without what terms of several parts need. `None` of any other key, and of a damaged one.
+#[inline]
+pub fn as_binary<'k>(key: &'k [u8], budget: &mut Budget) -> Result<Option<Bytes<'k>>, DecodeError> {
+    let Some((&tag::BITS, rest)) = key.split_first() else {
+        return Ok(None);
+    };
+    budget.charge_term()?;
+    budget.charge_bytes(key.len().saturating_mul(2))?;
+    let mut reader = Reader::new(rest);
+    Ok(match bits::bits(&mut reader) {
+        Ok((bytes, 8)) if reader.is_empty() => Some(bytes),
+        _ => None,
+    })
 }
 
 /// The length of a key's compared part. Checks that part, and leaves the suffix unread.

@@ -15,7 +15,8 @@ mod number;
 mod suffix;
 mod text;
 
-pub use decode::{compared_len, decode};
+pub use bits::Bytes;
+pub use decode::{as_binary, compared_len, decode};
 pub(crate) use encode::encode_map_key;
 pub use encode::{encode, encode_binary, encode_int};
 

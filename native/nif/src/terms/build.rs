@@ -88,6 +88,21 @@ impl<'a> BeamBuilder<'a> {
     }
 }
 
+/// A binary of these bytes.
+#[inline]
+pub(super) fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Result<Term<'a>, DecodeError> {
+    let mut term = ErlNifTerm::default();
+    // SAFETY: the VM gives memory of the length asked for, which nothing else uses yet, and the term is one of this environment.
+    unsafe {
+        let data = enif_make_new_binary(env.as_c_arg(), bytes.len(), &raw mut term);
+        if data.is_null() {
+            return Err(DecodeError::Unmakeable("no memory for a binary"));
+        }
+        data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        Ok(Term::new(env, term))
+    }
+}
+
 const TOO_FEW: DecodeError = DecodeError::Unmakeable("too few parts");
 
 impl Builder for BeamBuilder<'_> {
@@ -123,16 +138,7 @@ impl Builder for BeamBuilder<'_> {
 
     #[inline]
     fn binary(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let mut term = ErlNifTerm::default();
-        // SAFETY: the VM gives memory of the length asked for, which nothing else uses yet.
-        unsafe {
-            let data = enif_make_new_binary(self.raw, bytes.len(), &raw mut term);
-            if data.is_null() {
-                return Err(DecodeError::Unmakeable("no memory for a binary"));
-            }
-            data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        }
-        self.stack.push(term);
+        self.stack.push(binary(self.env, bytes)?.as_c_arg());
         Ok(())
     }
 
