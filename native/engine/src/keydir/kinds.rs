@@ -265,11 +265,12 @@ impl WriteGuard<'_> {
         found.unless_over(now)
     }
 
-    /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it.
+    /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it, and what
+    /// changes when the key goes, if the next call `removes` it.
     #[inline]
-    pub fn prefetch_key(&mut self, hash: u64) {
+    pub fn prefetch_key(&mut self, hash: u64, removes: bool) {
         if let WriteGuard::Hash(guard) = self {
-            guard.prefetch_key(hash);
+            guard.prefetch_key(hash, removes);
         }
     }
 

@@ -102,7 +102,7 @@ impl Table {
     pub fn delete(&self, key: Key<'_>, wait: Wait) -> Result<Option<Commit>> {
         let now = self.inner.log.time.now();
         self.inner.with_shard(key, wait, |hash, shard| {
-            self.inner.prefetch(shard, hash);
+            self.inner.prefetch(shard, hash, true);
             if shard.get(hash, key, now).is_none() {
                 return Ok(None);
             }
@@ -185,8 +185,8 @@ impl Inner {
     }
 
     /// Has the processor fetch what will be looked at, while other things are done.
-    fn prefetch(&self, shard: &mut WriteGuard<'_>, hash: u64) {
-        shard.prefetch_key(hash);
+    fn prefetch(&self, shard: &mut WriteGuard<'_>, hash: u64, removes: bool) {
+        shard.prefetch_key(hash, removes);
         if let Some(cache) = &self.cache {
             cache.prefetch_record(hash);
         }
@@ -222,7 +222,7 @@ impl Inner {
         if wait == Wait::Never && shard.is_long_to_add(hash, key) {
             return Err(Error::WouldBlock);
         }
-        self.prefetch(shard, hash);
+        self.prefetch(shard, hash, false);
         let appended = self.log.append(record, wait)?;
         take_time(Fault::ShownLate);
         let old = shard
@@ -414,7 +414,7 @@ impl Inner {
                 self.keydir.load(&epoch::pin()).prefetch(next.hash);
             }
             if let Some((_, next)) = writes.get(i + AHEAD / 2) {
-                shards[next.shard].prefetch_key(next.hash);
+                shards[next.shard].prefetch_key(next.hash, false);
             }
             let shard = &mut shards[at.shard];
             if value.is_none() {

@@ -43,11 +43,12 @@ impl<'a> WriteGuard<'a> {
         self.index
     }
 
-    /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it.
+    /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it, and what
+    /// changes when the key goes, if the next call `removes` it.
     #[inline]
-    pub fn prefetch_key(&mut self, hash: u64) {
+    pub fn prefetch_key(&mut self, hash: u64, removes: bool) {
         if let Some(writer) = self.present(hash) {
-            writer.prefetch_key(hash);
+            writer.prefetch_key(hash, removes);
         }
     }
 

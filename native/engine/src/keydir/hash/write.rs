@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
         })
     }
 
-    pub(super) fn prefetch_key(&self, hash: u64) {
+    pub(super) fn prefetch_key(&self, hash: u64, removes: bool) {
         let h32 = h32_of(hash);
         let slots = self.slots();
         let from = slots.get(slots::home(h32, self.capacity())..).unwrap_or_default();
@@ -80,6 +80,9 @@ impl<'a> Writer<'a> {
             .find(|&meta| slots::hash_of(meta) == h32);
         if let Some(meta) = meta {
             prefetch(self.address(slots::key_ref_of(meta)));
+            if removes {
+                self.prefetch_head(slots::key_ref_of(meta));
+            }
         }
         // Where a search goes on, and a new entry moves others to.
         prefetch(from.as_ptr().wrapping_add(LINE / size_of::<Slot>()));
