@@ -36,8 +36,8 @@ struct Queue {
     threads: usize,
     /// Threads that wait for work.
     idle: usize,
-    /// Whether a thread waits for the time of the next work. One does for all: if each did, all would be woken for it.
-    timed: bool,
+    /// Until when a thread waits for the time of the next work. One does for all: if each did, all would be woken for it.
+    timed: Option<Instant>,
 }
 
 struct Entry {
@@ -80,13 +80,28 @@ pub fn run_once(work: impl FnOnce() + Send + 'static) {
 
 impl Pool {
     fn push(&'static self, at: Instant, work: Work) {
-        let mut queue = self.queue.lock();
-        let is_first = queue.next().is_none_or(|next| at < next);
+        self.add(&mut self.queue.lock(), at, work);
+    }
+
+    fn add(&'static self, queue: &mut Queue, at: Instant, work: Work) {
         queue.ticket += 1;
         let ticket = queue.ticket;
         queue.due.push(Reverse(Entry { at, ticket, work }));
-        if at <= Instant::now() || is_first && !self.call_timed(&mut queue) {
-            self.call(&mut queue);
+        if at <= Instant::now() {
+            self.call(queue);
+        } else {
+            self.watch(queue);
+        }
+    }
+
+    /// Sees to it that somebody waits no longer than until the next work is due. To be called by who adds or takes work, and by who stops looking at the queue.
+    fn watch(&'static self, queue: &mut Queue) {
+        let Some(next) = queue.next() else { return };
+        match queue.timed {
+            None => self.call(queue),
+            // If its time has just come, it looks by itself.
+            Some(until) if next < until => drop(self.call_timed(queue)),
+            Some(_) => {}
         }
     }
 
@@ -106,8 +121,10 @@ impl Pool {
 
     /// Has the thread look that waits for the time. `false` if there is none, or its time has just come.
     fn call_timed(&self, queue: &mut Queue) -> bool {
-        let called = queue.timed && self.time.notify_one();
-        queue.timed &= !called;
+        let called = queue.timed.is_some() && self.time.notify_one();
+        if called {
+            queue.timed = None;
+        }
         called
     }
 
@@ -119,21 +136,19 @@ impl Pool {
                     let Some(Reverse(entry)) = queue.due.pop() else {
                         continue;
                     };
-                    // Who waited for the time takes up work: another one has to wait for the time of what comes next.
-                    if !queue.due.is_empty() && !queue.timed {
-                        self.call(&mut queue);
-                    }
+                    self.watch(&mut queue);
                     drop(queue);
                     run(entry.work);
                     queue = self.queue.lock();
                 }
-                Some(at) if !queue.timed => {
-                    queue.timed = true;
+                Some(at) if queue.timed.is_none() => {
+                    queue.timed = Some(at);
                     if self.time.wait_until(&mut queue, at).timed_out() {
-                        queue.timed = false;
+                        queue.timed = None;
                     }
                 }
                 _ => {
+                    self.watch(&mut queue);
                     // Who calls counts it off.
                     queue.idle += 1;
                     self.work.wait(&mut queue);
@@ -217,6 +232,34 @@ mod tests {
         assert_eq!(pool.queue.lock().due.len(), 1);
     }
 
+    /// A thread that waited for the hour, as the care for a table with a long interval does, let work wait with it that was to be done much sooner: work that was due at once came just before, so
+    /// the queue did not begin with it, and who did that work saw that somebody waited for the time.
+    #[test]
+    fn what_comes_right_behind_work_that_is_due_does_not_wait_for_the_hour() {
+        let pool: &'static Pool = Box::leak(Box::default());
+        let (tx, rx) = mpsc::channel();
+        let tell = |n: u32| {
+            let tx = tx.clone();
+            Work::Once(Box::new(move || {
+                std::thread::sleep(Duration::from_millis(5));
+                tx.send(n).unwrap();
+            }))
+        };
+        (0..2).for_each(|n| pool.push(Instant::now(), tell(n)));
+        rx.iter().take(2).for_each(drop);
+        pool.push(Instant::now() + Duration::from_hours(1), tell(9));
+        while pool.queue.lock().timed.is_none() || pool.queue.lock().idle == 0 {
+            thread::yield_now();
+        }
+        // Under one lock, so that nobody looks between.
+        let mut queue = pool.queue.lock();
+        pool.add(&mut queue, Instant::now(), tell(2));
+        pool.add(&mut queue, Instant::now() + Duration::from_millis(20), tell(3));
+        drop(queue);
+        let limit = Duration::from_secs(20);
+        assert_eq!([rx.recv_timeout(limit), rx.recv_timeout(limit)], [Ok(2), Ok(3)]);
+    }
+
     #[test]
     fn long_work_holds_up_no_other_while_there_are_threads() {
         let pool: &'static Pool = Box::leak(Box::default());
@@ -250,7 +293,7 @@ mod tests {
         rx.iter().take(2 * MAX_THREADS).for_each(drop);
         let hour = Instant::now() + Duration::from_hours(1);
         pool.push(hour, Work::Once(Box::new(|| {})));
-        let waits = |queue: &Queue| queue.timed && queue.idle + 1 == queue.threads;
+        let waits = |queue: &Queue| queue.timed.is_some() && queue.idle + 1 == queue.threads;
         while !waits(&pool.queue.lock()) {
             thread::yield_now();
         }

@@ -101,10 +101,13 @@ impl Log {
 
     /// Whether a merge is about to make this segment go, so that its hint would be made in vain. If it stays, the hint is made after the merge.
     fn puts_off(&self, segment: &Segment) -> bool {
-        if segment.is_merged() {
-            self.hints.put_off.lock().extend(segment.sealed());
+        // Whoever lets the segment go from a merge takes this lock behind that.
+        let mut put_off = self.hints.put_off.lock();
+        let is_merged = segment.is_merged();
+        if is_merged {
+            put_off.extend(segment.sealed());
         }
-        segment.is_merged()
+        is_merged
     }
 
     fn begin_hint(&self, entry: &Entry) -> Option<Job> {

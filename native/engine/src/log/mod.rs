@@ -207,7 +207,7 @@ impl Log {
 
     /// Those of so many records that are in blocks, which the processor begins to fetch. See [`Near::find`].
     pub fn near<'g>(
-        &self,
+        &'g self,
         count: usize,
         location: impl Fn(usize) -> Location,
         whole: bool,

@@ -276,13 +276,21 @@ impl Merge {
     /// Gives up what is not published. What is published stays, and files that are no longer the table's go.
     pub(crate) fn give_up(self, inner: &Inner) {
         if !self.is_published() {
-            for input in &self.inputs {
-                input.segment.set_merged(false);
-            }
+            self.spare_inputs(inner);
             inner.log.remove_outputs(self.outputs);
         } else if self.phase != Phase::Done {
             let removed = if self.phase == Phase::Retire { self.at } else { 0 };
             inner.log.remove_inputs(&input_files(&self.inputs[removed..]));
+        }
+    }
+
+    /// Says that the inputs stay, if the manifest does not name the outputs: they get their hints then.
+    pub(crate) fn spare_inputs(&self, inner: &Inner) {
+        if !self.is_published() {
+            for input in &self.inputs {
+                input.segment.set_merged(false);
+            }
+            inner.log.want_put_off_hints();
         }
     }
 

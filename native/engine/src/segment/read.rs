@@ -98,7 +98,7 @@ pub struct Near<'g> {
 
 impl<'g> Near<'g> {
     /// What stands at a location, if it is in one block. It is fetched as [`Blocks::near`](crate::cache::Blocks::near) says.
-    pub fn find(segment: &Segment, location: Location, whole: bool, guard: &'g Guard) -> Option<Self> {
+    pub fn find(segment: &'g Segment, location: Location, whole: bool, guard: &'g Guard) -> Option<Self> {
         let len = usize::from(location.frame_len()?);
         let frame = segment.blocks()?.near(location.offset(), len, whole, guard)?;
         Some(Near {

@@ -297,6 +297,9 @@ impl Inner {
         held.closing();
         // A merge waits for nobody between two steps, so this waits for one step.
         let mut merge = self.merge.lock();
+        if let Some(merge) = merge.as_ref() {
+            merge.spare_inputs(self);
+        }
         let finished = finish(&self.log);
         // Only now: readers need the inputs of a merge that has not relocated all keys until the table is closed.
         if let Some(merge) = merge.take() {

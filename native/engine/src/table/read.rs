@@ -247,7 +247,7 @@ impl Inner {
     /// To be called before so many records are asked for, which then costs less, and less still while the guard is kept: see [`TableCache::warm`]. Record `at`
     /// stands where `location` says, and in the cache where `spot` does. Gives those that need not be asked for any more, if any.
     pub(super) fn warm<'g>(
-        &self,
+        &'g self,
         count: usize,
         location: impl Fn(usize) -> Location,
         spot: impl Fn(usize) -> Spot,

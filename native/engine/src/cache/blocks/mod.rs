@@ -131,7 +131,7 @@ impl Blocks {
     }
 
     /// A block's bytes as far as they are written.
-    fn filled<'g>(&self, index: u32, _guard: &'g Guard) -> Option<(&Cell, &'g [u8])> {
+    fn filled<'g>(&'g self, index: u32, _guard: &'g Guard) -> Option<(&'g Cell, &'g [u8])> {
         let (cell, _) = self.cell(index)?;
         let block = cell.block.load(Ordering::Acquire);
         if block.is_null() || block == GONE {
@@ -198,7 +198,7 @@ impl Blocks {
 
     /// What [`Blocks::get`] hands on, if it stands in one block. Has the processor fetch its front, where an object's first elements are, or, of `whole` ones, the first
     /// quarter of a kilobyte, without waiting for it.
-    pub fn near<'g>(&self, offset: u32, len: usize, whole: bool, guard: &'g Guard) -> Option<&'g [u8]> {
+    pub fn near<'g>(&'g self, offset: u32, len: usize, whole: bool, guard: &'g Guard) -> Option<&'g [u8]> {
         let (index, at, _) = place(offset);
         let (cell, filled) = self.filled(index, guard)?;
         let bytes = filled.get(at..at + len)?;

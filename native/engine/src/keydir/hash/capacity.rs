@@ -66,7 +66,7 @@ pub(super) fn due(len: u32, capacity: u32, shard: usize) -> Option<u32> {
 
 /// The slots behind the last home that a table of this capacity begins with.
 pub(super) fn overflow(capacity: u32) -> usize {
-    (capacity as usize / 8).clamp(2, 32)
+    (capacity as usize / 8).clamp(2, 64)
 }
 
 fn phased(capacity: u32, shard: usize) -> u32 {
