@@ -114,6 +114,11 @@ proptest! {
             let forms = [Equality::ZerosEqual, Equality::ZerosDistinct].map(|e| [Form::Exact(e), Form::Numeric(e)]);
             prop_assert!(forms.as_flattened().iter().any(|form| encode_key(&number, *form).0 == bytes), "{:?} {:x?}", number, bytes);
         }
+        let binary = key::as_binary(&bytes, &mut Budget::unlimited()).unwrap();
+        match decode_key(&bytes) {
+            Ok(Term::Bits(bits, 8)) => prop_assert_eq!(binary.as_deref(), Some(&*bits)),
+            _ => prop_assert!(binary.is_none(), "{:x?}", bytes),
+        }
     }
 }
 

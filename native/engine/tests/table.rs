@@ -169,6 +169,52 @@ fn a_traversal_in_steps_sees_every_object_once_in(kind: TableKind) {
     }
 }
 
+/// Who looks for few objects goes on behind the key that a step came to, so that one is told even if it is not wanted; and nothing else is.
+#[test]
+fn a_traversal_hands_over_what_is_wanted_and_where_it_came_to() {
+    for (kind, cache) in KINDS.into_iter().flat_map(|kind| [(kind, true), (kind, false)]) {
+        let mut dir = TestDir::of(kind);
+        dir.config.cache = cache;
+        let table = dir.open();
+        for i in 0..500u32 {
+            put(&table, &i.to_be_bytes(), &[i as u8; 40]);
+        }
+        let is_wanted = |key: &[u8]| u32::from_be_bytes(key.try_into().unwrap()) % 50 == 7;
+        let (mut cursor, mut plain) = (Cursor::default(), Cursor::default());
+        let (mut found, mut steps) = (Vec::new(), 0);
+        loop {
+            let mut all = Vec::new();
+            let more = table.scan(&mut plain, 30, 1 << 20, Wait::May, |key, _| {
+                all.push(key.to_vec())
+            });
+            let mut told = Vec::new();
+            let still = table.scan_wanted(
+                &mut cursor,
+                (30, 1 << 20, steps % 2 == 0),
+                Wait::May,
+                |key, value| is_wanted(key) && value == vec![key[3]; 40],
+                |key, value| told.push((key.to_vec(), value.map(<[u8]>::to_vec))),
+            );
+            assert_eq!(more.as_ref().unwrap(), still.as_ref().unwrap());
+            let value = |key: &Vec<u8>| is_wanted(key).then(|| vec![key[3]; 40]);
+            let last = all.last().cloned();
+            all.retain(|key| is_wanted(key) || Some(key) == last.as_ref());
+            assert_eq!(
+                told,
+                all.iter()
+                    .map(|key| (key.clone(), value(key)))
+                    .collect::<Vec<_>>()
+            );
+            found.extend(told.into_iter().filter(|(_, value)| value.is_some()));
+            steps += 1;
+            if !more.unwrap() {
+                break;
+            }
+        }
+        assert_eq!((found.len(), steps >= 500 / 30), (10, true), "{kind:?}");
+    }
+}
+
 #[test]
 fn small_segments_rotate_and_all_is_found() {
     let mut dir = TestDir::new().max_file_size(2000);

@@ -15,6 +15,11 @@ pub fn check(data: &[u8]) {
     if let [a, b, ..] = terms.as_slice() {
         ordered(a, b);
     }
+    let binary = key::as_binary(data, &mut Budget::unlimited()).unwrap();
+    match decode_key(data) {
+        Ok(Term::Bits(bits, 8)) => assert_eq!(binary.as_deref(), Some(&*bits)),
+        _ => assert!(binary.is_none()),
+    }
     // Work on a thread that must not be held up ends early, and in no other way.
     let mut short = Budget::limited(40);
     let _ = key::decode(data, &mut Discard, &mut short);

@@ -177,18 +177,16 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::path::Path;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::MergeChoice;
     use crate::Key;
     use crate::cache::Spot;
-    use crate::io::{Storage, sim::Sim};
     use crate::keydir::Location;
     use crate::merge::Phase;
     use crate::segment::Segment;
-    use crate::table::{Config, Meta, Open, Table, TableKind, Wait};
+    use crate::table::{Table, Wait};
 
     fn merge(table: &Table) {
         if table.merge_start(MergeChoice::Everything).unwrap() {
@@ -199,18 +197,7 @@ mod tests {
     /// In the tests of this crate, slots are used again from the 64th on.
     #[test]
     fn a_slot_is_not_used_again_while_anyone_may_know_it() {
-        let storage: Arc<dyn Storage> = Arc::new(Sim::new());
-        let meta = Meta {
-            kind: TableKind::Set,
-            keypos: 1,
-            equality: 0,
-            name: Vec::new(),
-        };
-        let config = Config {
-            background: false,
-            ..Config::default()
-        };
-        let table = Table::open(&storage, Path::new("/t"), &Open::OrCreate(meta), config).unwrap();
+        let table = Table::simulated();
         let cache = table.inner.cache.as_ref().unwrap();
         let late = |slot: u16| Spot::new(u64::from(slot), Location::new(slot, 1 << 20, 50));
         let mut held: Option<Arc<Segment>> = None;

@@ -194,6 +194,23 @@ impl Table {
         self.inner.log.sticky.set(Error::Panicked);
     }
 
+    /// An empty table on a disk that is simulated, without background threads.
+    #[cfg(test)]
+    pub(crate) fn simulated() -> Table {
+        let storage: Arc<dyn Storage> = Arc::new(crate::io::sim::Sim::new());
+        let open = Open::OrCreate(Meta {
+            kind: TableKind::Set,
+            keypos: 1,
+            equality: 0,
+            name: Vec::new(),
+        });
+        let config = Config {
+            background: false,
+            ..Config::default()
+        };
+        Table::open(&storage, Path::new("/t"), &open, config).unwrap()
+    }
+
     /// Lets go of the table as the death of its process would: nothing is synced or published.
     #[cfg(any(test, feature = "testing"))]
     pub fn kill(self) {

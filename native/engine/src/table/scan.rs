@@ -334,28 +334,12 @@ fn fitting(keys: &Batch, bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::io::Storage;
-    use crate::io::sim::Sim;
-    use crate::table::{Config, Meta, Open, TableKind};
 
     /// A thread kept memory for the longest keys that it had ever met.
     #[test]
     fn what_a_step_needed_for_long_keys_or_values_is_not_kept() {
-        let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(Sim::new());
-        let open = Open::OrCreate(Meta {
-            kind: TableKind::Set,
-            keypos: 1,
-            equality: 0,
-            name: Vec::new(),
-        });
-        let config = Config {
-            background: false,
-            ..Config::default()
-        };
-        let table = Table::open(&storage, Path::new("/t"), &open, config).unwrap();
+        let table = Table::simulated();
         let kept = || STEP.with_borrow(|step| step.values.capacity().max(step.keys.held_bytes()));
         for (key, value) in [(10, 10), (2 * MAX_KEPT_LEN, 10), (11, 2 * MAX_KEPT_LEN)] {
             table

@@ -413,8 +413,8 @@ impl Inner {
             if let Some((_, next)) = writes.get(i + AHEAD) {
                 self.keydir.load(&epoch::pin()).prefetch(next.hash);
             }
-            if let Some((_, next)) = writes.get(i + AHEAD / 2) {
-                shards[next.shard].prefetch_key(next.hash, false);
+            if let Some(((_, value), next)) = writes.get(i + AHEAD / 2) {
+                shards[next.shard].prefetch_key(next.hash, value.is_none());
             }
             let shard = &mut shards[at.shard];
             if value.is_none() {
