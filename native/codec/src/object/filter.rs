@@ -93,6 +93,19 @@ impl Filter {
             .reduce(Range::join)
             .unwrap_or(Range::ALL)
     }
+
+    /// Leaves out the tests of keys if [`Filter::key_range`] lets through no key that they would not, as it does of one clause: who goes through that range alone need
+    /// not ask again.
+    pub fn leave_keys_to_range(&mut self, keypos: usize) {
+        if let [clause] = self.clauses.as_mut_slice() {
+            clause
+                .tests
+                .retain(|(position, test)| *position != keypos || test.key_range() == Range::ALL);
+            if *clause == Clause::default() {
+                self.clauses.clear();
+            }
+        }
+    }
 }
 
 impl Clause {

@@ -31,11 +31,8 @@ use crate::raw::{element, tuple};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
-/// One look at the engine takes so many objects.
-const OBJECTS_MAX: usize = 100;
-
-/// With a filter, which lets most of them be.
-const FILTERED_MAX: usize = 128;
+/// One look at the engine takes so many objects at most.
+const OBJECTS_MAX: usize = 128;
 
 /// A step on a normal scheduler takes no further look after this. A look itself takes some tens of microseconds.
 const NORMAL_STEP: Duration = Duration::from_micros(300);
@@ -64,8 +61,11 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         let started = Instant::now();
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
-        let filter = filter(call, table, call.arg(3))?;
+        let mut filter = filter(call, table, call.arg(3))?;
         let mut cursor = cursor(call, table, call.arg(1), &filter)?;
+        if table.table.meta().kind == TableKind::OrderedSet {
+            filter.leave_keys_to_range(table.keypos());
+        }
         let unfiltered = filter.clauses.is_empty();
         // What only has to be of some arity mostly is.
         let whole = filter.clauses.iter().all(|clause| clause.tests.is_empty());
@@ -89,10 +89,11 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
             if !step.last.is_empty() && started.elapsed() > step_time {
                 break;
             }
-            let objects = if unfiltered {
+            // A filter lets most of them be.
+            let objects = if whole {
                 OBJECTS_MAX.min(limit - step.taken)
             } else {
-                FILTERED_MAX
+                OBJECTS_MAX
             };
             let mut skipping = call.budget();
             let scanned = table.table.scan_wanted(
