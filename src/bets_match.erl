@@ -50,7 +50,7 @@ all(Tab, Spec, Direction) ->
 all(Tab, Spec, Direction, Filters) ->
     case once(Tab, Spec, Direction) of
         {ok, Query} when Filters =:= filter -> collected(Query);
-        {ok, Query} -> collected(Query#query{filter = [], prefix = []});
+        {ok, Query} -> collected(Query#query{filter = [], prefix = [], plan = bets_plain:plan(Spec)});
         Failure -> Failure
     end.
 
@@ -84,7 +84,7 @@ count_true([], Count) -> Count.
 chunk(Tab, Spec, Direction, Limit) ->
     case query(Tab, read, Spec, Direction) of
         {ok, _Query} when not ?IS_LIMIT(Limit) -> {badarg, none};
-        {ok, #query{keys = all} = Query} -> gather(Query#query{plan = bets_plain:plan(Spec)}, start, Limit, Limit, []);
+        {ok, #query{keys = all} = Query} -> gather(planned(Query, bets_plain:plan(Spec)), start, Limit, Limit, []);
         {ok, Query} -> few(Query, Limit);
         Failure -> Failure
     end.
@@ -255,7 +255,7 @@ once(Tab, Spec, Direction) ->
             query(Tab, read, Spec, Direction);
         Plan ->
             case bets_nif:describe(Tab, read) of
-                {Id, Type, Keypos} -> {ok, (query(Id, Type, Keypos, Spec, Direction, none))#query{plan = Plan}};
+                {Id, Type, Keypos} -> {ok, planned(query(Id, Type, Keypos, Spec, Direction, none), Plan)};
                 Failure -> Failure
             end
     end.
@@ -287,6 +287,12 @@ query(Tab, Type, Keypos, Spec, Direction, Compiled) ->
         Keys ->
             Base#query{keys = in_order(Keys, Base#query.order, Direction)}
     end.
+
+%% In the order of keys, an object is met only if the tests of the one clause that are about its key take it, and of the right size only.
+planned(#query{order = keys, keypos = Keypos, filter = [{_Size, Tests}]} = Query, Plan) when Plan =/= none ->
+    Query#query{plan = bets_plain:without(Plan, Keypos, Tests)};
+planned(Query, Plan) ->
+    Query#query{plan = Plan}.
 
 %% What a continuation does not have.
 base(Tab, Type, Keypos) ->

@@ -5,11 +5,11 @@
 %% `ets:match_spec_run/2' does even with whole objects. What is not sure here is not plain: floats, of which zeros are alike and not the same, among it.
 -module(bets_plain).
 
--export([plan/1, results/3]).
+-export([plan/1, results/3, without/3]).
 
 -export_type([plan/0]).
 
--opaque plan() :: {Size :: non_neg_integer(), [check()], [guard()], Wanted :: wanted()}.
+-opaque plan() :: {Size :: non_neg_integer(), [check()], [guard()], Wanted :: wanted()} | everything.
 
 -type check() :: {pos_integer(), {is, term()} | {tuple, non_neg_integer(), [check()]}}.
 -type guard() :: {Op :: atom(), operand(), operand()}.
@@ -127,8 +127,25 @@ wanted(Result, Variables) ->
         false -> none
     end.
 
+%% The same for objects of the right size whose keys are known to pass these tests of a filter.
+%%
+%% Atoms and bitstrings are equal to nothing else, so a comparison with one holds if the test does.
+-spec without(plan(), pos_integer(), [{pos_integer(), Op :: atom(), term()}]) -> plan().
+without({Size, Checks, Guards, Wanted}, Keypos, Tests) ->
+    case {Checks, [Guard || Guard <- Guards, not is_tested(Guard, Keypos, Tests)], Wanted} of
+        {[], [], object} -> everything;
+        {_, Left, _} -> {Size, Checks, Left, Wanted}
+    end.
+
+is_tested({Op, {at, Keypos}, {is, Term}}, Keypos, Tests) when is_atom(Term); is_bitstring(Term) ->
+    lists:member(Op, ['<', '=<', '>', '>=']) andalso lists:member({Keypos, Op, Term}, Tests);
+is_tested(_Guard, _Keypos, _Tests) ->
+    false.
+
 %% The results of these objects, in their order, in front of others.
 -spec results([tuple()], plan(), [term()]) -> [term()].
+results(Objects, everything, Others) ->
+    Objects ++ Others;
 results([Object | Objects], {Size, Checks, Guards, Wanted} = Plan, Others) when tuple_size(Object) =:= Size ->
     case passes(Checks, Object) andalso holds(Guards, Object) of
         true -> [take(Wanted, Object) | results(Objects, Plan, Others)];

@@ -56,6 +56,17 @@ plain_results_test() ->
      || Clause <- Clauses
     ].
 
+%% Bounds of keys that a table has looked at are not looked at again, other guards are.
+bounds_test() ->
+    Without = fun(Guards, Tests) -> bets_plain:results([{k, 5}, {b, 5}], bets_plain:without(bets_plain:plan([{{'$1', '$2'}, Guards, ['$_']}]), 1, Tests), []) end,
+    Tests = [{1, '>=', z}, {1, '<', <<"a">>}],
+    ?assertEqual([{k, 5}, {b, 5}], Without([{'>=', '$1', z}, {'<', '$1', <<"a">>}], Tests)),
+    [
+        ?assertEqual({Guard, []}, {Guard, Without([Guard], [{1, '==', z}, {2, '>=', z}, {1, '=<', 1} | Tests])})
+     || Guard <- [{'>', '$1', z}, {'>=', '$1', <<"z">>}, {'==', '$1', z}, {'>=', '$2', z}, {'=<', '$1', 1}]
+    ],
+    ?assertEqual([{k, 5}], Without([{'>=', '$1', z}, {'>', '$1', c}], Tests)).
+
 same_without_a_table_test_() ->
     [
         {title(Bad, Function, Args), fun() -> bets_beside:same_without_table(Function, bets_beside:with(Bad, ['T' | Args])) end}

@@ -267,10 +267,13 @@ impl<'g> Leaf<'g> {
 
     /// How many of the sorted keys come before this one, it itself among them if `or_equal`.
     pub(super) fn before(self, key: &[u8], or_equal: bool) -> usize {
-        search::before(key, or_equal, self.prefix(), self.heads(), |at| {
-            // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
-            unsafe { &*self.pointers()[at] }.key.compared()
-        })
+        search::before(key, or_equal, self.prefix(), self.heads(), |at| self.key(at))
+    }
+
+    /// The compared part of a sorted key.
+    fn key(self, at: usize) -> &'g [u8] {
+        // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
+        unsafe { &*self.pointers()[at] }.key.compared()
     }
 
     /// Adds a key that is not there; `false` if there is no place for it.
@@ -299,29 +302,35 @@ impl<'g> Leaf<'g> {
 
     /// All its keys in order, as they are at this moment.
     pub(super) fn keys(self) -> Keys<'g> {
-        let mut added: SmallVec<[&Node; ADDED_MAX]> = self.added().map(|(_, node)| node).collect();
-        if added.is_empty() {
+        let nodes: SmallVec<[&Node; ADDED_MAX]> = self.added().map(|(_, node)| node).collect();
+        if nodes.is_empty() {
             return Keys {
                 leaf: self,
                 merged: None,
             };
         }
-        for &node in &added {
+        for &node in &nodes {
             prefetch(node);
         }
-        added.sort_unstable_by(|a, b| a.key.compared().cmp(b.key.compared()));
+        // An added key begins as the sorted ones do, so its head tells most.
+        let skip = self.prefix().len();
+        let mut added: SmallVec<[(u64, &[u8], &Node); ADDED_MAX]> = nodes
+            .into_iter()
+            .map(|node| (node.key.compared(), node))
+            .map(|(key, node)| (search::head(key, skip), key, node))
+            .collect();
+        added.sort_unstable_by_key(|(head, key, _)| (*head, *key));
         let (heads, nodes) = (self.heads(), self.pointers());
         let mut merged = Merged {
             heads: Vec::with_capacity(heads.len() + added.len()),
             nodes: Vec::with_capacity(heads.len() + added.len()),
         };
         let mut from = 0;
-        for node in added {
-            let key = node.key.compared();
-            let at = self.before(key, false);
+        for (head, key, node) in added {
+            let at = from + search::behind_prefix(head, key, false, &heads[from..], |at| self.key(from + at));
             merged.heads.extend_from_slice(&heads[from..at]);
             merged.nodes.extend_from_slice(&nodes[from..at]);
-            merged.heads.push(search::head(key, self.prefix().len()));
+            merged.heads.push(head);
             merged.nodes.push(node);
             from = at;
         }

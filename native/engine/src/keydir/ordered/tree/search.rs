@@ -45,7 +45,17 @@ pub(super) fn before<'k>(
         // A key that is cut off within the prefix comes before all that go on.
         return if shared < prefix { 0 } else { heads.len() };
     }
-    let head = head(key, prefix.len());
+    behind_prefix(head(key, prefix.len()), key, or_equal, heads, full)
+}
+
+/// The same of a key that begins with the prefix as well, and has this head.
+pub(super) fn behind_prefix<'k>(
+    head: u64,
+    key: &[u8],
+    or_equal: bool,
+    heads: &[u64],
+    full: impl Fn(usize) -> &'k [u8],
+) -> usize {
     let mut low = heads.partition_point(|at| *at < head);
     let mut high = low;
     if heads.get(low) == Some(&head) {
