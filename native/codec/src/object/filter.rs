@@ -198,3 +198,56 @@ impl Test {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clause(tests: &[(usize, Test)]) -> Clause {
+        Clause {
+            arity: Some(2),
+            tests: tests.iter().cloned().collect(),
+        }
+    }
+
+    #[test]
+    fn of_one_clause_the_tests_of_keys_are_left_to_the_range() {
+        let bounds = [
+            (1, Test::Key(Op::Greater, vec![7])),
+            (1, Test::Key(Op::AtMost, vec![9])),
+        ];
+        let other = (2, Test::Int(Op::Equal, 5));
+        let mut filter = Filter {
+            clauses: vec![clause(&[bounds[0].clone(), bounds[1].clone(), other.clone()])],
+        };
+        let range = Range {
+            lower: Bound::Excluded(&[7][..]),
+            upper: Bound::Included(&[9][..]),
+        };
+        assert_eq!(filter.key_range(1), range);
+        filter.leave_keys_to_range(1);
+        assert_eq!(filter.clauses, [clause(&[other])]);
+
+        let mut filter = Filter {
+            clauses: bounds
+                .iter()
+                .map(|bound| clause(std::slice::from_ref(bound)))
+                .collect(),
+        };
+        let before = filter.clone();
+        filter.leave_keys_to_range(1);
+        assert_eq!(
+            filter, before,
+            "the range of several clauses has keys between them"
+        );
+
+        let mut filter = Filter {
+            clauses: vec![Clause {
+                arity: None,
+                ..clause(&bounds)
+            }],
+        };
+        filter.leave_keys_to_range(1);
+        assert_eq!(filter, Filter::default(), "nothing is left to ask");
+    }
+}
