@@ -40,10 +40,10 @@ fn check_return(term: &Term) {
                 panic!("{term:?} {form:?} {key:x?}");
             };
             assert!(back.is(term), "{term:?} {back:?} {form:?} {key:x?}");
-            let Ok(binary) = key::as_binary(&key, &mut Budget::unlimited()) else {
+            let Ok(binary) = key::with_binary(&key, &mut Budget::unlimited(), <[u8]>::to_vec) else {
                 panic!("{term:?} {key:x?}");
             };
-            let binary = binary.map(|bytes| Term::Bits(bytes.to_vec(), 8));
+            let binary = binary.map(|bytes| Term::Bits(bytes, 8));
             assert_eq!(binary.is_some(), matches!(term, Term::Bits(_, 8)), "{term:?}");
             assert!(binary.is_none_or(|binary| binary.is(term)), "{term:?}");
             assert_eq!(key::compared_len(&key, &mut Budget::unlimited()), Ok(compared));
@@ -114,7 +114,7 @@ proptest! {
             let forms = [Equality::ZerosEqual, Equality::ZerosDistinct].map(|e| [Form::Exact(e), Form::Numeric(e)]);
             prop_assert!(forms.as_flattened().iter().any(|form| encode_key(&number, *form).0 == bytes), "{:?} {:x?}", number, bytes);
         }
-        let binary = key::as_binary(&bytes, &mut Budget::unlimited()).unwrap();
+        let binary = key::with_binary(&bytes, &mut Budget::unlimited(), <[u8]>::to_vec).unwrap();
         match decode_key(&bytes) {
             Ok(Term::Bits(bits, 8)) => prop_assert_eq!(binary.as_deref(), Some(&*bits)),
             _ => prop_assert!(binary.is_none(), "{:x?}", bytes),
@@ -276,7 +276,7 @@ fn a_long_binary_is_not_copied_against_the_budget() {
     );
     assert_eq!(stopped, Err(EncodeError::Budget));
     let (key, _) = encode_key(&long, form);
-    assert!(key::as_binary(&key, &mut Budget::normal()).is_err());
+    assert!(key::with_binary(&key, &mut Budget::normal(), <[u8]>::len).is_err());
     let stopped = key::encode_binary(&vec![7; 10 << 20], &mut out, &mut Budget::normal());
     assert_eq!(stopped, Err(EncodeError::Budget));
     assert!(out.is_empty());

@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
     if let [a, b, ..] = terms.as_slice() {
         ordered(a, b);
     }
-    let binary = key::as_binary(data, &mut Budget::unlimited()).unwrap();
+    let binary = key::with_binary(data, &mut Budget::unlimited(), <[u8]>::to_vec).unwrap();
     match decode_key(data) {
         Ok(Term::Bits(bits, 8)) => assert_eq!(binary.as_deref(), Some(&*bits)),
         _ => assert!(binary.is_none()),

@@ -13,8 +13,6 @@
 //! An end sorts before every byte, and so does a run of zeros before its end; a longer run sorts before a shorter one that
 //! another byte follows. A run is always written whole, so a bitstring has one encoding.
 
-use std::ops::Deref;
-
 use smallvec::SmallVec;
 
 use crate::error::DecodeError;
@@ -87,37 +85,22 @@ fn low_byte(bytes: &[u8]) -> usize {
         .map_or(bytes.len(), |place| at + place)
 }
 
-/// Bytes as they stand in the key, or unescaped.
-#[derive(Debug)]
-pub enum Bytes<'a> {
-    /// As they stand.
-    Plain(&'a [u8]),
-    /// Unescaped.
-    Unescaped(SmallVec<[u8; 64]>),
-}
-
-impl Deref for Bytes<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Bytes::Plain(bytes) => bytes,
-            Bytes::Unescaped(bytes) => bytes,
-        }
-    }
-}
-
-/// Reads a bitstring: its bytes, and how many bits of the last one count.
+/// Reads a bitstring and hands it on: its bytes, as they stand in the key or unescaped, and how many bits of the last one count. They are not moved,
+/// which would take longer than all else.
 #[inline]
-pub(super) fn bits<'a>(reader: &mut Reader<'a>) -> Result<(Bytes<'a>, u8), DecodeError> {
+pub(super) fn with_bits<'a, R>(
+    reader: &mut Reader<'a>,
+    f: impl FnOnce(&mut Reader<'a>, &[u8], u8) -> R,
+) -> Result<R, DecodeError> {
     let plain = reader.take(low_byte(reader.rest()))?;
     if reader.peek() == Some(END) {
         reader.byte()?;
-        return Ok((Bytes::Plain(plain), 8));
+        return Ok(f(reader, plain, 8));
     }
-    let mut bytes = SmallVec::from_slice(plain);
+    let mut bytes = SmallVec::new();
+    bytes.extend_from_slice(plain);
     let last_bits = escaped(reader, &mut bytes)?;
-    Ok((Bytes::Unescaped(bytes), last_bits))
+    Ok(f(reader, &bytes, last_bits))
 }
 
 /// What must follow a run of zeros.

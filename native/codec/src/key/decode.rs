@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::bits::Bytes;
 use super::number::{self, Number};
 use super::suffix::{Kind, Suffix};
 use super::{MAX_BIGS_LEN, bits, creator, size, tag, text};
@@ -37,19 +36,22 @@ pub fn decode<B: Builder>(bytes: &[u8], builder: &mut B, budget: &mut Budget) ->
     }
 }
 
-/// The bytes of the binary that a key is, as [`decode`] would make it, without what terms of several parts need. `None` of any other key, and of a damaged one.
+/// Hands on the bytes of the binary that a key is, as [`decode`] would make it, without what terms of several parts need. `None` of any other key, and of a damaged one.
 #[inline]
-pub fn as_binary<'k>(key: &'k [u8], budget: &mut Budget) -> Result<Option<Bytes<'k>>, DecodeError> {
+pub fn with_binary<R>(
+    key: &[u8],
+    budget: &mut Budget,
+    f: impl FnOnce(&[u8]) -> R,
+) -> Result<Option<R>, DecodeError> {
     let Some((&tag::BITS, rest)) = key.split_first() else {
         return Ok(None);
     };
     budget.charge_term()?;
     budget.charge_bytes(key.len().saturating_mul(2))?;
-    let mut reader = Reader::new(rest);
-    Ok(match bits::bits(&mut reader) {
-        Ok((bytes, 8)) if reader.is_empty() => Some(bytes),
-        _ => None,
-    })
+    let found = bits::with_bits(&mut Reader::new(rest), |reader, bytes, last_bits| {
+        (last_bits == 8 && reader.is_empty()).then(|| f(bytes))
+    });
+    Ok(found.ok().flatten())
 }
 
 /// The length of a key's compared part. Checks that part, and leaves the suffix unread.
@@ -151,12 +153,10 @@ impl<'k, B: Builder> Decoder<'_, '_, 'k, B> {
         let first = reader.byte()?;
         match first {
             tag::BITS => {
-                let (bytes, last_bits) = bits::bits(reader)?;
-                if last_bits == 8 {
-                    self.builder.binary(&bytes)?;
-                } else {
-                    self.builder.bits(&bytes, last_bits)?;
-                }
+                bits::with_bits(reader, |_, bytes, last_bits| match last_bits {
+                    8 => self.builder.binary(bytes),
+                    _ => self.builder.bits(bytes, last_bits),
+                })??;
             }
             tag::ATOM => self.builder.atom(&text::text(reader)?)?,
             tag::NIL => self.builder.nil()?,

@@ -15,8 +15,7 @@ mod number;
 mod suffix;
 mod text;
 
-pub use bits::Bytes;
-pub use decode::{as_binary, compared_len, decode};
+pub use decode::{compared_len, decode, with_binary};
 pub(crate) use encode::encode_map_key;
 pub use encode::{encode, encode_binary, encode_int};
 

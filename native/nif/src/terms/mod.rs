@@ -44,8 +44,8 @@ pub fn encode_key<'a>(
 /// The term of a key's bytes, in the form that it was stored in.
 pub fn decode_key<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result<Term<'a>, DecodeError> {
     // What most keys are.
-    if let Some(binary) = key::as_binary(bytes, budget)? {
-        return build::binary(env, &binary);
+    if let Some(binary) = key::with_binary(bytes, budget, |bytes| build::binary(env, bytes))? {
+        return binary;
     }
     let mut builder = BeamBuilder::new(env, budget.is_limited());
     key::decode(bytes, &mut builder, budget)?;
