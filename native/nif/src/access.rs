@@ -7,6 +7,7 @@ use crate::error::Fail;
 use crate::owner;
 use crate::raw::{caller, is_alive};
 use crate::registry;
+use crate::resource;
 use crate::table::{Protection, TableResource};
 
 /// What a call does to a table.
@@ -22,7 +23,7 @@ pub enum Need {
 
 /// Runs `f` with the table that `term` names or identifies, if there is one; it may be closed, and rights are not looked at.
 pub fn with_any<R>(term: Term<'_>, f: impl FnOnce(Option<&TableResource>) -> R) -> R {
-    if let Some(table) = term.try_get_resource::<TableResource>() {
+    if let Some(table) = resource::of_term(term) {
         f(Some(table))
     } else if let Ok(name) = Atom::from_term(term) {
         registry::with_name(name, f)

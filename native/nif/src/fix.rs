@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bets_engine::Key;
 use bets_engine::table::Wait;
 use parking_lot::Mutex;
-use rustler::{Env, Monitor, ResourceArc};
+use rustler::{Env, Monitor};
 
 use crate::error::Fail;
 use crate::raw::{is_alive, word_pid};
+use crate::resource::TableArc;
 use crate::table::TableResource;
 
 /// When a table was fixed first: the VM's monotonic time, and the time of day as `erlang:timestamp/0` has it.
@@ -49,7 +50,7 @@ struct Holder {
 
 impl Fixes {
     /// One more fix of the process. `table` is the table that these are of.
-    pub fn fix(&self, env: Env<'_>, table: &ResourceArc<TableResource>, pid: usize, since: Since) {
+    pub fn fix(&self, env: Env<'_>, table: &TableArc, pid: usize, since: Since) {
         let mut guard = self.state.lock();
         let state = guard.get_or_insert_with(|| State {
             since,
@@ -70,7 +71,7 @@ impl Fixes {
     }
 
     /// One fix of the process less, if it has one.
-    pub fn unfix(&self, env: Env<'_>, table: &ResourceArc<TableResource>, pid: usize) {
+    pub fn unfix(&self, env: Env<'_>, table: &TableArc, pid: usize) {
         let mut guard = self.state.lock();
         let Some(state) = guard.as_mut() else { return };
         let Some(at) = state.holders.iter().position(|holder| holder.pid == pid) else {

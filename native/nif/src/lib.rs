@@ -18,6 +18,7 @@ mod owner;
 mod raw;
 mod reaper;
 mod registry;
+mod resource;
 mod schedule;
 mod storage;
 mod table;
@@ -32,9 +33,9 @@ mod panics;
 mod watch;
 
 /// Called once, when the VM loads the library.
-fn load(_env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
+fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
     bets_engine::cache::use_large_pages();
-    true
+    resource::open(env)
 }
 
 rustler::init!("bets_nif", load = load);

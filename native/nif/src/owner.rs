@@ -5,12 +5,13 @@
 //! closing to the [`reaper`](crate::reaper).
 
 use rustler::env::SavedTerm;
-use rustler::{Encoder, Env, LocalPid, OwnedEnv, ResourceArc, Term};
+use rustler::{Encoder, Env, LocalPid, OwnedEnv, Term};
 
 use crate::atoms;
 use crate::raw::{is_alive, pid_word, word_pid};
 use crate::reaper::{self, Job};
 use crate::registry;
+use crate::resource::TableArc;
 use crate::table::TableResource;
 
 /// Who inherits a table, with the data of the message.
@@ -82,7 +83,7 @@ pub fn orphaned(env: Option<Env<'_>>, table: &TableResource) {
 }
 
 /// Makes `to` the owner and tells it. `false` if it is dead.
-pub fn give_away(env: Env<'_>, arc: &ResourceArc<TableResource>, to: LocalPid, gift: Term<'_>) -> bool {
+pub fn give_away(env: Env<'_>, arc: &TableArc, to: LocalPid, gift: Term<'_>) -> bool {
     let mut admin = arc.admin.lock();
     let Some(monitor) = arc.monitor(Some(env), &to) else {
         return false;

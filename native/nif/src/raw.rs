@@ -8,7 +8,7 @@ use rustler::sys::{
     ErlNifPid, ErlNifTerm, c_void, enif_get_list_cell, enif_get_tuple, enif_is_process_alive, enif_make_pid,
     enif_make_resource, enif_self,
 };
-use rustler::{Atom, Env, LocalPid, ResourceArc, Term};
+use rustler::{Atom, Env, LocalPid, Term};
 
 use crate::table::TableResource;
 
@@ -134,11 +134,6 @@ pub fn is_alive(env: Option<Env<'_>>, pid: usize) -> bool {
     let env = env.map_or(ptr::null_mut(), Env::as_c_arg);
     // SAFETY: the environment is the caller's, or null on a thread that is not the VM's.
     unsafe { enif_is_process_alive(env, pid.as_c_arg()) != 0 }
-}
-
-/// The address that [`identifier`] needs.
-pub fn address(table: &ResourceArc<TableResource>) -> usize {
-    table.as_c_arg() as usize
 }
 
 /// The identifier of the table whose address this is.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bets_engine::table::Table;
 use parking_lot::{Condvar, Mutex};
-use rustler::ResourceArc;
 
 use crate::owner;
 use crate::registry;
+use crate::resource::TableArc;
 use crate::table::{State, TableResource};
 
 /// So many tables are closed at a time.
@@ -25,7 +25,7 @@ pub enum Job {
     /// The process that this number stands for died while it was the owner of the table of that identifier.
     OwnerDown(u64, usize),
     /// Close a table that was taken out of use in this state.
-    Close(ResourceArc<TableResource>, State),
+    Close(TableArc, State),
     /// Free a table.
     Drop(Box<Table>),
     /// Anything else.

@@ -14,16 +14,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bets_engine::Error;
 use parking_lot::{Condvar, Mutex};
-use rustler::{Atom, Env, ResourceArc};
+use rustler::{Atom, Env};
 
 use crate::atoms;
 use crate::error::Fail;
 use crate::owner;
 use crate::raw::{atom_word, is_alive, pid_word};
+use crate::resource::TableArc;
 use crate::schedule::Call;
 use crate::table::{State, TableResource};
 
-type Names = HashMap<usize, ResourceArc<TableResource>, BuildHasherDefault<AtomHasher>>;
+type Names = HashMap<usize, TableArc, BuildHasherDefault<AtomHasher>>;
 
 /// So many maps share the names: a new name copies one of them.
 const NAME_SHARDS: usize = 64;
@@ -60,7 +61,7 @@ impl Tables {
 }
 
 struct Entry {
-    table: ResourceArc<TableResource>,
+    table: TableArc,
     /// The directory as it was claimed; `None` for a snapshot, which leaves it to others.
     dir: Option<PathBuf>,
 }
@@ -99,18 +100,18 @@ pub fn with_name<R>(name: Atom, f: impl FnOnce(Option<&TableResource>) -> R) -> 
 }
 
 /// The table of this name.
-pub fn by_name(name: Atom) -> Option<ResourceArc<TableResource>> {
+pub fn by_name(name: Atom) -> Option<TableArc> {
     let raw = atom_word(name);
     shard(raw).load().get(&raw).cloned()
 }
 
 /// The table of this number.
-pub fn by_id(id: u64) -> Option<ResourceArc<TableResource>> {
+pub fn by_id(id: u64) -> Option<TableArc> {
     TABLES.lock().by_id.get(&id).map(|entry| entry.table.clone())
 }
 
 /// All tables that take calls, in the order of their opening.
-pub fn all() -> Vec<ResourceArc<TableResource>> {
+pub fn all() -> Vec<TableArc> {
     let tables = TABLES.lock();
     let open = tables
         .by_id
@@ -191,7 +192,7 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: Option<&Path>) -> Result<Cla
 
 impl Claim {
     /// Makes the opened table visible.
-    pub fn publish(mut self, table: &ResourceArc<TableResource>) {
+    pub fn publish(mut self, table: &TableArc) {
         let mut tables = TABLES.lock();
         self.published = true;
         let dir = std::mem::take(&mut self.dir);
@@ -231,7 +232,7 @@ impl Drop for Claim {
 }
 
 // The mutex's guard is asked for as a proof that no one else changes the names.
-fn put_name(_tables: &Tables, name: usize, table: &ResourceArc<TableResource>) {
+fn put_name(_tables: &Tables, name: usize, table: &TableArc) {
     let mut names = Names::clone(&shard(name).load());
     names.insert(name, table.clone());
     shard(name).store(Arc::new(names));
@@ -254,16 +255,12 @@ pub fn unname(table: &TableResource) {
 
 /// A name taken for a named table that is to be renamed; given back if it is dropped before [`Renaming::finish`].
 pub struct Renaming<'t> {
-    table: &'t ResourceArc<TableResource>,
+    table: &'t TableArc,
     name: Atom,
 }
 
 /// Takes a name for a table. `None` if a table has it, be it the same one.
-pub fn begin_renaming<'t>(
-    env: Env<'_>,
-    table: &'t ResourceArc<TableResource>,
-    name: Atom,
-) -> Option<Renaming<'t>> {
+pub fn begin_renaming<'t>(env: Env<'_>, table: &'t TableArc, name: Atom) -> Option<Renaming<'t>> {
     if let Some(rival) = by_name(name) {
         if rival.state() != State::Closing && is_alive(Some(env), rival.owner_raw()) {
             return None;

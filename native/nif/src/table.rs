@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use bets_engine::table::Table;
 use parking_lot::Mutex;
-use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Term};
 
 use crate::codec::{Equality, Layout};
 use crate::error::Fail;
@@ -13,6 +13,7 @@ use crate::options::Options;
 use crate::owner::Heir;
 use crate::raw::{self, atom_word, pid_word, word_atom, word_pid};
 use crate::reaper::{self, Job};
+use crate::resource::TableArc;
 
 /// Where a table is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +93,10 @@ impl TableResource {
         name: Atom,
         owner: LocalPid,
         options: Options,
-    ) -> ResourceArc<Self> {
+    ) -> TableArc {
         let meta = table.meta();
         let layout = Layout::new(meta.kind, equality, meta.keypos);
-        let arc = ResourceArc::new(TableResource {
+        let arc = TableArc::new(TableResource {
             state: AtomicU8::new(State::Open as u8),
             protection: AtomicU8::new(options.protection as u8),
             sync_always: options.config.sync == bets_engine::table::Sync::Always,
@@ -110,7 +111,7 @@ impl TableResource {
             fixes: Fixes::default(),
             slot: Mutex::default(),
         });
-        arc.raw.store(raw::address(&arc), Ordering::Release);
+        arc.raw.store(arc.address(), Ordering::Release);
         arc
     }
 
@@ -208,20 +209,16 @@ impl TableResource {
             State::Closing => Err(Fail::id()),
         }
     }
-}
 
-#[rustler::resource_impl]
-impl Resource for TableResource {
-    const IMPLEMENTS_DESTRUCTOR: bool = true;
-    const IMPLEMENTS_DOWN: bool = true;
-
-    fn destructor(self, _env: Env<'_>) {
+    /// For the VM, when nobody has the table any more.
+    pub fn destroyed(self) {
         // Frees a keydir of any size: too long for the scheduler that collects the garbage.
         reaper::push(Job::Drop(Box::new(self.table)));
     }
 
-    fn down<'a>(&'a self, _env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
-        self.fixes.release(pid_word(pid));
-        reaper::push(Job::OwnerDown(self.id, pid_word(pid)));
+    /// For the VM, when a process died that the table monitors.
+    pub fn down(&self, pid: usize) {
+        self.fixes.release(pid);
+        reaper::push(Job::OwnerDown(self.id, pid));
     }
 }

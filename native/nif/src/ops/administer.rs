@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bets_engine::table::Commit;
 use parking_lot::Mutex;
-use rustler::{Atom, Binary, Encoder, LocalPid, OwnedEnv, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, LocalPid, OwnedEnv, Term};
 
 use super::boolean;
 use crate::access::{self, Need};
@@ -15,14 +15,14 @@ use crate::owner;
 use crate::raw;
 use crate::reaper::{self, Job};
 use crate::registry;
+use crate::resource::{self, TableArc};
 use crate::schedule::{Call, Outcome};
-use crate::table::TableResource;
 use crate::temporary;
 
 use super::open::{decode_heir, path};
 
 /// The table of the call's first argument, for callers that have the right; a failed one only if `failed` allows.
-fn arc(call: &Call<'_>, need: Need, failed: bool) -> Result<ResourceArc<TableResource>, Fail> {
+fn arc(call: &Call<'_>, need: Need, failed: bool) -> Result<TableArc, Fail> {
     let id = match access::with(call.arg(0), need, |table| Ok(table.id)) {
         Err(Fail::TableFailed) if failed => access::with_any(call.arg(0), |table| table.map(|t| t.id)),
         other => Some(other?),
@@ -173,10 +173,7 @@ enum Answer {
 
 /// `await_durable(Tab, Commit, Ref) -> ok | {bets, Reason} | wait`: after `wait` comes a message `{Ref, ok | {bets, Reason}}`.
 pub fn await_durable<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let table = call
-        .arg(0)
-        .try_get_resource::<TableResource>()
-        .ok_or_else(Fail::none)?;
+    let table = resource::of_term(call.arg(0)).ok_or_else(Fail::none)?;
     let commit: u64 = call.arg(1).decode().map_err(|_| Fail::none())?;
     let pid = call.env.pid();
     let env = OwnedEnv::new();

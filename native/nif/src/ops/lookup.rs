@@ -70,6 +70,7 @@ fn is_bound(pattern: Term<'_>, left: &mut usize) -> bool {
 }
 
 /// The list of a key's objects.
+#[inline]
 pub fn objects<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Outcome<'a> {
     if table.layout.kind().is_bag() {
         return each(call, table, asked, |found, budget| {
@@ -145,6 +146,7 @@ impl<'a> Terms<'a> {
 }
 
 /// The object of a key.
+#[inline]
 pub fn get<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Result<Option<Term<'a>>, Fail> {
     // Not handed through buffers and engine as their result, which would be moved at each step.
     let (mut object, mut failed) = (None, None);
