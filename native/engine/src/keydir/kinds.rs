@@ -265,6 +265,16 @@ impl WriteGuard<'_> {
         found.unless_over(now)
     }
 
+    /// The location of a record that may be the key's, where that costs less than [`WriteGuard::get`]: the caller compares the record's key. `None` tells
+    /// nothing. Where nothing expires.
+    #[inline]
+    pub fn candidate(&mut self, hash: u64) -> Option<Location> {
+        match self {
+            WriteGuard::Hash(guard) => guard.candidate(hash),
+            _ => None,
+        }
+    }
+
     /// Has the processor fetch the stored key that a look for this hash will be compared with, without waiting for it, and what
     /// changes when the key goes, if the next call `removes` it.
     #[inline]

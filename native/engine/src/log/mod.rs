@@ -9,6 +9,7 @@ mod backup;
 mod extent;
 mod hints;
 mod maintain;
+mod publish;
 mod replace;
 mod slots;
 mod snapshot;
@@ -25,8 +26,8 @@ use parking_lot::Mutex;
 
 pub use append::{Appended, Care, End};
 pub use extent::Extent;
-pub(crate) use maintain::create_segment;
-pub use maintain::publish;
+pub(crate) use publish::create_segment;
+pub use publish::publish;
 pub use replace::Output;
 pub use snapshot::Written;
 pub use stage::FILE as STAGE_FILE;

@@ -14,7 +14,7 @@ use crate::format::segment::HEADER_LEN;
 use crate::io::{File, Lock};
 use crate::keydir::Location;
 use crate::lock::snapshot;
-use crate::log::maintain::PublishFailure;
+use crate::log::publish::PublishFailure;
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::segment::hint::{HintWriter, identity};

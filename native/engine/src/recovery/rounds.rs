@@ -7,25 +7,28 @@
 //! A clear makes all that stands before it void: what a unit has before its clear is dropped when it is decoded, and the units before it
 //! before they are applied.
 
+mod unit;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use parking_lot::Mutex;
 
+pub(super) use self::unit::Loaded;
+use self::unit::{Item, Unit, Work};
 use super::Expiry;
-use super::load::{Refused, apply_under, location};
-use crate::format::frame::Kind;
+use super::load::{Refused, apply_under};
 use crate::format::hint;
 use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
 use crate::io::Storage;
 use crate::keydir::prefetch::prefetch;
-use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
-use crate::segment::hint::{self as hint_file, Blocks, HintReader, HintWriter, Place, identity};
+use crate::keydir::{Exclusive, Keydir, SHARDS};
+use crate::segment::hint::{self as hint_file, HintReader, HintWriter, identity};
 use crate::segment::reading::Reading;
 use crate::segment::{Segment, Segments};
-use crate::{Deadline, Error, Key, Result};
+use crate::{Error, Result};
 
 /// Units that are decoded in one round at most: half a MiB of hints, so that they stay in the processor's cache.
 const MAX_UNITS: usize = 8;
@@ -257,153 +260,6 @@ pub(super) fn threads(wanted: usize, bytes: u64) -> usize {
         return 1;
     }
     thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS))
-}
-
-/// A record on its way to the keydir. Its key stands in its unit's bytes.
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    hash: u64,
-    seq: u64,
-    location: Location,
-    start: u32,
-    key_len: u32,
-    suffix_len: u32,
-    frame_len: u32,
-    kind: Kind,
-    deadline: Deadline,
-}
-
-/// A record as it is applied.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loaded<'a> {
-    pub kind: Kind,
-    pub hash: u64,
-    pub key: Key<'a>,
-    pub seq: u64,
-    pub location: Location,
-    pub frame_len: u32,
-    pub deadline: Deadline,
-}
-
-impl Item {
-    fn record<'a>(&self, key: Key<'a>) -> Loaded<'a> {
-        Loaded {
-            kind: self.kind,
-            hash: self.hash,
-            key,
-            seq: self.seq,
-            location: self.location,
-            frame_len: self.frame_len,
-            deadline: self.deadline,
-        }
-    }
-}
-
-/// What one thread decodes in one go. Used again and again, it keeps its memory.
-#[derive(Debug)]
-struct Unit {
-    source: usize,
-    work: Work,
-    bytes: Vec<u8>,
-    /// By shard.
-    items: Vec<Vec<Item>>,
-    /// Its first record stands behind a clear.
-    cleared: bool,
-}
-
-#[derive(Debug)]
-enum Work {
-    Block(Blocks, Place),
-    Piece(Box<Reading>),
-    Done,
-}
-
-impl Unit {
-    fn new() -> Self {
-        Unit {
-            source: 0,
-            work: Work::Done,
-            bytes: Vec::new(),
-            items: (0..SHARDS).map(|_| Vec::new()).collect(),
-            cleared: false,
-        }
-    }
-
-    fn key(&self, item: &Item) -> Key<'_> {
-        let bytes = &self.bytes[item.start as usize..][..item.key_len as usize];
-        Key::new(bytes, (item.key_len - item.suffix_len) as usize)
-    }
-
-    fn decode(&mut self, load: &Load<'_>, keydir: Exclusive<'_>) -> std::result::Result<(), Stopped> {
-        self.items.iter_mut().for_each(Vec::clear);
-        self.cleared = false;
-        let source = &load.sources[self.source];
-        match &mut self.work {
-            Work::Done => Ok(()),
-            Work::Piece(reading) => {
-                self.bytes.clear();
-                let (bytes, items, cleared) = (&mut self.bytes, &mut self.items, &mut self.cleared);
-                reading.read_piece(&source.segment, load.piece_len(), |entry| {
-                    let start = bytes.len();
-                    bytes.extend_from_slice(entry.key.bytes());
-                    keep(keydir, &source.segment, entry, start, items, cleared);
-                })?;
-                Ok(())
-            }
-            Work::Block(blocks, place) => {
-                let bad = |_| Stopped::BadHint(self.source);
-                let mut block = blocks
-                    .read(*place, &mut self.bytes)
-                    .map_err(|_| Stopped::BadHint(self.source))?;
-                let len = place.len();
-                let mut last = None;
-                while let Some(entry) = block.next_entry().map_err(bad)? {
-                    if last.is_some_and(|last| entry.seq <= last) {
-                        return Err(Stopped::BadHint(self.source));
-                    }
-                    last = Some(entry.seq);
-                    let start = len - block.bytes_left() - entry.key.bytes().len();
-                    keep(
-                        keydir,
-                        &source.segment,
-                        &entry,
-                        start,
-                        &mut self.items,
-                        &mut self.cleared,
-                    );
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Puts a record, whose key begins at `start` of its unit's bytes, with those of its shard.
-fn keep(
-    keydir: Exclusive<'_>,
-    segment: &Segment,
-    entry: &hint::Entry<'_>,
-    start: usize,
-    items: &mut [Vec<Item>],
-    cleared: &mut bool,
-) {
-    if entry.kind == Kind::Clear {
-        items.iter_mut().for_each(Vec::clear);
-        *cleared = true;
-        return;
-    }
-    let hash = keydir.hash(entry.key);
-    items[Keydir::shard_of(hash)].push(Item {
-        hash,
-        seq: entry.seq,
-        location: location(segment, u64::from(entry.offset), entry.frame_len as usize),
-        start: start as u32,
-        key_len: entry.key.bytes().len() as u32,
-        suffix_len: entry.key.suffix().len() as u32,
-        frame_len: entry.frame_len,
-        kind: entry.kind,
-        deadline: Deadline::of(entry.expiry_ms),
-    });
 }
 
 /// Gives out the units of the sources in their order.

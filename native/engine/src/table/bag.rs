@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
+use super::locks::Place;
 use super::read::MAX_NOWAIT_OBJECTS;
-use super::write::{Place, check_len};
+use super::write::check_len;
 use super::{Commit, Found, Inner, Table, TableKind, Ttl, Wait};
 use crate::cache::Spot;
 use crate::format::frame::{Kind, Record, delete_object_key};

@@ -1,7 +1,8 @@
 //! Storing objects with a time to live of their own.
 
 use super::bag::{alike, bag};
-use super::write::{Place, check_len};
+use super::locks::Place;
+use super::write::check_len;
 use super::{Commit, Same, Table, Ttl, Wait};
 use crate::cache::Spot;
 use crate::{Key, Result};

@@ -9,12 +9,15 @@ mod batch;
 mod check;
 mod expiring;
 mod expiry;
+mod list;
+mod locks;
 mod merge;
 mod packed;
 mod read;
 mod scan;
 mod slot;
 mod types;
+mod update;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -206,6 +209,7 @@ impl Table {
         });
         let config = Config {
             background: false,
+            seed: Some(7),
             ..Config::default()
         };
         Table::open(&storage, Path::new("/t"), &open, config).unwrap()

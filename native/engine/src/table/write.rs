@@ -1,27 +1,15 @@
-//! Writes.
+//! Writes: puts, deletes, clears.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use crate::epoch::{self, Guard};
-use parking_lot::MutexGuard;
-use smallvec::SmallVec;
-
+use super::locks::lock_shards;
 use super::read::MAX_NOWAIT_OBJECTS;
-use super::{Change, Commit, Found, Inner, Same, Table, Ttl, Wait, Write, free};
+use super::{Commit, Inner, Table, Ttl, Wait, free};
 use crate::cache::{Spot, TableCache};
-use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record, delete_object_key};
+use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Batch, Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
 use crate::seeded::{self, Fault};
 use crate::{Deadline, Error, Key, Now, Result};
 
-/// How often a call that may not wait looks at a lock before it gives up.
-const SPINS: usize = 500;
-/// Of a list, what each write looks at is fetched while so many before it are shown.
-const AHEAD: usize = 8;
-/// A stored key of more bytes is copied to memory of its own while its object is changed.
-const STORED_LEN: usize = 64;
 /// So many objects are counted in one step.
 const COUNTED: usize = 1_000;
 
@@ -41,61 +29,6 @@ impl Table {
     /// Like [`Table::put_many`], but `None` and no change if one of the keys is present.
     pub fn put_many_new(&self, puts: &[(Key<'_>, &[u8])], wait: Wait) -> Result<Option<Commit>> {
         self.expiring(Ttl::OfTable).put_many_new(puts, wait)
-    }
-
-    /// Reads a key's object and decides what becomes of it, in one step that no other writer of the key comes between. `f` is called at
-    /// most once. After an error nothing was changed, whatever `f` said. Reads the value from the disk if it is not cached.
-    pub fn update<'v, R>(
-        &self,
-        key: Key<'_>,
-        wait: Wait,
-        f: impl FnOnce(Option<Found<'_>>) -> (Change<'v>, R),
-    ) -> Result<(Option<Commit>, R)> {
-        let inner = &*self.inner;
-        let fresh = inner.deadline(Ttl::OfTable, wait)?;
-        let now = inner.log.time.now();
-        // Not handed on from call to call, which would move it each time.
-        let mut result = None;
-        let commit = inner.with_shard(key, wait, |hash, shard| {
-            let Some(hit) = shard.get(hash, key, now) else {
-                let (change, of_f) = f(None);
-                result = Some(of_f);
-                return match change {
-                    Change::Keep | Change::Delete => Ok(None),
-                    Change::Put(value) | Change::Replace(value) => {
-                        inner.store(shard, hash, key, (&value, fresh), wait).map(Some)
-                    }
-                };
-            };
-            let mut stored = SmallVec::<[u8; STORED_LEN]>::new();
-            let mut f = Some(f);
-            let mut change = None;
-            let spot = Spot::new(hash, hit.location);
-            inner.record(spot, key.compared(), wait, |form, value| {
-                stored.extend_from_slice(form);
-                let form = if hit.same_form { None } else { Some(form) };
-                if let Some(f) = f.take() {
-                    let (decided, of_f) = f(Some(Found { value, key: form }));
-                    (change, result) = (Some(decided), Some(of_f));
-                }
-            })?;
-            match change {
-                // No segment goes away while a location that the keydir holds under lock points to it.
-                None => Err(Error::Panicked),
-                Some(Change::Keep) => Ok(None),
-                Some(Change::Put(value)) => {
-                    let form = Key::new(&stored, key.compared().len());
-                    inner
-                        .store(shard, hash, form, (&value, hit.deadline), wait)
-                        .map(Some)
-                }
-                Some(Change::Replace(value)) => inner
-                    .store(shard, hash, key, (&value, hit.deadline), wait)
-                    .map(Some),
-                Some(Change::Delete) => inner.remove(shard, hash, key, wait).map(Some),
-            }
-        })?;
-        result.map(|result| (commit, result)).ok_or(Error::Panicked)
     }
 
     /// Removes a key with all its objects; `None` if it was not there. Appends a tombstone. Does not read the value.
@@ -145,45 +78,6 @@ impl Table {
 }
 
 impl Inner {
-    /// Runs `f` under the write lock of the key's shard.
-    pub(crate) fn with_shard<R>(
-        &self,
-        key: Key<'_>,
-        wait: Wait,
-        f: impl FnOnce(u64, &mut WriteGuard<'_>) -> Result<R>,
-    ) -> Result<R> {
-        self.check()?;
-        let hash = self.hash(key);
-        if let Some(cache) = &self.cache {
-            cache.prefetch(hash);
-        }
-        let (mut pinned, mut counted) = (None, None);
-        loop {
-            let keydir = self.current(wait, &mut pinned, &mut counted);
-            keydir.prefetch(hash);
-            let mut shard = lock_shard(keydir, Keydir::shard_of(hash), wait)?;
-            // A clear puts a new keydir in place while it holds all locks of the old one.
-            if self.keydir.is(keydir) {
-                // A close puts an empty one in place, in which no key is there.
-                self.check()?;
-                return f(hash, &mut shard);
-            }
-        }
-    }
-
-    /// The keydir of now, kept as becomes one who may wait or not.
-    fn current<'k>(
-        &'k self,
-        wait: Wait,
-        pinned: &'k mut Option<Guard>,
-        counted: &'k mut Option<Arc<Keydir>>,
-    ) -> &'k Keydir {
-        match wait {
-            Wait::Never => self.keydir.load(pinned.get_or_insert_with(epoch::pin)),
-            Wait::May => counted.insert(self.keydir.hold()),
-        }
-    }
-
     /// Has the processor fetch what will be looked at, while other things are done.
     fn prefetch(&self, shard: &mut WriteGuard<'_>, hash: u64, removes: bool) {
         shard.prefetch_key(hash, removes);
@@ -278,211 +172,6 @@ impl Inner {
         self.plan(appended.care);
         Commit(appended.last_seq)
     }
-
-    /// With `same`, drops objects that are there already, in the table or in the list, unless their deadline changes. `None` if nothing was stored.
-    pub(super) fn put_list(
-        &self,
-        puts: &[(Key<'_>, &[u8])],
-        deadline: Deadline,
-        wait: Wait,
-        only_new: bool,
-        mut same: Option<&mut Same<'_>>,
-    ) -> Result<Option<Commit>> {
-        self.check()?;
-        for (key, value) in puts {
-            check_len(*key, value)?;
-        }
-        if puts.is_empty() {
-            return Ok(Some(Commit(self.log.last_seq())));
-        }
-        let keys = puts.iter().map(|(key, _)| *key);
-        let now = self.log.time.now();
-        self.with_shards(&keys, wait, |places, shards| {
-            let mut present = puts.iter().zip(places);
-            if only_new && present.any(|((key, _), at)| shards[at.shard].get(at.hash, *key, now).is_some()) {
-                return Ok(None);
-            }
-            let writes = |(key, value)| (key, Some(value));
-            match &mut same {
-                None => {
-                    let writes = puts.iter().copied().map(writes).zip(places.iter().copied());
-                    self.write_locked(&writes.collect::<Vec<_>>(), &[], deadline, shards, wait)
-                }
-                Some(same) => {
-                    let fresh = self.fresh(puts, places, (deadline, now), shards, wait, same)?;
-                    let writes = fresh.puts.iter().map(|&i| (writes(puts[i]), places[i]));
-                    let renewed = fresh.renewed.iter().map(|&(i, seq)| (puts[i].0, seq, places[i]));
-                    let renewed: Vec<_> = renewed.collect();
-                    self.write_locked(&writes.collect::<Vec<_>>(), &renewed, deadline, shards, wait)
-                }
-            }
-        })
-    }
-
-    /// Runs `f` under the write locks of the shards of all keys, with the place of each.
-    pub(super) fn with_shards<'k, R>(
-        &self,
-        keys: &(impl Iterator<Item = Key<'k>> + Clone),
-        wait: Wait,
-        mut f: impl FnMut(&[Place], &mut [WriteGuard<'_>]) -> Result<R>,
-    ) -> Result<R> {
-        let hashes: Vec<u64> = keys.clone().map(|key| self.hash(key)).collect();
-        let (mut pinned, mut counted) = (None, None);
-        loop {
-            let keydir = self.current(wait, &mut pinned, &mut counted);
-            let mut wanted: Vec<usize> = hashes.iter().map(|&hash| Keydir::shard_of(hash)).collect();
-            wanted.sort_unstable();
-            wanted.dedup();
-            let mut shards = lock_shards(keydir, wanted.iter().copied(), wait)?;
-            if !self.keydir.is(keydir) {
-                continue;
-            }
-            self.check()?;
-            let place = |&hash| Place {
-                hash,
-                shard: wanted.binary_search(&Keydir::shard_of(hash)).unwrap_or_default(),
-            };
-            let places: Vec<Place> = hashes.iter().map(place).collect();
-            return f(&places, &mut shards);
-        }
-    }
-
-    /// Appends puts and deletes (of keys that are there) as one batch and shows them in one step. `None` if there are none. `renewed` are objects of a bag, by their
-    /// seqs, which puts among these take the place of.
-    pub(super) fn write_locked(
-        &self,
-        writes: &[(Write<'_>, Place)],
-        renewed: &[(Key<'_>, u64, Place)],
-        deadline: Deadline,
-        shards: &mut [WriteGuard<'_>],
-        wait: Wait,
-    ) -> Result<Option<Commit>> {
-        let no_room =
-            |((key, value), at): &(Write<'_>, Place)| value.is_some() && !shards[at.shard].has_room(*key);
-        if writes.iter().any(no_room) {
-            return Err(Error::KeydirFull);
-        }
-        let is_long = |((key, value), at): &(Write<'_>, Place)| match value {
-            Some(_) => shards[at.shard].is_long_to_add(at.hash, *key),
-            None => shards[at.shard].is_long_to_remove(at.hash, *key),
-        };
-        if wait == Wait::Never && writes.iter().any(is_long) {
-            return Err(Error::WouldBlock);
-        }
-        let packed = self.pack(writes.iter().map(|((_, value), _)| value.unwrap_or_default()));
-        let mut records: Vec<Record<'_>> = writes
-            .iter()
-            .enumerate()
-            .map(|(i, ((key, value), _))| match value {
-                Some(value) => packed.record(i, *key, value).until(deadline),
-                None => tombstone(*key),
-            })
-            .collect();
-        let old_keys: Vec<(usize, Vec<u8>)> = renewed
-            .iter()
-            .map(|(key, seq, _)| (key.compared().len(), delete_object_key(key.compared(), &[*seq])))
-            .collect();
-        let removals = old_keys
-            .iter()
-            .map(|(compared, key)| Record::new(Kind::DeleteObject, Key::new(key, *compared), &[]));
-        records.extend(removals);
-        let mut locations = Vec::with_capacity(records.len());
-        let shown = self.lock_many(wait)?;
-        let appended = match records.as_slice() {
-            [] => return Ok(None),
-            [only] => {
-                let appended = self.log.append(only, wait)?;
-                locations.push(appended.location);
-                appended
-            }
-            several => self
-                .log
-                .append_batch(several, wait, |_, location| locations.push(location))?,
-        };
-        // Locations that were removed, with the hashes of their keys, and those that puts have replaced.
-        let mut removed = Vec::new();
-        let mut replaced = vec![None; writes.len()];
-        let mut full = false;
-        for (_, at) in writes.iter().take(AHEAD) {
-            self.keydir.load(&epoch::pin()).prefetch(at.hash);
-        }
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        let first_seq = appended.last_seq + 1 - records.len() as u64;
-        let with_locations = writes.iter().zip(&locations);
-        for (i, ((((key, value), at), &location), seq)) in with_locations.zip(first_seq..).enumerate() {
-            if let Some((_, next)) = writes.get(i + AHEAD) {
-                self.keydir.load(&epoch::pin()).prefetch(next.hash);
-            }
-            if let Some(((_, value), next)) = writes.get(i + AHEAD / 2) {
-                shards[next.shard].prefetch_key(next.hash, value.is_none());
-            }
-            let shard = &mut shards[at.shard];
-            if value.is_none() {
-                let gone = shard.remove(at.hash, *key, seq);
-                removed.extend(gone.into_iter().map(|gone| (at.hash, gone)));
-                continue;
-            }
-            match shard.put(at.hash, *key, (location, deadline), seq) {
-                Ok(before) => {
-                    replaced[i] = before.map(|before| before.location);
-                    self.watch(at.hash, *key, deadline, before.map(|before| before.deadline));
-                }
-                Err(_) => full = true,
-            }
-        }
-        for (key, seq, at) in renewed {
-            if let WriteGuard::Bag(shard) = &mut shards[at.shard] {
-                let gone = shard.remove(at.hash, *key, &[*seq]);
-                removed.extend(gone.into_iter().map(|gone| (at.hash, gone)));
-            }
-        }
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        drop(shown);
-        if full {
-            // The log has all of it and the keydir cannot show it: only a fresh start can tell them apart from others.
-            self.log.sticky.set(Error::KeydirFull);
-            return Err(Error::KeydirFull);
-        }
-        for (hash, gone) in removed {
-            self.forget(hash, &[gone]);
-        }
-        self.keep_list(writes, &records, &locations, &mut replaced);
-        Ok(Some(self.done(appended)))
-    }
-
-    /// Counts as dead what a list's puts have replaced, and leaves their records in the cache. To be called under the locks of all keys.
-    fn keep_list(
-        &self,
-        writes: &[(Write<'_>, Place)],
-        records: &[Record<'_>],
-        locations: &[Location],
-        replaced: &mut [Option<Location>],
-    ) {
-        // What is in a block is no entry of the cache.
-        self.log.add_dead_list(replaced);
-        let Some(cache) = &self.cache else {
-            return;
-        };
-        for (i, (((_, value), at), &location)) in writes.iter().zip(locations).enumerate() {
-            if let Some((_, next)) = writes.get(i + AHEAD) {
-                cache.prefetch(next.hash);
-            }
-            if let Some((_, next)) = writes.get(i + AHEAD / 2) {
-                cache.prefetch_record(next.hash);
-            }
-            if let Some(value) = value {
-                let spot = Spot::new(at.hash, location);
-                leave_in_cache(cache, spot, replaced[i], &records[i], value);
-            }
-        }
-    }
-
-    pub(super) fn lock_many(&self, wait: Wait) -> Result<MutexGuard<'_, ()>> {
-        if wait == Wait::May {
-            return Ok(self.many.lock());
-        }
-        spin(|| self.many.try_lock())
-    }
 }
 
 /// How many objects of a keydir that nobody writes to had not expired by then. Costs O(1) if nothing expires.
@@ -508,15 +197,14 @@ fn count(keydir: &Keydir, now: Now) -> u64 {
     }
 }
 
-/// Where a key belongs: its hash, and which of the locked shards it is in.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) hash: u64,
-    pub(super) shard: usize,
-}
-
 /// What was written is in a block, as a rule. What is too long for that, or compressed, which takes time to undo, is kept as an entry, and `old` is no entry any more.
-fn leave_in_cache(cache: &TableCache, spot: Spot, old: Option<Location>, record: &Record<'_>, value: &[u8]) {
+pub(super) fn leave_in_cache(
+    cache: &TableCache,
+    spot: Spot,
+    old: Option<Location>,
+    record: &Record<'_>,
+    value: &[u8],
+) {
     if record.compressed || spot.location.frame_len().is_none() {
         cache.replace(spot, old, record.key.bytes(), value);
     } else if let Some(old) = old {
@@ -532,43 +220,8 @@ fn take_time(late: Fault) {
 }
 
 /// The record that removes a key. It has no use for the stored form.
-fn tombstone(key: Key<'_>) -> Record<'_> {
+pub(super) fn tombstone(key: Key<'_>) -> Record<'_> {
     Record::new(Kind::Delete, Key::plain(key.compared()), &[])
-}
-
-/// Locks shards, which must come in ascending order.
-fn lock_shards(
-    keydir: &Keydir,
-    shards: impl Iterator<Item = usize>,
-    wait: Wait,
-) -> Result<Vec<WriteGuard<'_>>> {
-    shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
-}
-
-#[inline]
-fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
-    match wait {
-        Wait::May => {
-            let mut guard = keydir.lock(shard);
-            guard.resize();
-            Ok(guard)
-        }
-        Wait::Never => match keydir.try_lock(shard) {
-            Ok(guard) if guard.is_resize_due() => Err(Error::WouldBlock),
-            Ok(guard) => Ok(guard),
-            Err(_) => Err(Error::Busy),
-        },
-    }
-}
-
-fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
-    for _ in 0..SPINS {
-        if let Some(got) = attempt() {
-            return Ok(got);
-        }
-        std::hint::spin_loop();
-    }
-    Err(Error::Busy)
 }
 
 pub(super) fn check_len(key: Key<'_>, value: &[u8]) -> Result<()> {

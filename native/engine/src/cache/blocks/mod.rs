@@ -8,16 +8,17 @@
     reason = "memory that is filled by one thread while others read what stands in it already, and hold no count"
 )]
 
+mod fill;
 mod pages;
+pub use fill::Filler;
 pub use pages::enable as use_large_pages;
 #[cfg(test)]
 mod tests;
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::ptr::{null_mut, without_provenance_mut};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{OnceLock, Weak};
 
 use smallvec::SmallVec;
 
@@ -303,130 +304,6 @@ impl Drop for Blocks {
                     unsafe { free(block, len) };
                 }
             }
-        }
-    }
-}
-
-/// Fills the blocks of a segment: the one who writes to it.
-#[derive(Debug)]
-pub struct Filler {
-    blocks: Arc<Blocks>,
-    /// Whether others go when there is no room.
-    presses: bool,
-}
-
-impl Filler {
-    pub(super) fn new(held: &'static Account, presses: bool) -> Self {
-        let blocks = Arc::new(Blocks {
-            buckets: [const { OnceLock::new() }; BUCKETS],
-            front: Lines(AtomicU64::new(0)),
-            held,
-        });
-        Filler { blocks, presses }
-    }
-
-    /// What it fills.
-    pub fn blocks(&self) -> &Arc<Blocks> {
-        &self.blocks
-    }
-
-    /// Keeps frames that go to `offset` of the segment, as far as there is room, but for some ranges of them, in their order, whose frames are too long to be read from here.
-    /// What was kept from there on before, by a write that failed, is forgotten.
-    pub fn write(&mut self, offset: u32, frames: &[u8], too_long: &[Range<usize>]) {
-        let limit = super::block_limit();
-        let mut done = 0;
-        for skip in too_long {
-            self.write_within(limit, offset + done as u32, &frames[done..skip.start]);
-            done = skip.end;
-        }
-        self.write_within(limit, offset + done as u32, &frames[done..]);
-    }
-
-    /// The same, where all blocks may take so many bytes.
-    fn write_within(&mut self, limit: u64, offset: u32, bytes: &[u8]) {
-        let guard = &epoch::pin();
-        let mut done = 0;
-        while done < bytes.len() {
-            let (index, at, len) = place(offset + done as u32);
-            let part = (len - at).min(bytes.len() - done);
-            self.fill(index, at, &bytes[done..done + part], limit, guard);
-            done += part;
-        }
-    }
-
-    fn fill(&mut self, index: u32, at: usize, bytes: &[u8], limit: u64, guard: &Guard) {
-        let (number, within) = in_bucket(index);
-        let bucket = self.blocks.buckets[number].get_or_init(|| Bucket::new(number));
-        let cell = &bucket.cells[within];
-        if cell.block.load(Ordering::Relaxed).is_null() {
-            self.make(index, at, limit, guard);
-        }
-        let block = cell.block.load(Ordering::Relaxed);
-        let filled = self.blocks.len_filled(index, cell);
-        if block.is_null() || block == GONE || at > filled {
-            return;
-        }
-        if at < filled {
-            return self.blocks.let_go(index, guard);
-        }
-        // SAFETY: the block has room for them, nobody looks behind what is filled, and `self`, of which there is one, is borrowed by this call alone.
-        unsafe {
-            block
-                .add(at)
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        }
-        let filled = at + bytes.len();
-        let front = u64::from(index) << 32 | filled as u64;
-        self.blocks.front.store(front, Ordering::Release);
-        // Where the next write goes, so that it need not wait for memory.
-        for line in (filled..filled + bytes.len().min(AHEAD)).step_by(LINE) {
-            prefetch(block.wrapping_add(line + LINE));
-        }
-    }
-
-    /// Comes to the end of the block that was filled until now.
-    fn leave_front(&self, guard: &Guard) {
-        let (index, filled) = self.blocks.front();
-        if let Some((cell, live)) = self.blocks.cell(index) {
-            cell.filled.store(filled, Ordering::Release);
-            // It was spared as long as it was filled.
-            if is_dead(live, index) {
-                self.blocks.let_go(index, guard);
-            }
-        }
-    }
-
-    /// Makes a block, whose first `at` bytes are zeros, if there is room.
-    fn make(&self, index: u32, at: usize, limit: u64, guard: &Guard) {
-        let (number, within) = in_bucket(index);
-        let Some(bucket) = self.blocks.buckets[number].get() else {
-            return;
-        };
-        self.leave_front(guard);
-        let len = len_of(index);
-        if self.presses && len as u64 <= limit {
-            make_room(limit - len as u64, guard);
-        }
-        if BYTES.load(Ordering::Relaxed) + len as u64 > limit {
-            return;
-        }
-        let Some(block) = allocate(len) else {
-            return;
-        };
-        // SAFETY: so many bytes and more were allocated.
-        unsafe { block.write_bytes(0, at) };
-        BYTES.fetch_add(len as u64, Ordering::Relaxed);
-        self.blocks.held.add(block.addr(), len as u64);
-        bucket.live[within].store(len as u32, Ordering::Relaxed);
-        bucket.from[within].store(at as u32, Ordering::Relaxed);
-        bucket.cells[within].block.store(block, Ordering::Release);
-        let front = u64::from(index) << 32 | at as u64;
-        self.blocks.front.store(front, Ordering::Release);
-        let mut all = ALL.lock();
-        all.push_back((Arc::downgrade(&self.blocks), index));
-        // Segments that went leave theirs behind.
-        if all.len() as u64 > 64 + 2 * BYTES.load(Ordering::Relaxed) / SMALL_LEN as u64 {
-            all.retain(|(blocks, index)| is_there(blocks, *index));
         }
     }
 }

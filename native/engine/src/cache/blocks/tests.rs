@@ -11,6 +11,7 @@ use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
 use crate::segment::Segment;
 use crate::segment::read::cached_put;
+use std::sync::Arc;
 
 /// Room for all that the tests of this process keep.
 const ENOUGH: u64 = 1 << 40;

@@ -52,6 +52,11 @@ impl<'a> WriteGuard<'a> {
         }
     }
 
+    /// As [`HashKeydir::candidate`](super::HashKeydir::candidate). Has the processor fetch the entry's key meanwhile.
+    pub fn candidate(&mut self, hash: u64) -> Option<Location> {
+        self.present(hash)?.candidate(hash)
+    }
+
     /// Looks a key up.
     pub fn get(&mut self, hash: u64, key: Key<'_>) -> Option<Hit> {
         self.present(hash)?.get(hash, key)

@@ -71,21 +71,29 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn prefetch_key(&self, hash: u64, removes: bool) {
-        let h32 = h32_of(hash);
-        let slots = self.slots();
-        let from = slots.get(slots::home(h32, self.capacity())..).unwrap_or_default();
-        let metas = from.iter().map(Slot::meta);
-        let meta = metas
-            .take_while(|&meta| meta != 0 && slots::hash_of(meta) <= h32)
-            .find(|&meta| slots::hash_of(meta) == h32);
-        if let Some(meta) = meta {
-            prefetch(self.address(slots::key_ref_of(meta)));
+        let from = self.slots_from_home(h32_of(hash));
+        if let Some(slot) = likely(from, h32_of(hash)) {
+            let key_ref = slots::key_ref_of(slot.meta());
+            prefetch(self.address(key_ref));
             if removes {
-                self.prefetch_head(slots::key_ref_of(meta));
+                self.prefetch_head(key_ref);
             }
         }
         // Where a search goes on, and a new entry moves others to.
         prefetch(from.as_ptr().wrapping_add(LINE / size_of::<Slot>()));
+    }
+
+    /// The location of the first entry with this hash, whose key is not looked at but fetched.
+    pub(super) fn candidate(&self, hash: u64) -> Option<Location> {
+        let slot = likely(self.slots_from_home(h32_of(hash)), h32_of(hash))?;
+        prefetch(self.address(slots::key_ref_of(slot.meta())));
+        Some(Location::from_bits(slot.location()))
+    }
+
+    /// The slots from an entry's home on.
+    fn slots_from_home(&self, h32: u32) -> &[Slot] {
+        let home = slots::home(h32, self.capacity());
+        self.slots().get(home..).unwrap_or_default()
     }
 
     pub(super) fn stored_key(&self, hash: u64, key: Key<'_>) -> Option<(Key<'_>, Location)> {
@@ -313,6 +321,14 @@ impl<'a> Writer<'a> {
             unsafe { self.reclaim.free(old.cast(), slots_layout(old_total)) };
         }
     }
+}
+
+/// The first of the slots from its home on that has this hash.
+fn likely(from_home: &[Slot], h32: u32) -> Option<&Slot> {
+    from_home
+        .iter()
+        .take_while(|slot| slot.meta() != 0 && slots::hash_of(slot.meta()) <= h32)
+        .find(|slot| slots::hash_of(slot.meta()) == h32)
 }
 
 /// Slots begin with a cache line, of which each fills a quarter.

@@ -1,0 +1,133 @@
+//! Changes of an object that depend on it.
+
+use smallvec::SmallVec;
+
+use super::{Change, Commit, Found, Inner, Table, Ttl, Wait};
+use crate::cache::Spot;
+use crate::keydir::WriteGuard;
+use crate::{Deadline, Error, Key, Now, Result};
+
+/// A stored key of more bytes is copied to memory of its own while its object is changed.
+const STORED_LEN: usize = 64;
+
+impl Table {
+    /// Reads a key's object and decides what becomes of it, in one step that no other writer of the key comes between. `f` is called at
+    /// most once. After an error nothing was changed, whatever `f` said. Reads the value from the disk if it is not cached.
+    pub fn update<'v, R>(
+        &self,
+        key: Key<'_>,
+        wait: Wait,
+        f: impl FnOnce(Option<Found<'_>>) -> (Change<'v>, R),
+    ) -> Result<(Option<Commit>, R)> {
+        let inner = &*self.inner;
+        let fresh = inner.deadline(Ttl::OfTable, wait)?;
+        let now = inner.log.time.now();
+        // Not handed on from call to call, which would move it each time.
+        let mut result = None;
+        let commit = inner.with_shard(key, wait, |hash, shard| {
+            let mut form = SmallVec::<[u8; STORED_LEN]>::new();
+            let (mut f, mut change) = (Some(f), None);
+            let mut decide = |found: Option<Found<'_>>| {
+                if let Some(f) = f.take() {
+                    let (decided, of_f) = f(found);
+                    (change, result) = (Some(decided), Some(of_f));
+                }
+            };
+            let decide_likely = |value: &[u8]| decide(Some(Found { value, key: None }));
+            let mut deadline = Some(Deadline::NEVER);
+            if inner.likely(shard, hash, key, now, decide_likely) {
+                form.extend_from_slice(key.bytes());
+            } else if let Some(hit) = shard.get(hash, key, now) {
+                let spot = Spot::new(hash, hit.location);
+                inner.record(spot, key.compared(), wait, |stored, value| {
+                    form.extend_from_slice(stored);
+                    let key = if hit.same_form { None } else { Some(stored) };
+                    decide(Some(Found { value, key }));
+                })?;
+                deadline = Some(hit.deadline);
+            } else {
+                form.extend_from_slice(key.bytes());
+                decide(None);
+                deadline = None;
+            }
+            let until = deadline.unwrap_or(fresh);
+            match change {
+                // No segment goes away while a location that the keydir holds under lock points to it.
+                None => Err(Error::Panicked),
+                Some(Change::Keep) => Ok(None),
+                Some(Change::Put(value)) => {
+                    let form = Key::new(&form, key.compared().len());
+                    inner.store(shard, hash, form, (&value, until), wait).map(Some)
+                }
+                Some(Change::Replace(value)) => {
+                    inner.store(shard, hash, key, (&value, until), wait).map(Some)
+                }
+                Some(Change::Delete) if deadline.is_none() => Ok(None),
+                Some(Change::Delete) => inner.remove(shard, hash, key, wait).map(Some),
+            }
+        })?;
+        result.map(|result| (commit, result)).ok_or(Error::Panicked)
+    }
+}
+
+impl Inner {
+    /// Hands the value of the key's record on if that is in memory as it was written with these very bytes as its key, without a look at the keydir's copy of the key, which
+    /// would be one more wait. `false` tells nothing.
+    fn likely(
+        &self,
+        shard: &mut WriteGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        now: Now,
+        mut f: impl FnMut(&[u8]),
+    ) -> bool {
+        let Some(cache) = self.cache.as_ref().filter(|_| now == Now::BEFORE_ALL) else {
+            return false;
+        };
+        let Some(location) = shard.candidate(hash) else {
+            return false;
+        };
+        let spot = || Spot::new(hash, location);
+        let found = self.cached(cache, location, spot, |stored, value| {
+            let is_it = stored == key.bytes();
+            if is_it {
+                f(value);
+            }
+            is_it
+        });
+        found == Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value as the sum of what was added to it, one byte a time.
+    fn add(table: &Table, key: Key<'_>, byte: u8) -> Vec<u8> {
+        let change = |found: Option<Found<'_>>| {
+            let mut value = found.map_or(Vec::new(), |found| found.value.to_vec());
+            value.push(byte);
+            (Change::Replace(value.clone().into()), value)
+        };
+        table.update(key, Wait::Never, change).unwrap().1
+    }
+
+    /// The keydir tells keys apart by 40 bits of their hashes before it looks at them, and these two are alike there.
+    #[test]
+    fn a_key_with_the_hash_of_another_one_is_not_taken_for_it() {
+        let table = Table::simulated();
+        let (a, b) = (1_557_789_u32.to_le_bytes(), 4_226_815_u32.to_le_bytes());
+        let (a, b) = (Key::plain(&a), Key::plain(&b));
+        assert_eq!(table.inner.hash(a) >> 24, table.inner.hash(b) >> 24);
+        assert_eq!(add(&table, a, 1), [1]);
+        assert_eq!(add(&table, b, 2), [2]);
+        assert_eq!(add(&table, a, 3), [1, 3]);
+        assert_eq!(add(&table, b, 4), [2, 4]);
+        assert!(table.delete(a, Wait::Never).unwrap().is_some());
+        assert_eq!(add(&table, a, 5), [5]);
+        assert_eq!(add(&table, b, 6), [2, 4, 6]);
+        let value = |key| table.get(key, Wait::Never, |found| found.value.to_vec()).unwrap();
+        assert_eq!((value(a), value(b)), (Some(vec![5]), Some(vec![2, 4, 6])));
+    }
+}
