@@ -129,7 +129,7 @@ wanted(Result, Variables) ->
 
 %% The same for objects of the right size whose keys are known to pass these tests of a filter.
 %%
-%% Atoms and bitstrings are equal to nothing else, so a comparison with one holds if the test does.
+%% Atoms and bitstrings are equal to nothing else, so a comparison with one holds if the test does: of these, a filter's tests of the key decide all.
 -spec without(plan(), pos_integer(), [{pos_integer(), Op :: atom(), term()}]) -> plan().
 without({Size, Checks, Guards, Wanted}, Keypos, Tests) ->
     case {Checks, [Guard || Guard <- Guards, not is_tested(Guard, Keypos, Tests)], Wanted} of

@@ -1,7 +1,8 @@
 %% @private
 %% What can be told from a match specification by looking at it: which keys it wants, what the bytes of its objects have to be.
 %%
-%% `ets:match_spec_run/2', or `bets_plain', has the last word, so whatever is in doubt here counts as wanted.
+%% `ets:match_spec_run/2', or `bets_plain', has the last word, so whatever is in doubt here counts as wanted. But what a filter of one clause says of the size of objects
+%% and, by order, of keys beside atoms and bitstrings must be all that there is to say: in the order of keys `bets_plain:without/3' does not ask that again.
 -module(bets_spec).
 
 -export([compile/1, filter/2, is_constant_atom/1, keeps_key/3, keys/2, mark/1, prefix/2]).
@@ -138,10 +139,20 @@ clause({Pattern, Guards, _Body}, Keypos) when is_tuple(Pattern) ->
     Elements = lists:zip(lists:seq(1, tuple_size(Pattern)), tuple_to_list(Pattern)),
     Constants = [{Position, '=:=', Term} || {Position, Term} <- Elements, is_testable(Term)],
     %% A variable that stands at several positions has one value.
-    Variables = maps:from_list([{Term, Position} || {Position, Term} <- Elements, is_atom(Term)]),
+    Variables = maps:from_list([{Term, Position} || {Position, Term} <- Elements, is_variable(Term)]),
     {tuple_size(Pattern), lists:keysort(1, Constants ++ tests(Guards, Variables, Keypos))};
 clause({Pattern, Guards, _Body}, Keypos) ->
-    {0, lists:keysort(1, tests(Guards, #{Pattern => object}, Keypos))}.
+    Variables = maps:from_list([{Pattern, object} || is_variable(Pattern)]),
+    {0, lists:keysort(1, tests(Guards, Variables, Keypos))}.
+
+%% What a pattern gives a name to. In guards `_' is an atom like others, and `$_' and `$$' are not what stands in a pattern under these names.
+is_variable(Atom) when is_atom(Atom) ->
+    case atom_to_list(Atom) of
+        [$$ | [_ | _] = Digits] -> lists:all(fun(C) -> C >= $0 andalso C =< $9 end, Digits);
+        _ -> false
+    end;
+is_variable(_Term) ->
+    false.
 
 %% All guards have to be true, so those that say nothing here are left out.
 tests(Guards, Variables, Keypos) ->

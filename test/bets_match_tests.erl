@@ -56,6 +56,54 @@ plain_results_test() ->
      || Clause <- Clauses
     ].
 
+%% What stands under `_', `$_' or `$$' in a pattern was taken for what these mean in a guard: an atom like others, the object, the list of its variables.
+names_without_a_meaning_in_patterns_test_() ->
+    Objects = [{a, 1}, {a, 2}, {zz, 1}, {'_', 3}, {'$_', 4}, {'$$', z}],
+    Specs =
+        [
+            [{Pattern, [{Op, Left, Right}], ['$_']}]
+         || Pattern <- [{'_', '$2'}, {'$1', '_'}, {'$_', '_'}, {'$$', '_'}, {'_', '_'}, '_', '$_', '$$'],
+            Op <- ['<', '>=', '=:=', '==', '/='],
+            {Left, Right} <- [{'_', z}, {'_', 1}, {1, '_'}, {'$_', z}, {'$$', z}, {z, '$_'}, {{element, 1, '_'}, a}, {{element, 1, '$_'}, a}]
+        ],
+    [
+        {title(Type, names, Spec), fun() ->
+            Results = fun(M) ->
+                T = M:new(names, [Type]),
+                M:insert(T, Objects),
+                Called = try lists:sort(M:select(T, Spec)) catch error:Reason -> Reason end,
+                M:delete(T),
+                Called
+            end,
+            ?assertEqual(Results(ets), Results(bets))
+        end}
+     || Type <- [set, ordered_set], Spec <- Specs
+    ].
+
+%% A select that gives few results at a time, and whose pattern tells nothing but the size of objects, ended its steps inside the keys of a bag, where a new
+%% object of a key that was seen comes again.
+chunks_of_a_bag_have_whole_keys_test_() ->
+    [
+        {title(Type, chunks, Spec), fun() ->
+            Seen = fun(M) ->
+                T = M:new(chunks, [Type]),
+                Objects = [{k, 1}, {k, 2}, {k, 3}],
+                M:insert(T, Objects),
+                {[First], Continuation} = M:select(T, Spec, 1),
+                M:delete_object(T, First),
+                M:insert(T, First),
+                All = [First | rest(M, M:select(Continuation))],
+                M:delete(T),
+                lists:sort(All)
+            end,
+            ?assertEqual(Seen(ets), Seen(bets))
+        end}
+     || Type <- [bag, duplicate_bag], Spec <- [[{{'$1', '$2'}, [], ['$_']}], [{'_', [], ['$_']}], [{'$1', [], ['$1']}]]
+    ].
+
+rest(_M, '$end_of_table') -> [];
+rest(M, {Results, Continuation}) -> Results ++ rest(M, M:select(Continuation)).
+
 %% Bounds of keys that a table has looked at are not looked at again, other guards are.
 bounds_test() ->
     Without = fun(Guards, Tests) -> bets_plain:results([{k, 5}, {b, 5}], bets_plain:without(bets_plain:plan([{{'$1', '$2'}, Guards, ['$_']}]), 1, Tests), []) end,

@@ -46,7 +46,7 @@ pattern() ->
 operand() ->
     frequency([
         {4, oneof(['$1', '$2', '$3'])}, {1, '$_'}, {1, {element, range(0, 5), oneof(['$_', '$1'])}}, {3, {const, small()}},
-        {3, oneof([0, 1, -1, 2, 1.0, 63, 64, 1 bsl 63, -(1 bsl 63), 1 bsl 64, a, b, <<"b">>, [], {{a, 1}}])}
+        {3, oneof([0, 1, -1, 2, 1.0, 63, 64, 1 bsl 63, -(1 bsl 63), 1 bsl 64, a, b, <<"b">>, [], {{a, 1}}, '_', '$$'])}
     ]).
 
 comparison() -> {operator(), operand(), operand()}.
@@ -125,18 +125,19 @@ prop_ranges() ->
         {{Type, Keys}, Clauses},
         {{oneof([set, ordered_set]), ?LET(N, range(3, 15), vector(N, edge()))}, frequency([{4, [between()]}, {1, [between(), between()]}])},
         both({Type, 1, [{Key, N} || {N, Key} <- lists:zip(lists:seq(1, length(Keys)), Keys)]}, fun(M, T) ->
-            [ordered(M, T, call(M, Function, [T, Clauses])) || Function <- [select, select_reverse]]
+            Chunks = case call(M, select, [T, Clauses, 2]) of {error, _} = Error -> Error; First -> lists:append(chunks(M, First)) end,
+            [ordered(M, T, Chunks) | [ordered(M, T, call(M, Function, [T, Clauses])) || Function <- [select, select_reverse]]]
         end)
     ).
 
-between() -> ?LET(Guards, oneof([[bounding()], [bounding(), bounding()]]), {{'$1', '_'}, Guards, ['$_']}).
+between() -> ?LET(Guards, oneof([[bounding()], [bounding(), bounding()]]), {{'$1', '_'}, Guards, [oneof(['$_', '$1', '$$', true])]}).
 
 bounding() -> oneof([{operator(), '$1', {const, edge()}}, {operator(), {const, edge()}, '$1'}]).
 
 edge() ->
     oneof([
         -1, 0, 1, 1.0, 2, 2.0, 1.5, 3, 63, 64, zero(), -zero(), (1 bsl 63) - 1, 1 bsl 63, 9223372036854775808.0, -(1 bsl 63), -(1 bsl 63) - 1,
-        a, b, <<>>, <<"a">>, <<"b">>
+        a, b, <<>>, <<"a">>, <<"b">>, <<1:3>>, <<"b", 0>>, []
     ]).
 
 %% Specifications that name a key: their results come another way.

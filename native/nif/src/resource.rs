@@ -18,15 +18,16 @@ use rustler::sys::{
     enif_get_resource, enif_init_resource_type, enif_keep_resource, enif_monitor_process,
     enif_release_resource,
 };
+use rustler::thread::is_scheduler_thread;
 use rustler::{Env, LocalPid, Monitor, Term};
 
 use crate::raw::pid_word;
 use crate::table::TableResource;
 
-/// Set by [`open`] before any other function of the library runs, and never again.
+/// Set by [`open`] before any other function of the library runs; once more only if the library is loaded again, when the VM takes the tables of before for none.
 static TYPE: AtomicPtr<ErlNifResourceType> = AtomicPtr::new(ptr::null_mut());
 
-/// The callbacks that the VM is told of: destructor, stop and down.
+/// The number of callbacks that the VM is told of: destructor, stop and down.
 const MEMBERS: i32 = 3;
 
 /// Tells the VM of the type. Only for `load`. `false` if the VM refuses.
@@ -50,8 +51,11 @@ pub fn open(env: Env<'_>) -> bool {
             tried.as_mut_ptr(),
         )
     };
+    if opened.is_null() {
+        return false;
+    }
     TYPE.store(opened.cast_mut(), Ordering::Release);
-    !opened.is_null()
+    true
 }
 
 /// The table that a term identifies, if it does. A table lives as long as a term of it.
@@ -88,7 +92,12 @@ fn aligned(object: *mut c_void) -> *mut TableResource {
 /// A table, kept by a count of the VM's.
 pub struct TableArc(NonNull<c_void>);
 
-// SAFETY: a table is for all threads, and the VM counts atomically.
+const _: () = {
+    const fn is_for_all_threads<T: Send + Sync + 'static>() {}
+    is_for_all_threads::<TableResource>();
+};
+
+// SAFETY: a table is for all threads, as was just seen, and the VM counts atomically.
 unsafe impl Send for TableArc {}
 // SAFETY: as above.
 unsafe impl Sync for TableArc {}
@@ -113,8 +122,12 @@ impl TableArc {
         self.0.as_ptr() as usize
     }
 
-    /// Has the table's `down` called when a process dies. `None` if it is dead. `env` is that of the call, or `None` on a thread that is not the VM's.
+    /// Has the table's `down` called when a process dies. `None` if it is dead. `env` is that of the call, or `None` on a thread that is not the VM's; a scheduler
+    /// that does the work of such a thread, for want of one, gets `None` as well.
     pub fn monitor(&self, env: Option<Env<'_>>, pid: &LocalPid) -> Option<Monitor> {
+        if env.is_none() && is_scheduler_thread() {
+            return None;
+        }
         let mut monitor = MaybeUninit::uninit();
         // SAFETY: the type has a callback for it; the VM writes the monitor if it gives 0.
         unsafe {

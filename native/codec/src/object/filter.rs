@@ -2,7 +2,7 @@
 //!
 //! A filter may let through what the specification then refuses. It never holds back what the specification would take: where
 //! the bytes alone do not decide (floats, which equal integers of their value; damage, which the decoder has to report), the
-//! object passes.
+//! object passes. The arity, and how a key compares with an atom or a bitstring, are always decided: in the order of keys nobody asks for these again (`bets_plain:without/3`).
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -94,8 +94,7 @@ impl Filter {
             .unwrap_or(Range::ALL)
     }
 
-    /// Leaves out the tests of keys if [`Filter::key_range`] lets through no key that they would not, as it does of one clause: who goes through that range alone need
-    /// not ask again.
+    /// Leaves out the tests of keys that [`Filter::key_range`] is made of, for who goes through no other keys. Of several clauses they stay: the range that has those of all in it has others, too.
     pub fn leave_keys_to_range(&mut self, keypos: usize) {
         if let [clause] = self.clauses.as_mut_slice() {
             clause

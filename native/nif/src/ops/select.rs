@@ -63,6 +63,7 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
         let limit: usize = call.arg(2).decode().map_err(|_| Fail::none())?;
         let mut filter = filter(call, table, call.arg(3))?;
         let mut cursor = cursor(call, table, call.arg(1), &filter)?;
+        // The cursor has the range now.
         if table.table.meta().kind == TableKind::OrderedSet {
             filter.leave_keys_to_range(table.keypos());
         }
@@ -83,18 +84,19 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
             budget: call.budget(),
         };
         let step_time = if call.is_normal() { NORMAL_STEP } else { DIRTY_STEP };
-        let mut more = true;
+        let (mut more, mut widened) = (true, 0);
         let mut reached = None;
         while more && step.failed.is_none() && step.taken < limit {
             if !step.last.is_empty() && started.elapsed() > step_time {
                 break;
             }
-            // A filter lets most of them be.
-            let objects = if whole {
-                OBJECTS_MAX.min(limit - step.taken)
+            // No more than are wanted, unless most are left out after all. Of a bag, whole keys.
+            let objects = if whole && step.limit == limit {
+                OBJECTS_MAX.min(widened.max(limit - step.taken))
             } else {
                 OBJECTS_MAX
             };
+            let before = step.taken;
             let mut skipping = call.budget();
             let scanned = table.table.scan_wanted(
                 &mut cursor,
@@ -103,6 +105,11 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                 |key, value| unfiltered || filter.passes(key, value, table.keypos(), &mut skipping),
                 |key, value| step.take(key, value),
             );
+            widened = if 2 * (step.taken - before) < objects {
+                2 * objects
+            } else {
+                0
+            };
             match scanned {
                 Ok(left) => more = left || step.taken == step.limit,
                 // What was found before counts: the next step begins behind it.

@@ -319,6 +319,7 @@ impl<'g> Leaf<'g> {
             .map(|node| (node.key.compared(), node))
             .map(|(key, node)| (search::head(key, skip), key, node))
             .collect();
+        debug_assert!(added.iter().all(|(_, key, _)| key.starts_with(self.prefix())));
         added.sort_unstable_by_key(|(head, key, _)| (*head, *key));
         let (heads, nodes) = (self.heads(), self.pointers());
         let mut merged = Merged {
