@@ -9,6 +9,7 @@ mod batch;
 mod check;
 mod expiring;
 mod expiry;
+mod gather;
 mod list;
 mod locks;
 mod merge;

@@ -4,23 +4,18 @@ use std::cell::RefCell;
 use std::ops::Bound;
 
 use super::expiry::refuse_long;
+use super::gather::{Gathered, Records};
 use super::{Cursor, Direction, Inner, Table, Wait};
-use crate::cache::Spot;
-use crate::epoch;
 use crate::keydir::{Batch, Span};
-use crate::segment::read::Near;
-use crate::{Error, Key, Now, Result};
+use crate::{Key, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
 struct Step {
     keys: Batch,
-    values: Vec<u8>,
-    read: Vec<Read>,
+    gathered: Gathered,
 }
 
-/// A step that may not wait gathers at most so many times the bytes that it was asked for.
-const PLAIN_FACTOR: usize = 4;
 /// A step's buffers larger than this are not kept, in bytes.
 const MAX_KEPT_LEN: usize = 1 << 20;
 
@@ -176,7 +171,7 @@ impl Table {
                 let more = self
                     .inner
                     .step(&mut step, cursor, limits, wait, &mut wanted, &mut f);
-                if step.values.capacity().max(step.keys.held_bytes()) > MAX_KEPT_LEN {
+                if step.gathered.held_bytes().max(step.keys.held_bytes()) > MAX_KEPT_LEN {
                     *step = Step::default();
                 }
                 more
@@ -200,9 +195,7 @@ impl Inner {
     ) -> Result<bool> {
         let now = self.log.time.now();
         loop {
-            step.keys.clear();
-            step.values.clear();
-            let Step { keys, values, read } = step;
+            let Step { keys, gathered } = step;
             let more = self.calm(wait, |keydir| {
                 keys.clear();
                 keydir.scan(&cursor.span(), cursor.within, objects, keys).ok()
@@ -221,25 +214,14 @@ impl Inner {
                     .unwrap_or(taken),
                 None => taken,
             };
-            read.clear();
-            read.resize_with(taken, Read::default);
-            let over = |at| now != Now::BEFORE_ALL && keys.is_over(at, now);
-            let gathered = self.gather_values(keys, (read, values), (bytes, whole, wait), &over, wanted)?;
-            let Some(mut forms) = gathered else {
+            let records = Records {
+                keys,
+                count: taken,
+                now,
+            };
+            if !self.hand_on(&records, gathered, (bytes, whole, wait), wanted, f)? {
                 self.check()?;
                 continue;
-            };
-            forms.sort_unstable_by_key(|form| form.0);
-            let mut forms = forms.iter().peekable();
-            let last = (0..taken).rfind(|&at| !over(at));
-            for (at, read) in read.iter().enumerate() {
-                if read.is_none() && last != Some(at) {
-                    continue;
-                }
-                while forms.next_if(|form| form.0 < at).is_some() {}
-                let form = forms.next_if(|form| form.0 == at);
-                let key = form.map_or(keys.key(at).bytes(), |form| &form.1);
-                f(key, read.map(|(start, end)| &values[start..end]));
             }
             cursor.within = keys.within(taken);
             if let Some(last) = taken.checked_sub(1) {
@@ -248,78 +230,7 @@ impl Inner {
             return Ok(more || taken < keys.len());
         }
     }
-
-    /// Puts the values of the first of these records that are wanted and not `over`, in whole not many more than `bytes`, into `values`, and where they
-    /// stand into `read`. Gives the keys that have another form than in the keydir; `None` if a record has moved meanwhile.
-    fn gather_values(
-        &self,
-        keys: &Batch,
-        (reads, values): (&mut [Read], &mut Vec<u8>),
-        (bytes, whole, wait): (usize, bool, Wait),
-        over: &impl Fn(usize) -> bool,
-        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<Option<Vec<Form>>> {
-        let mut forms = Vec::new();
-        // What is read is put where it stays: handed on from call to call, a value of some words would be waited for each time.
-        let mut keep = |at: usize, read: &mut Read, stored: &[u8], value: &[u8]| {
-            let key = keys.key(at);
-            let stored = self.own_key(stored, key.compared());
-            if wanted(stored, value) {
-                let start = values.len();
-                values.extend_from_slice(value);
-                *read = Some((start, values.len()));
-            }
-            // The compared parts are the same, so without suffixes there is nothing to compare.
-            let same_form = if key.suffix().is_empty() {
-                stored.len() == key.bytes().len()
-            } else {
-                stored == key.bytes()
-            };
-            if !same_form {
-                forms.push((at, stored.into()));
-            }
-        };
-        let mut missing = Vec::new();
-        let spot = |at: usize| Spot::new(self.hash(keys.key(at)), keys.location(at));
-        let guard = epoch::pin();
-        let near = self.warm(reads.len(), |at| keys.location(at), spot, whole, &guard);
-        for (at, read) in reads.iter_mut().enumerate().filter(|(at, _)| !over(*at)) {
-            if let Some((stored, value)) = near.get(at).copied().flatten().and_then(Near::put) {
-                keep(at, read, stored, value);
-                continue;
-            }
-            let cache = self.cache.as_ref();
-            let found = cache.and_then(|cache| {
-                self.cached(cache, keys.location(at), || spot(at), |s, v| keep(at, read, s, v))
-            });
-            if found.is_none() {
-                missing.push(at);
-            }
-        }
-        drop(guard);
-        missing.sort_unstable_by_key(|&at| (keys.location(at).segment(), keys.location(at).offset()));
-        for at in missing {
-            let read = &mut reads[at];
-            let found = self.record(spot(at), keys.key(at).compared(), wait, |stored, value| {
-                keep(at, read, stored, value);
-            })?;
-            if found.is_none() {
-                return Ok(None);
-            }
-            // Compressed records may be much longer than their frames told.
-            let gathered = read.map_or(0, |(_, end)| end);
-            if wait == Wait::Never && gathered > bytes.saturating_mul(PLAIN_FACTOR) {
-                return Err(Error::WouldBlock);
-            }
-        }
-        Ok(Some(forms))
-    }
 }
-
-/// Where the value of a record stands that was read, if it is wanted.
-type Read = Option<(usize, usize)>;
-/// The key of a record, by the record's number in the step.
-type Form = (usize, Box<[u8]>);
 
 /// How many of the first records have in whole not many more than so many bytes.
 fn fitting(keys: &Batch, bytes: usize) -> usize {
@@ -340,7 +251,7 @@ mod tests {
     #[test]
     fn what_a_step_needed_for_long_keys_or_values_is_not_kept() {
         let table = Table::simulated();
-        let kept = || STEP.with_borrow(|step| step.values.capacity().max(step.keys.held_bytes()));
+        let kept = || STEP.with_borrow(|step| step.gathered.held_bytes().max(step.keys.held_bytes()));
         for (key, value) in [(10, 10), (2 * MAX_KEPT_LEN, 10), (11, 2 * MAX_KEPT_LEN)] {
             table
                 .put(Key::plain(&vec![1; key]), &vec![1; value], Wait::May)

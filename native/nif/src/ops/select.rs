@@ -21,6 +21,7 @@ use bets_codec::object::range::Range;
 use bets_engine::Key;
 use bets_engine::table::{Cursor, Direction, TableKind};
 use rustler::{Atom, Encoder, ListIterator, Term};
+use smallvec::SmallVec;
 
 use crate::access::{self, Need};
 use crate::atoms;
@@ -219,7 +220,7 @@ fn is(term: Term<'_>, atom: Atom) -> bool {
     Atom::from_term(term).is_ok_and(|found| found == atom)
 }
 
-fn parts(term: Term<'_>) -> Result<Vec<Term<'_>>, Fail> {
+fn parts(term: Term<'_>) -> Result<SmallVec<[Term<'_>; 4]>, Fail> {
     let elements = tuple(term).ok_or_else(Fail::none)?;
     Ok(elements
         .iter()

@@ -45,6 +45,9 @@ const ADDED_MAX: usize = if cfg!(any(test, feature = "shuttle")) {
     8
 };
 
+/// So many keys of a leaf, those that were added among them, are brought in order without memory of their own.
+const MERGED: usize = 64;
+
 /// A place where nothing can be added any more.
 const CLOSED: u64 = u64::MAX;
 
@@ -323,8 +326,8 @@ impl<'g> Leaf<'g> {
         added.sort_unstable_by_key(|(head, key, _)| (*head, *key));
         let (heads, nodes) = (self.heads(), self.pointers());
         let mut merged = Merged {
-            heads: Vec::with_capacity(heads.len() + added.len()),
-            nodes: Vec::with_capacity(heads.len() + added.len()),
+            heads: SmallVec::new(),
+            nodes: SmallVec::new(),
         };
         let mut from = 0;
         for (head, key, node) in added {
@@ -374,8 +377,8 @@ pub(super) struct Keys<'g> {
 
 #[derive(Debug)]
 struct Merged {
-    heads: Vec<u64>,
-    nodes: Vec<*const Node>,
+    heads: SmallVec<[u64; MERGED]>,
+    nodes: SmallVec<[*const Node; MERGED]>,
 }
 
 impl<'g> Keys<'g> {
