@@ -123,7 +123,7 @@ impl TableArc {
     }
 
     /// Has the table's `down` called when a process dies. `None` if it is dead. `env` is that of the call, or `None` on a thread that is not the VM's; a scheduler
-    /// that does the work of such a thread, for want of one, gets `None` as well.
+    /// that does the work of such a thread, for want of one, while all tables are closed, gets `None` as well: nobody is to inherit one then.
     pub fn monitor(&self, env: Option<Env<'_>>, pid: &LocalPid) -> Option<Monitor> {
         if env.is_none() && is_scheduler_thread() {
             return None;

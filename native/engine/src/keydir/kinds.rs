@@ -266,7 +266,7 @@ impl WriteGuard<'_> {
     }
 
     /// The location of a record that may be the key's, where that costs less than [`WriteGuard::get`]: the caller compares the record's key. `None` tells
-    /// nothing. Where nothing expires.
+    /// nothing. For where nothing expires, as seen under this lock.
     #[inline]
     pub fn candidate(&mut self, hash: u64) -> Option<Location> {
         match self {

@@ -201,6 +201,12 @@ impl Table {
     /// An empty table on a disk that is simulated, without background threads.
     #[cfg(test)]
     pub(crate) fn simulated() -> Table {
+        Table::simulated_with(Config::default())
+    }
+
+    /// The same with this configuration.
+    #[cfg(test)]
+    pub(crate) fn simulated_with(config: Config) -> Table {
         let storage: Arc<dyn Storage> = Arc::new(crate::io::sim::Sim::new());
         let open = Open::OrCreate(Meta {
             kind: TableKind::Set,
@@ -211,7 +217,7 @@ impl Table {
         let config = Config {
             background: false,
             seed: Some(7),
-            ..Config::default()
+            ..config
         };
         Table::open(&storage, Path::new("/t"), &open, config).unwrap()
     }

@@ -133,7 +133,7 @@ impl Table {
     /// Hands the next objects of the traversal to `f`, at most `objects` of them and not many more than `bytes`, and
     /// moves the cursor behind the last. `true` if there may be more, even if there was none in this step: objects that have expired count as well. An object present throughout a traversal is seen
     /// exactly once. `f` gets the stored key bytes and the value, and is called for none if the result is an error. Values that are
-    /// not cached are read from the disk in the order of their places.
+    /// not cached are read from the disk in the order of their places. `f` must not wait: memory that others let go of may be kept until it is done.
     ///
     /// The objects of a key in a bag come in one step and as they were at one moment, unless the key has more of them than a step takes:
     /// then [`Cursor::within`] tells that the step ended inside the key.

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Change, Commit, Found, Inner, Table, Ttl, Wait};
 use crate::cache::Spot;
 use crate::keydir::WriteGuard;
-use crate::{Deadline, Error, Key, Now, Result};
+use crate::{Deadline, Error, Key, Result};
 
 /// A stored key of more bytes is copied to memory of its own while its object is changed.
 const STORED_LEN: usize = 64;
@@ -35,7 +35,7 @@ impl Table {
             };
             let decide_likely = |value: &[u8]| decide(Some(Found { value, key: None }));
             let mut deadline = Some(Deadline::NEVER);
-            if inner.likely(shard, hash, key, now, decide_likely) {
+            if inner.likely(shard, hash, key, decide_likely) {
                 form.extend_from_slice(key.bytes());
             } else if let Some(hit) = shard.get(hash, key, now) {
                 let spot = Spot::new(hash, hit.location);
@@ -71,17 +71,11 @@ impl Table {
 }
 
 impl Inner {
-    /// Hands the value of the key's record on if that is in memory as it was written with these very bytes as its key, without a look at the keydir's copy of the key, which
-    /// would be one more wait. `false` tells nothing.
-    fn likely(
-        &self,
-        shard: &mut WriteGuard<'_>,
-        hash: u64,
-        key: Key<'_>,
-        now: Now,
-        mut f: impl FnMut(&[u8]),
-    ) -> bool {
-        let Some(cache) = self.cache.as_ref().filter(|_| now == Now::BEFORE_ALL) else {
+    /// Hands the value of the key's record on if that is in memory as it was written with these very bytes as its key, and does not expire, without a look at the keydir's copy of the key,
+    /// which would be one more wait. `false` tells nothing.
+    fn likely(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, mut f: impl FnMut(&[u8])) -> bool {
+        // Asked under the key's lock: a record that expires is shown after the table was told of it. What time it was before the lock was taken says less.
+        let Some(cache) = self.cache.as_ref().filter(|_| !self.log.time.expires()) else {
             return false;
         };
         let Some(location) = shard.candidate(hash) else {
@@ -102,6 +96,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::table::Config;
 
     /// The value as the sum of what was added to it, one byte a time.
     fn add(table: &Table, key: Key<'_>, byte: u8) -> Vec<u8> {
@@ -111,6 +107,29 @@ mod tests {
             (Change::Replace(value.clone().into()), value)
         };
         table.update(key, Wait::Never, change).unwrap().1
+    }
+
+    /// An update took the time that it had looked at before it had the key's lock for a sign that nothing expires: a record that another process had given a deadline
+    /// meanwhile lost it. The same was to be seen with a clock that stands at 1970.
+    #[test]
+    fn an_object_keeps_its_deadline_whatever_time_it_is() {
+        #[derive(Debug)]
+        struct Stopped;
+        impl Clock for Stopped {
+            fn now_ms(&self) -> u64 {
+                0
+            }
+        }
+        let table = Table::simulated_with(Config {
+            clock: std::sync::Arc::new(Stopped),
+            ..Config::default()
+        });
+        let key = Key::plain(b"k");
+        add(&table, key, 1);
+        let until = Ttl::Until(Deadline::at(5000));
+        table.expiring(until).put(key, &[2], Wait::May).unwrap();
+        assert_eq!(add(&table, key, 3), [2, 3]);
+        assert_eq!(table.deadlines(key, Wait::Never).unwrap(), [Deadline::at(5000)]);
     }
 
     /// The keydir tells keys apart by 40 bits of their hashes before it looks at them, and these two are alike there.

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The objects come with the last one first; `Last` has the key of the last object that was looked at, whether it passed the
-//! filter or not, and its seq if a bag has more objects of that key. Of a bag, more objects may come than asked for: whole keys if it can be. An empty filter lets everything through, an arity of 0 stands for any. A prefix is how the bytes of the wanted keys begin: a term's
+//! filter or not, and its seq if a bag has more objects of that key. Of a bag, more objects may come than asked for: whole keys if it can be. An empty
+//! filter lets everything through, an arity of 0 stands for any. A prefix is how the bytes of the wanted keys begin: a term's
 //! parts in order, up to the first that is not known; it counts in tables of type `ordered_set` only.
 
 use std::ops::Bound;
@@ -106,11 +107,8 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                 |key, value| unfiltered || filter.passes(key, value, table.keypos(), &mut skipping),
                 |key, value| step.take(key, value),
             );
-            widened = if 2 * (step.taken - before) < objects {
-                2 * objects
-            } else {
-                0
-            };
+            let few = !unfiltered && 2 * (step.taken - before) < objects;
+            widened = if few { 2 * objects } else { 0 };
             match scanned {
                 Ok(left) => more = left || step.taken == step.limit,
                 // What was found before counts: the next step begins behind it.
