@@ -5,12 +5,10 @@ use std::mem::{MaybeUninit, transmute};
 use std::ptr;
 
 use rustler::sys::{
-    ErlNifPid, ErlNifTerm, c_void, enif_get_list_cell, enif_get_tuple, enif_is_process_alive, enif_make_pid,
-    enif_make_resource, enif_self,
+    ErlNifPid, ErlNifTerm, enif_get_list_cell, enif_get_tuple, enif_is_process_alive, enif_make_pid,
+    enif_self,
 };
 use rustler::{Atom, Env, LocalPid, Term};
-
-use crate::table::TableResource;
 
 /// A term without the environment that it belongs to.
 pub type Word = ErlNifTerm;
@@ -134,10 +132,4 @@ pub fn is_alive(env: Option<Env<'_>>, pid: usize) -> bool {
     let env = env.map_or(ptr::null_mut(), Env::as_c_arg);
     // SAFETY: the environment is the caller's, or null on a thread that is not the VM's.
     unsafe { enif_is_process_alive(env, pid.as_c_arg()) != 0 }
-}
-
-/// The identifier of the table whose address this is.
-pub fn identifier<'a>(env: Env<'a>, _alive: &TableResource, address: usize) -> Term<'a> {
-    // SAFETY: the address is that of the resource which holds `_alive`, so it is alive too.
-    unsafe { Term::new(env, enif_make_resource(env.as_c_arg(), address as *const c_void)) }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use rustler::sys::{
     ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor, ErlNifResourceFlags,
     ErlNifResourceType, ErlNifResourceTypeInit, enif_alloc_resource, enif_demonitor_process,
-    enif_get_resource, enif_init_resource_type, enif_keep_resource, enif_monitor_process,
+    enif_get_resource, enif_init_resource_type, enif_keep_resource, enif_make_resource, enif_monitor_process,
     enif_release_resource,
 };
 use rustler::thread::is_scheduler_thread;
@@ -117,7 +117,7 @@ impl TableArc {
         TableArc(object)
     }
 
-    /// The address that [`raw::identifier`](crate::raw::identifier) needs.
+    /// The address that [`identifier`] needs.
     pub fn address(&self) -> usize {
         self.0.as_ptr() as usize
     }
@@ -174,6 +174,12 @@ impl Drop for TableArc {
         // SAFETY: the count is this one's own, and given up once.
         unsafe { enif_release_resource(self.0.as_ptr()) };
     }
+}
+
+/// The identifier of the table whose address this is.
+pub fn identifier<'a>(env: Env<'a>, _alive: &TableResource, address: usize) -> Term<'a> {
+    // SAFETY: the address is that of the resource which holds `_alive`, so it is alive too.
+    unsafe { Term::new(env, enif_make_resource(env.as_c_arg(), address as *const c_void)) }
 }
 
 /// Called by the VM when nobody has the table any more.

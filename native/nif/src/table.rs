@@ -11,9 +11,9 @@ use crate::error::Fail;
 use crate::fix::Fixes;
 use crate::options::Options;
 use crate::owner::Heir;
-use crate::raw::{self, atom_word, pid_word, word_atom, word_pid};
+use crate::raw::{atom_word, pid_word, word_atom, word_pid};
 use crate::reaper::{self, Job};
-use crate::resource::TableArc;
+use crate::resource::{self, TableArc};
 
 /// Where a table is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl TableResource {
 
     /// The table identifier.
     pub fn identifier<'a>(&self, env: Env<'a>) -> Term<'a> {
-        raw::identifier(env, self, self.raw.load(Ordering::Acquire))
+        resource::identifier(env, self, self.raw.load(Ordering::Acquire))
     }
 
     /// The name of a named table, the identifier of another.

@@ -34,7 +34,8 @@ impl Table {
                 }
             };
             let decide_likely = |value: &[u8]| decide(Some(Found { value, key: None }));
-            let mut deadline = Some(Deadline::NEVER);
+            // How long what is there lasts; `None` if nothing is.
+            let mut held = Some(Deadline::NEVER);
             if inner.likely(shard, hash, key, decide_likely) {
                 form.extend_from_slice(key.bytes());
             } else if let Some(hit) = shard.get(hash, key, now) {
@@ -44,13 +45,13 @@ impl Table {
                     let key = if hit.same_form { None } else { Some(stored) };
                     decide(Some(Found { value, key }));
                 })?;
-                deadline = Some(hit.deadline);
+                held = Some(hit.deadline);
             } else {
                 form.extend_from_slice(key.bytes());
                 decide(None);
-                deadline = None;
+                held = None;
             }
-            let until = deadline.unwrap_or(fresh);
+            let until = held.unwrap_or(fresh);
             match change {
                 // No segment goes away while a location that the keydir holds under lock points to it.
                 None => Err(Error::Panicked),
@@ -62,7 +63,7 @@ impl Table {
                 Some(Change::Replace(value)) => {
                     inner.store(shard, hash, key, (&value, until), wait).map(Some)
                 }
-                Some(Change::Delete) if deadline.is_none() => Ok(None),
+                Some(Change::Delete) if held.is_none() => Ok(None),
                 Some(Change::Delete) => inner.remove(shard, hash, key, wait).map(Some),
             }
         })?;
