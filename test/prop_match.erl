@@ -122,15 +122,26 @@ prop_select() ->
 %% Guards on keys, with constants that are keys as often as not. In an ordered_set they are bounds.
 prop_ranges() ->
     ?FORALL(
-        {{Type, Keys}, Clauses},
-        {{oneof([set, ordered_set]), ?LET(N, range(3, 15), vector(N, edge()))}, frequency([{4, [between()]}, {1, [between(), between()]}])},
-        both({Type, 1, [{Key, N} || {N, Key} <- lists:zip(lists:seq(1, length(Keys)), Keys)]}, fun(M, T) ->
+        {{Type, Keypos, Keys}, Clauses},
+        ?LET(
+            Keypos,
+            oneof([1, 2]),
+            {
+                {oneof([set, ordered_set]), Keypos, ?LET(N, range(3, 15), vector(N, edge()))},
+                frequency([{4, [between(Keypos)]}, {1, [between(Keypos), between(Keypos)]}])
+            }
+        ),
+        both({Type, Keypos, [placed(Keypos, Key, N) || {N, Key} <- lists:zip(lists:seq(1, length(Keys)), Keys)]}, fun(M, T) ->
             Chunks = case call(M, select, [T, Clauses, 2]) of {error, _} = Error -> Error; First -> lists:append(chunks(M, First)) end,
             [ordered(M, T, Chunks) | [ordered(M, T, call(M, Function, [T, Clauses])) || Function <- [select, select_reverse]]]
         end)
     ).
 
-between() -> ?LET(Guards, oneof([[bounding()], [bounding(), bounding()]]), {{'$1', '_'}, Guards, [oneof(['$_', '$1', '$$', true])]}).
+between(Keypos) ->
+    ?LET(Guards, oneof([[bounding()], [bounding(), bounding()]]), {placed(Keypos, '$1', '_'), Guards, [oneof(['$_', '$1', '$$', true])]}).
+
+placed(1, Key, Other) -> {Key, Other};
+placed(2, Key, Other) -> {Other, Key}.
 
 bounding() -> oneof([{operator(), '$1', {const, edge()}}, {operator(), {const, edge()}, '$1'}]).
 

@@ -240,6 +240,19 @@ mod tests {
             "the range of several clauses has keys between them"
         );
 
+        let kept = [(1, Test::Same(vec![7])), (2, Test::Key(Op::Unequal, vec![7]))];
+        let mut tests = kept.to_vec();
+        tests.push((2, Test::KeySame(vec![8])));
+        let mut filter = Filter {
+            clauses: vec![clause(&tests)],
+        };
+        filter.leave_keys_to_range(2);
+        assert_eq!(
+            filter.clauses,
+            [clause(&kept)],
+            "of elements, and what no range says"
+        );
+
         let mut filter = Filter {
             clauses: vec![Clause {
                 arity: None,
