@@ -83,6 +83,9 @@ impl Table {
         match &self.index {
             Index::Hash(shards) => {
                 let slots = read(&shards[shard(hash)]);
+                if !slots.may_have(hash) {
+                    return None;
+                }
                 let at = slots.find(hash, |location| {
                     // The key's line comes first, and what follows is on its way meanwhile.
                     log.prefetch(location);

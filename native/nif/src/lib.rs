@@ -35,6 +35,7 @@ mod watch;
 /// Called once, when the VM loads the library.
 fn load(env: rustler::Env<'_>, _info: rustler::Term<'_>) -> bool {
     bets_engine::cache::use_large_pages();
+    bets_engine::keydir::use_slot_pages();
     resource::open(env)
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod prefetch;
 mod span;
 
 pub use batch::{Batch, Next};
-pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir};
+pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir, use_slot_pages};
 pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
 pub use location::Location;
 pub use ordered::OrderedKeydir;

@@ -110,6 +110,7 @@ impl Fill<'_> {
             at = slots::home(h32, self.writer.capacity()).max(self.free);
         }
         self.writer.slots()[at].set(slots::meta(h32, key_ref), location.to_bits());
+        self.writer.marks().set(h32);
         self.writer.shard.len.store(len + 1, Ordering::Release);
         self.free = at + 1;
         self.last = Some((h32, key_ref));

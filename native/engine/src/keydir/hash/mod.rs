@@ -13,6 +13,8 @@ mod entry;
 mod fill;
 mod guard;
 mod list;
+mod marks;
+mod pages;
 mod reclaim;
 mod scan;
 mod shard;
@@ -26,6 +28,7 @@ mod tests;
 pub use bag::{BagGuard, BagKeydir, ExclusiveBag};
 pub use guard::WriteGuard;
 pub use list::Entries;
+pub use pages::enable as use_slot_pages;
 pub use scan::Cursor;
 
 use self::reclaim::Reclaim;

@@ -11,6 +11,7 @@ use std::slice;
 use crate::epoch;
 
 use super::entry::{self, Stored};
+use super::marks::Marks;
 use super::slots::{self, Slot};
 use super::write::State;
 use crate::Key;
@@ -35,6 +36,7 @@ pub(super) struct Changed;
 pub(super) struct Shard {
     /// Odd during a change.
     version: AtomicU64,
+    /// The slots, and behind them the marks, one for each home.
     pub(super) slots: AtomicPtr<Slot>,
     /// The chunks of the key arena by their number, which starts at 1.
     pub(super) chunks: AtomicPtr<AtomicPtr<u8>>,
@@ -81,6 +83,8 @@ impl Shard {
         // Slots and capacity may be of two moments, which a prefetch does not mind.
         let slots = self.slots.load(Ordering::Relaxed);
         let home = slots::home(h32, self.capacity.load(Ordering::Relaxed));
+        let marks = slots.wrapping_add(self.total.load(Ordering::Relaxed) as usize);
+        prefetch(marks.cast::<u8>().wrapping_add(home));
         prefetch(slots.wrapping_add(home));
     }
 
@@ -95,6 +99,7 @@ impl Shard {
             shard: self,
             version,
             slots: &[],
+            marks: Marks::default(),
             chunks: self.chunks.load(Ordering::Acquire),
             capacity: self.capacity.load(Ordering::Acquire),
             len: self.len.load(Ordering::Acquire),
@@ -102,9 +107,15 @@ impl Shard {
         let total = self.total.load(Ordering::Acquire) as usize;
         view.check()?;
         if !slots.is_null() {
-            // SAFETY: the version vouches that `total` slots stand at `slots`; they are freed only after the epoch
-            // that the guard holds, and all their parts are atomics.
-            view.slots = unsafe { slice::from_raw_parts(slots, total) };
+            // SAFETY: the version vouches that `total` slots stand at `slots` and `capacity` marks behind them; they are freed only
+            // after the epoch that the guard holds, and all their parts are atomics.
+            unsafe {
+                view.slots = slice::from_raw_parts(slots, total);
+                view.marks = Marks(slice::from_raw_parts(
+                    slots.add(total).cast(),
+                    view.capacity as usize,
+                ));
+            }
         }
         Ok(view)
     }
@@ -116,6 +127,7 @@ pub(super) struct View<'g> {
     shard: &'g Shard,
     version: u64,
     slots: &'g [Slot],
+    marks: Marks<'g>,
     chunks: *const AtomicPtr<u8>,
     capacity: u32,
     len: u32,
@@ -168,7 +180,7 @@ impl<'g> View<'g> {
         compared: &[u8],
         on_hit: impl FnOnce(Stored<'g>, Location) -> T,
     ) -> Result<Option<T>, Changed> {
-        for slot in self.from(h32) {
+        for slot in self.candidates(h32) {
             let meta = slot.meta();
             let hash = slots::hash_of(meta);
             if meta == 0 || hash > h32 {
@@ -190,7 +202,7 @@ impl<'g> View<'g> {
     #[inline]
     pub(super) fn candidate(&self, h32: u32) -> Result<Option<Location>, Changed> {
         let mut found = None;
-        for slot in self.from(h32) {
+        for slot in self.candidates(h32) {
             let meta = slot.meta();
             let hash = slots::hash_of(meta);
             if meta == 0 || hash > h32 {
@@ -253,6 +265,16 @@ impl<'g> View<'g> {
         }
         self.check()?;
         Ok(false)
+    }
+
+    /// The slots where an entry with this hash may stand: none if there surely is no such entry.
+    #[inline]
+    fn candidates(&self, h32: u32) -> &'g [Slot] {
+        if self.marks.may_have(h32) {
+            self.from(h32)
+        } else {
+            &[]
+        }
     }
 
     fn from(&self, h32: u32) -> &'g [Slot] {

@@ -5,6 +5,7 @@
 //! sequential pass. Between an entry's home and its place there is no empty slot. Behind the last home come a few
 //! slots for what is pushed over the end, of which the last is always empty, so that every search ends.
 
+use super::marks::Marks;
 use crate::sync::{AtomicU64, Ordering};
 
 /// One entry: the 32 hash bits that order it and its key's place in the arena in one word, its location in the other.
@@ -101,9 +102,10 @@ pub(super) fn remove(slots: &[Slot], capacity: u32, at: usize) {
     slots[hole].set(0, 0);
 }
 
-/// Copies all entries of `old` in order into the empty slots `new` with their capacity. `false` if they do not fit.
-/// Nobody else sees `new` yet.
-pub(super) fn rebuild(old: &[Slot], new: &[Slot], capacity: u32) -> bool {
+/// Copies all entries of `old` in order into the empty slots `new` and marks them. `false` if they do not fit.
+/// Nobody else sees `new` and `marks` yet.
+pub(super) fn rebuild(old: &[Slot], new: &[Slot], marks: Marks<'_>) -> bool {
+    let capacity = marks.homes();
     let mut free = 0;
     for slot in old {
         let meta = slot.meta.load(Ordering::Relaxed);
@@ -118,6 +120,7 @@ pub(super) fn rebuild(old: &[Slot], new: &[Slot], capacity: u32) -> bool {
             .location
             .store(slot.location.load(Ordering::Relaxed), Ordering::Relaxed);
         new[at].meta.store(meta, Ordering::Relaxed);
+        marks.set(hash_of(meta));
         free = at + 1;
     }
     true

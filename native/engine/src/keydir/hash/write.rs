@@ -11,7 +11,8 @@ use std::{ptr, slice};
 
 use super::arena::Arena;
 use super::entry::Stored;
-use super::reclaim::{Reclaim, allocate_zeroed};
+use super::marks::Marks;
+use super::reclaim::{Reclaim, SlotMemory};
 use super::shard::Shard;
 use super::slots::{self, Slot};
 use super::{capacity, h32_of};
@@ -24,6 +25,8 @@ use crate::{Deadline, Key};
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) arena: Arena,
+    /// That of the slots, and of the marks behind them.
+    memory: Option<SlotMemory>,
     /// The hash with which the pass of `compact` goes on, if one is under way.
     pub(super) pass: Option<u32>,
 }
@@ -143,8 +146,17 @@ impl<'a> Writer<'a> {
         let slots = self.slots();
         let (meta, old) = (slots[at].meta(), slots[at].location());
         let len = self.len() - 1;
+        let hash_at = |at: usize| {
+            slots
+                .get(at)
+                .map(Slot::meta)
+                .filter(|&meta| meta != 0)
+                .map(slots::hash_of)
+        };
+        let neighbours = [hash_at(at.wrapping_sub(1)), hash_at(at + 1)];
         self.shard.change(|| {
             slots::remove(slots, self.capacity(), at);
+            self.marks().clear(slots::hash_of(meta), neighbours);
             self.shard.len.store(len, Ordering::Release);
         });
         self.drop_key(slots::key_ref_of(meta));
@@ -177,10 +189,11 @@ impl<'a> Writer<'a> {
     /// Frees everything. The shard is not used after it.
     pub(super) fn free(&mut self) {
         self.free_arena();
-        let total = self.slots().len();
         let slots = self.shard.slots.swap(ptr::null_mut(), Ordering::Release);
-        // SAFETY: allocated with this layout in `rebuild`, and the shard has let go of it.
-        unsafe { self.reclaim.free(slots.cast(), slots_layout(total)) };
+        if let Some(memory) = self.state.memory.take() {
+            // SAFETY: that of the slots, allocated in `rebuild`, and the shard has let go of them.
+            unsafe { memory.free(slots.cast(), self.reclaim) };
+        }
     }
 
     pub(super) fn slots(&self) -> &[Slot] {
@@ -191,6 +204,17 @@ impl<'a> Writer<'a> {
         // SAFETY: `total` slots stand there, and only `rebuild` and `free`, which borrow the writer mutably, let go of
         // them.
         unsafe { slice::from_raw_parts(slots, self.shard.total.load(Ordering::Relaxed) as usize) }
+    }
+
+    /// The marks of the entries in the slots.
+    pub(super) fn marks(&self) -> Marks<'_> {
+        let total = self.shard.total.load(Ordering::Relaxed) as usize;
+        let slots = self.shard.slots.load(Ordering::Relaxed);
+        if slots.is_null() {
+            return Marks::default();
+        }
+        // SAFETY: `capacity` marks stand behind the slots, which go as `slots` says.
+        Marks(unsafe { slice::from_raw_parts(slots.add(total).cast(), self.capacity() as usize) })
     }
 
     pub(super) fn capacity(&self) -> u32 {
@@ -280,6 +304,7 @@ impl<'a> Writer<'a> {
         let slots = self.slots();
         self.shard.change(|| {
             slots::insert(slots, at, gap, slots::meta(h32, key_ref), location.to_bits());
+            self.marks().set(h32);
             self.shard.len.store(len, Ordering::Release);
         });
         self.compact();
@@ -295,30 +320,33 @@ impl<'a> Writer<'a> {
     /// Moves the entries to new slots of this capacity, with at least `overflow` slots behind it.
     fn rebuild(&mut self, capacity: u32, overflow: usize) {
         let mut overflow = overflow.max(capacity::overflow(capacity));
-        let (new, total) = loop {
+        let (new, total, memory) = loop {
             let total = capacity as usize + overflow;
-            let new = allocate_zeroed(slots_layout(total)).cast::<Slot>();
-            // SAFETY: `total` slots were allocated there, and zeros are empty slots.
-            let view = unsafe { slice::from_raw_parts(new, total) };
-            if slots::rebuild(self.slots(), view, capacity) {
-                break (new, total);
+            let (new, memory) = SlotMemory::allocate(slots_layout(total, capacity));
+            let new = new.cast::<Slot>();
+            // SAFETY: `total` slots and `capacity` marks were allocated there, and zeros are empty slots and no marks.
+            let (slots, marks) = unsafe {
+                let marks = slice::from_raw_parts(new.add(total).cast(), capacity as usize);
+                (slice::from_raw_parts(new, total), Marks(marks))
+            };
+            if slots::rebuild(self.slots(), slots, marks) {
+                break (new, total, memory);
             }
-            // SAFETY: allocated with this layout just now, and seen by nobody.
-            unsafe { Reclaim::Now.free(new.cast(), slots_layout(total)) };
+            // SAFETY: allocated just now, and seen by nobody.
+            unsafe { memory.free(new.cast(), Reclaim::Now) };
             overflow *= 2;
         };
-        let old_total = self.slots().len();
         let old = self.shard.slots.load(Ordering::Relaxed);
         self.shard.change(|| {
             self.shard.slots.store(new, Ordering::Release);
             self.shard.capacity.store(capacity, Ordering::Release);
             self.shard.total.store(total as u32, Ordering::Release);
         });
-        self.grew(slots_layout(total).size());
-        if !old.is_null() {
-            self.shrank(slots_layout(old_total).size());
-            // SAFETY: allocated with this layout, and the shard has just let go of it.
-            unsafe { self.reclaim.free(old.cast(), slots_layout(old_total)) };
+        self.grew(memory.len());
+        if let Some(memory) = self.state.memory.replace(memory) {
+            self.shrank(memory.len());
+            // SAFETY: that of the old slots, which the shard has just let go of.
+            unsafe { memory.free(old.cast(), self.reclaim) };
         }
     }
 }
@@ -331,8 +359,9 @@ fn likely(from_home: &[Slot], h32: u32) -> Option<&Slot> {
         .find(|slot| slots::hash_of(slot.meta()) == h32)
 }
 
-/// Slots begin with a cache line, of which each fills a quarter.
-fn slots_layout(total: usize) -> Layout {
-    // SAFETY: 64 is a power of two, and 2^33 slots of 16 bytes are far from overflowing.
-    unsafe { Layout::from_size_align_unchecked(total * size_of::<Slot>(), 64) }
+/// Slots begin with a cache line, of which each fills a quarter. A mark for each home stands behind them.
+fn slots_layout(total: usize, capacity: u32) -> Layout {
+    let bytes = total * size_of::<Slot>() + capacity as usize;
+    // SAFETY: 64 is a power of two, and 2^33 slots of 16 bytes with their marks are far from overflowing.
+    unsafe { Layout::from_size_align_unchecked(bytes, 64) }
 }

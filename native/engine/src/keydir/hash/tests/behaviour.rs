@@ -200,6 +200,30 @@ fn a_loaded_keydir_has_what_was_put_into_it() {
 }
 
 #[test]
+fn a_filled_keydir_has_what_was_handed_out() {
+    let (from, filled) = (HashKeydir::new(1), HashKeydir::new(1));
+    for i in 0..5_000_u32 {
+        put(&from, Key::plain(&i.to_be_bytes()), u64::from(i));
+    }
+    for shard in 0..SHARDS {
+        let count = from.shards[shard].len.load(Ordering::Relaxed);
+        let mut to = filled.lock(shard);
+        let mut fill = to.fill(count, 0);
+        from.lock(shard).each(|key, location, deadline| {
+            assert_eq!(fill.push(filled.hash(key), key, location, deadline), Ok(true));
+        });
+    }
+    check(&filled);
+    for i in 0..5_000_u32 {
+        let bytes = i.to_be_bytes();
+        let hit = filled
+            .get(filled.hash(Key::plain(&bytes)), Key::plain(&bytes))
+            .unwrap();
+        assert_eq!(hit.map(|hit| hit.location.to_bits()), Some(u64::from(i)));
+    }
+}
+
+#[test]
 fn removing_what_is_not_there_does_nothing() {
     let keydir = HashKeydir::new(1);
     assert_eq!(remove(&keydir, Key::plain(b"a")), None);

@@ -1,0 +1,229 @@
+//! Memory of whole pages, for the slots of large shards, of all tables.
+//!
+//! Shards grow all at about the same time, and what one leaves is too small for the next. In the allocator's blocks, between others, such memory would stay unused; given back to the
+//! system at once, it would be asked for again, page by page. Here it stands beside other slots alone, so that what several shards leave makes room for one, and little is free at any time.
+//! The mappings are large and stay, since each change of them waits for the page faults of all threads.
+#![allow(unsafe_code, reason = "maps memory, clears it and advises the kernel on it")]
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::RangeInclusive;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rustix::param::page_size;
+use smallvec::SmallVec;
+
+/// Bytes of a region.
+const REGION: usize = 64 << 20;
+/// Less than this many bytes is left to the allocator, and more than that.
+const SIZES: RangeInclusive<usize> = 16 << 10..=REGION / 8;
+/// When more than so many bytes are free that the system has not got back, it gets them all.
+const KEPT: usize = 2 << 20;
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+static PAGES: Pages = Pages::new();
+
+/// From now on the slots of large shards lie in mappings of their own. Where what is allocated is counted, this is better left out.
+pub fn enable() {
+    ENABLED.store(true, Ordering::Relaxed);
+}
+
+/// Bytes of zeros that begin with a page, as many as [`taken`] says. `None` if they are too few or too many for this, or the process may have no more mappings.
+pub(super) fn allocate(len: usize) -> Option<*mut u8> {
+    let is_for_us = SIZES.contains(&len) && ENABLED.load(Ordering::Relaxed);
+    is_for_us.then(|| PAGES.allocate(len)).flatten()
+}
+
+/// The bytes that an allocation of so many takes.
+pub(super) fn taken(len: usize) -> usize {
+    len.next_multiple_of(page_size())
+}
+
+/// Frees what [`allocate`] gave for so many bytes.
+///
+/// # Safety
+/// It is freed once, and nobody looks at it any more.
+pub(super) unsafe fn free(at: *mut u8, len: usize) {
+    // SAFETY: by this function's contract.
+    unsafe { PAGES.free(at, len) };
+}
+
+#[derive(Debug)]
+struct Pages(Mutex<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    regions: Vec<Region>,
+    /// Pages that are free and that the system has not got back.
+    dirty: usize,
+}
+
+/// Where pages side by side begin, and how many they are.
+type Run = (*mut u8, usize);
+
+/// A mapping.
+#[derive(Debug)]
+struct Region {
+    start: *mut u8,
+    pages: Box<[Page]>,
+    used: usize,
+    /// All pages before this one are in use.
+    full_to: usize,
+}
+
+// SAFETY: a region's memory belongs to no thread.
+unsafe impl Send for Region {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// Free, and nothing but zeros.
+    Clean,
+    /// Free.
+    Dirty,
+    Used,
+}
+
+impl Pages {
+    const fn new() -> Self {
+        Pages(Mutex::new(Pool {
+            regions: Vec::new(),
+            dirty: 0,
+        }))
+    }
+
+    fn allocate(&self, len: usize) -> Option<*mut u8> {
+        let count = len.div_ceil(page_size());
+        let found = {
+            let mut pool = self.0.lock();
+            pool.take(count).or_else(|| {
+                pool.regions.push(Region::map()?);
+                pool.take(count)
+            })
+        };
+        let (at, dirty) = found?;
+        for page in dirty {
+            // SAFETY: the page was just taken, and nobody else has it.
+            unsafe { at.add(page * page_size()).write_bytes(0, page_size()) };
+        }
+        Some(at)
+    }
+
+    /// # Safety
+    /// `allocate` gave it for so many bytes, it is freed once, and nobody looks at it any more.
+    unsafe fn free(&self, at: *mut u8, len: usize) {
+        // Regions that are not needed any more go behind the lock.
+        let mut emptied = SmallVec::<[Region; 1]>::new();
+        let mut pool = self.0.lock();
+        emptied.extend(pool.give((at, len.div_ceil(page_size())), Page::Dirty));
+        if pool.dirty * page_size() <= KEPT {
+            return;
+        }
+        let runs = pool.take_dirty();
+        drop(pool);
+        for &(at, count) in &runs {
+            // SAFETY: the pages count as used, by nobody, until they are given below.
+            unsafe { libc::madvise(at.cast(), count * page_size(), libc::MADV_DONTNEED) };
+        }
+        let mut pool = self.0.lock();
+        emptied.extend(runs.into_iter().filter_map(|run| pool.give(run, Page::Clean)));
+    }
+}
+
+impl Pool {
+    /// The first free pages of so many side by side, and which of them are to be cleared.
+    fn take(&mut self, count: usize) -> Option<(*mut u8, SmallVec<[usize; 32]>)> {
+        let (region, first) = self
+            .regions
+            .iter_mut()
+            .find_map(|region| region.room(count).map(|first| (region, first)))?;
+        let pages = &mut region.pages[first..first + count];
+        let dirty: SmallVec<_> = (0..count).filter(|&page| pages[page] == Page::Dirty).collect();
+        pages.fill(Page::Used);
+        region.used += count;
+        if region.full_to == first {
+            region.full_to += count;
+        }
+        self.dirty -= dirty.len();
+        Some((region.start.wrapping_add(first * page_size()), dirty))
+    }
+
+    /// All dirty pages, those side by side together.
+    fn take_dirty(&mut self) -> Vec<Run> {
+        let mut runs = Vec::new();
+        for region in &mut self.regions {
+            let mut first = 0;
+            for pages in region.pages.chunk_by_mut(|a, b| a == b) {
+                if pages[0] == Page::Dirty {
+                    pages.fill(Page::Used);
+                    region.used += pages.len();
+                    runs.push((region.start.wrapping_add(first * page_size()), pages.len()));
+                }
+                first += pages.len();
+            }
+        }
+        self.dirty = 0;
+        runs
+    }
+
+    /// Takes pages back. Gives the region if it is not needed any more.
+    fn give(&mut self, (at, count): Run, page: Page) -> Option<Region> {
+        let inside = |region: &Region| (at.addr().wrapping_sub(region.start.addr())) < REGION;
+        let index = self.regions.iter().position(inside)?;
+        let region = &mut self.regions[index];
+        let first = (at.addr() - region.start.addr()) / page_size();
+        region.pages[first..first + count].fill(page);
+        region.used -= count;
+        region.full_to = region.full_to.min(first);
+        if page == Page::Dirty {
+            self.dirty += count;
+        }
+        if region.used > 0 || self.regions.len() == 1 {
+            return None;
+        }
+        let emptied = self.regions.swap_remove(index);
+        self.dirty -= emptied.pages.iter().filter(|&&page| page == Page::Dirty).count();
+        Some(emptied)
+    }
+}
+
+impl Region {
+    fn map() -> Option<Region> {
+        let (access, kind) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        );
+        // SAFETY: a new mapping changes nothing that is there.
+        let start = unsafe { libc::mmap(ptr::null_mut(), REGION, access, kind, -1, 0) };
+        (start != libc::MAP_FAILED).then(|| Region {
+            start: start.cast(),
+            pages: vec![Page::Clean; REGION / page_size()].into(),
+            used: 0,
+            full_to: 0,
+        })
+    }
+
+    /// Where so many free pages begin.
+    fn room(&self, count: usize) -> Option<usize> {
+        if self.pages.len() - self.used < count {
+            return None;
+        }
+        let mut free = 0;
+        for (at, page) in self.pages.iter().enumerate().skip(self.full_to) {
+            free = if *page == Page::Used { 0 } else { free + 1 };
+            if free == count {
+                return Some(at + 1 - count);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: mapped with this length, and nobody has memory of it.
+        unsafe { libc::munmap(self.start.cast(), REGION) };
+    }
+}
