@@ -4,7 +4,7 @@
 #   test/asan.sh [--module MODULE]... [--no-mix]
 #
 # The VM itself is not instrumented. It is run with +Mea min: then every block of the NIF's comes from malloc, where the sanitizer sees it, and not from
-# a carrier of the VM's own allocators, where it would see nothing. What it finds is any use of the heap, the stack or globals by the
+# a carrier of the VM's own allocators, where it would see nothing; but for the slots of the index of tables of 200,000 keys and more. What it finds is any use of the heap, the stack or globals by the
 # library that is out of bounds or after their end, and what the VM itself does to memory through malloc, memcpy and their like.
 set -euo pipefail
 cd "$(dirname "$0")/.."

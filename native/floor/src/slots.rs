@@ -49,8 +49,11 @@ impl Slots {
     /// The byte and the bit of a mark.
     #[inline]
     fn mark(&self, tag: u64) -> (usize, u8) {
-        let mark = tag >> (TAG_BITS - self.bits - MARK_BITS);
-        ((mark >> MARK_BITS) as usize, 1 << (mark & 7))
+        let mark = tag >> (TAG_BITS - MARK_BITS).saturating_sub(self.bits);
+        (
+            (mark >> MARK_BITS) as usize & (self.marks.len() - 1),
+            1 << (mark & 7),
+        )
     }
 
     /// Whether a slot may have this hash.

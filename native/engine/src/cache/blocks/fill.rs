@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use super::pages::Maker;
 use super::{
     AHEAD, ALL, Account, BUCKETS, BYTES, Blocks, Bucket, GONE, SMALL_LEN, allocate, in_bucket, is_dead,
     is_there, len_of, make_room, place,
@@ -118,7 +119,13 @@ impl Filler {
         if BYTES.load(Ordering::Relaxed) + len as u64 > limit {
             return;
         }
-        let Some(block) = allocate(len) else {
+        // Who does not press others out is a merge.
+        let maker = if self.presses {
+            Maker::Background
+        } else {
+            Maker::Caller
+        };
+        let Some(block) = allocate(len, maker) else {
             return;
         };
         // SAFETY: so many bytes and more were allocated.

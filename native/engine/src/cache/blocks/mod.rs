@@ -22,6 +22,7 @@ use std::sync::{OnceLock, Weak};
 
 use smallvec::SmallVec;
 
+use self::pages::Maker;
 use super::account::Account;
 use crate::epoch::{self, Guard};
 use crate::keydir::prefetch::{LINE, prefetch};
@@ -101,9 +102,9 @@ fn layout(len: usize) -> Option<Layout> {
 }
 
 /// Memory of so many bytes, not initialised.
-fn allocate(len: usize) -> Option<*mut u8> {
+fn allocate(len: usize, maker: Maker) -> Option<*mut u8> {
     if len == LEN
-        && let Some(block) = pages::take(bytes())
+        && let Some(block) = pages::take(bytes(), maker)
     {
         return Some(block);
     }

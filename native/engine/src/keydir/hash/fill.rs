@@ -109,8 +109,8 @@ impl Fill<'_> {
                 .map_or(0, |last| last + 1);
             at = slots::home(h32, self.writer.capacity()).max(self.free);
         }
-        self.writer.slots()[at].set(slots::meta(h32, key_ref), location.to_bits());
         self.writer.marks().set(h32);
+        self.writer.slots()[at].set(slots::meta(h32, key_ref), location.to_bits());
         self.writer.shard.len.store(len + 1, Ordering::Release);
         self.free = at + 1;
         self.last = Some((h32, key_ref));

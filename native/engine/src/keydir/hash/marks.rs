@@ -30,7 +30,11 @@ impl Marks<'_> {
     pub(super) fn set(self, h32: u32) {
         let (home, bit) = self.place(h32);
         let byte = &self.0[home];
-        byte.store(byte.load(Ordering::Relaxed) | bit, Ordering::Release);
+        let before = byte.load(Ordering::Relaxed);
+        // Readers share the line.
+        if before & bit == 0 {
+            byte.store(before | bit, Ordering::Release);
+        }
     }
 
     /// Takes away the mark of an entry that goes, if neither of its neighbours in the order of the hashes shares it.

@@ -2,13 +2,12 @@
 //!
 //! Shards grow all at about the same time, and what one leaves is too small for the next. In the allocator's blocks, between others, such memory would stay unused; given back to the
 //! system at once, it would be asked for again, page by page. Here it stands beside other slots alone, so that what several shards leave makes room for one, and little is free at any time.
-//! The mappings are large and stay, since each change of them waits for the page faults of all threads.
+//! The mappings are large, since each change of a process's mappings waits for the page faults of all threads.
 #![allow(unsafe_code, reason = "maps memory, clears it and advises the kernel on it")]
 
 #[cfg(test)]
 mod tests;
 
-use std::ops::RangeInclusive;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,23 +17,53 @@ use smallvec::SmallVec;
 
 /// Bytes of a region.
 const REGION: usize = 64 << 20;
-/// Less than this many bytes is left to the allocator, and more than that.
-const SIZES: RangeInclusive<usize> = 16 << 10..=REGION / 8;
+/// Less than so many bytes, or so many pages, is left to the allocator.
+const LEAST: (usize, usize) = (16 << 10, 4);
+/// And more than this.
+const MOST: usize = REGION / 8;
 /// When more than so many bytes are free that the system has not got back, it gets them all.
 const KEPT: usize = 2 << 20;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static PAGES: Pages = Pages::new();
 
-/// From now on the slots of large shards lie in mappings of their own. Where what is allocated is counted, this is better left out.
+/// From now on the slots of large shards lie in mappings of their own, where the system gives zeros for pages that it got back. Where what is allocated is counted,
+/// this is better left out.
 pub fn enable() {
-    ENABLED.store(true, Ordering::Relaxed);
+    if cfg!(target_os = "linux") && gives_zeros().unwrap_or(false) {
+        ENABLED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the system does what is said of it: under some emulators of a processor it does not.
+fn gives_zeros() -> Option<bool> {
+    let region = Region::map()?;
+    // SAFETY: the page is the region's first, which nobody else has.
+    let given = unsafe {
+        region.start.write_volatile(1);
+        let given = give_back((region.start, 1));
+        given && region.start.read_volatile() == 0
+    };
+    Some(given)
+}
+
+/// Gives pages to the system, which makes them zeros. `false` if it does not take them, those that are locked say.
+///
+/// # Safety
+/// They are a region's, and nobody looks at them.
+unsafe fn give_back((at, count): Run) -> bool {
+    // SAFETY: by this function's contract.
+    unsafe { libc::madvise(at.cast(), count * page_size(), libc::MADV_DONTNEED) == 0 }
 }
 
 /// Bytes of zeros that begin with a page, as many as [`taken`] says. `None` if they are too few or too many for this, or the process may have no more mappings.
 pub(super) fn allocate(len: usize) -> Option<*mut u8> {
-    let is_for_us = SIZES.contains(&len) && ENABLED.load(Ordering::Relaxed);
+    let is_for_us = (least()..=MOST).contains(&len) && ENABLED.load(Ordering::Relaxed);
     is_for_us.then(|| PAGES.allocate(len)).flatten()
+}
+
+fn least() -> usize {
+    LEAST.0.max(LEAST.1 * page_size())
 }
 
 /// The bytes that an allocation of so many takes.
@@ -59,6 +88,8 @@ struct Pool {
     regions: Vec<Region>,
     /// Pages that are free and that the system has not got back.
     dirty: usize,
+    /// The system does not take pages.
+    keeps_all: bool,
 }
 
 /// Where pages side by side begin, and how many they are.
@@ -70,8 +101,11 @@ struct Region {
     start: *mut u8,
     pages: Box<[Page]>,
     used: usize,
+    dirty: usize,
     /// All pages before this one are in use.
     full_to: usize,
+    /// There are not so many free pages side by side.
+    too_many: usize,
 }
 
 // SAFETY: a region's memory belongs to no thread.
@@ -91,6 +125,7 @@ impl Pages {
         Pages(Mutex::new(Pool {
             regions: Vec::new(),
             dirty: 0,
+            keeps_all: false,
         }))
     }
 
@@ -118,17 +153,18 @@ impl Pages {
         let mut emptied = SmallVec::<[Region; 1]>::new();
         let mut pool = self.0.lock();
         emptied.extend(pool.give((at, len.div_ceil(page_size())), Page::Dirty));
-        if pool.dirty * page_size() <= KEPT {
+        if pool.dirty * page_size() <= KEPT || pool.keeps_all {
             return;
         }
         let runs = pool.take_dirty();
         drop(pool);
-        for &(at, count) in &runs {
+        for run in runs {
             // SAFETY: the pages count as used, by nobody, until they are given below.
-            unsafe { libc::madvise(at.cast(), count * page_size(), libc::MADV_DONTNEED) };
+            let given = unsafe { give_back(run) };
+            let mut pool = self.0.lock();
+            pool.keeps_all |= !given;
+            emptied.extend(pool.give(run, if given { Page::Clean } else { Page::Dirty }));
         }
-        let mut pool = self.0.lock();
-        emptied.extend(runs.into_iter().filter_map(|run| pool.give(run, Page::Clean)));
     }
 }
 
@@ -143,9 +179,7 @@ impl Pool {
         let dirty: SmallVec<_> = (0..count).filter(|&page| pages[page] == Page::Dirty).collect();
         pages.fill(Page::Used);
         region.used += count;
-        if region.full_to == first {
-            region.full_to += count;
-        }
+        region.dirty -= dirty.len();
         self.dirty -= dirty.len();
         Some((region.start.wrapping_add(first * page_size()), dirty))
     }
@@ -153,7 +187,8 @@ impl Pool {
     /// All dirty pages, those side by side together.
     fn take_dirty(&mut self) -> Vec<Run> {
         let mut runs = Vec::new();
-        for region in &mut self.regions {
+        for region in self.regions.iter_mut().filter(|region| region.dirty > 0) {
+            region.dirty = 0;
             let mut first = 0;
             for pages in region.pages.chunk_by_mut(|a, b| a == b) {
                 if pages[0] == Page::Dirty {
@@ -177,14 +212,16 @@ impl Pool {
         region.pages[first..first + count].fill(page);
         region.used -= count;
         region.full_to = region.full_to.min(first);
+        region.too_many = usize::MAX;
         if page == Page::Dirty {
+            region.dirty += count;
             self.dirty += count;
         }
         if region.used > 0 || self.regions.len() == 1 {
             return None;
         }
         let emptied = self.regions.swap_remove(index);
-        self.dirty -= emptied.pages.iter().filter(|&&page| page == Page::Dirty).count();
+        self.dirty -= emptied.dirty;
         Some(emptied)
     }
 }
@@ -201,22 +238,30 @@ impl Region {
             start: start.cast(),
             pages: vec![Page::Clean; REGION / page_size()].into(),
             used: 0,
+            dirty: 0,
             full_to: 0,
+            too_many: usize::MAX,
         })
     }
 
     /// Where so many free pages begin.
-    fn room(&self, count: usize) -> Option<usize> {
-        if self.pages.len() - self.used < count {
+    fn room(&mut self, count: usize) -> Option<usize> {
+        if count >= self.too_many || self.pages.len() - self.used < count {
             return None;
         }
+        let is_used = |page: &Page| *page == Page::Used;
+        self.full_to += self.pages[self.full_to..]
+            .iter()
+            .take_while(|page| is_used(page))
+            .count();
         let mut free = 0;
         for (at, page) in self.pages.iter().enumerate().skip(self.full_to) {
-            free = if *page == Page::Used { 0 } else { free + 1 };
+            free = if is_used(page) { 0 } else { free + 1 };
             if free == count {
                 return Some(at + 1 - count);
             }
         }
+        self.too_many = count;
         None
     }
 }

@@ -2,6 +2,9 @@
 #![allow(unsafe_code, reason = "allocates and frees raw memory")]
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ops::Range;
+
+use rustix::param::page_size;
 
 use super::pages;
 use crate::epoch;
@@ -13,6 +16,26 @@ pub(super) enum Reclaim {
     Later,
     /// At once: nobody else can see the shard.
     Now,
+}
+
+/// From this size on, in bytes, memory goes back to the system with its block; a block of the other one has a mapping of its own in the VM's allocator.
+const GIVEN_BACK: Range<usize> = 4 << 10..512 << 10;
+
+/// Frees `ptr`, and lets the system have the pages that lie within: all shards grow at about the same time, so what is freed is too small for what comes, and would stay
+/// unused as long as the table is there.
+///
+/// # Safety
+/// As that of `dealloc`.
+unsafe fn give_back(ptr: *mut u8, layout: Layout) {
+    if GIVEN_BACK.contains(&layout.size()) {
+        let page = page_size();
+        let from = ptr.addr().next_multiple_of(page);
+        let len = (ptr.addr() + layout.size()).saturating_sub(from) / page * page;
+        // SAFETY: the pages are all the block's own, and nobody reads what is in it any more. Where the system does not want them it says so, and nothing has happened.
+        unsafe { libc::madvise(ptr.with_addr(from).cast(), len, libc::MADV_DONTNEED) };
+    }
+    // SAFETY: by this function's contract.
+    unsafe { dealloc(ptr, layout) };
 }
 
 /// Memory that is not initialised.
@@ -83,8 +106,13 @@ impl Reclaim {
     /// `ptr` came from an allocation of `layout`, is freed once, and can no longer be reached through the shard. With
     /// [`Reclaim::Now`], no other thread has it.
     pub(super) unsafe fn free(self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: by this function's contract.
-        unsafe { self.run(move || dealloc(ptr, layout)) };
+        match self {
+            // SAFETY: by this function's contract.
+            Reclaim::Later => unsafe { self.run(move || give_back(ptr, layout)) },
+            // A table that is being loaded soon wants the memory again, and page faults would take a third of the load.
+            // SAFETY: by this function's contract.
+            Reclaim::Now => unsafe { dealloc(ptr, layout) },
+        }
     }
 
     /// Calls `f` when no reader is left.

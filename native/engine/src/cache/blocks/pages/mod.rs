@@ -74,8 +74,17 @@ pub fn enable() {
     ENABLED.store(true, Ordering::Relaxed);
 }
 
+/// Who makes more blocks ready when few are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// A background thread.
+    Background,
+    /// The caller, who may take that long, and would only take processors from others with a thread beside itself.
+    Caller,
+}
+
 /// Memory for one more block than so many bytes of them, if any is ready.
-pub(super) fn take(bytes: u64) -> Option<*mut u8> {
+pub(super) fn take(bytes: u64, maker: Maker) -> Option<*mut u8> {
     if !ENABLED.load(Ordering::Relaxed) || bytes < (FROM * LEN) as u64 {
         return None;
     }
@@ -83,7 +92,14 @@ pub(super) fn take(bytes: u64) -> Option<*mut u8> {
     let block = pool.take();
     if pool.free.len() < READY && !pool.filling {
         pool.filling = true;
-        background::run_once(fill);
+        match maker {
+            Maker::Background => background::run_once(fill),
+            Maker::Caller => {
+                drop(pool);
+                fill();
+                return block.or_else(|| POOL.lock().take());
+            }
+        }
     }
     block
 }

@@ -94,7 +94,7 @@ fn where_there_are_many_blocks_they_come_from_large_pages() {
     enable();
     let mut filler = filler();
     let (mut at, started) = (HEADER_LEN, Instant::now());
-    let few = || take((FROM * LEN) as u64 - 1);
+    let few = || take((FROM * LEN) as u64 - 1, Maker::Background);
     assert!(few().is_none() && !POOL.lock().filling, "few blocks do without");
     let in_use = || POOL.lock().chunks.values().map(|chunk| chunk.used).sum::<usize>();
     while in_use() < 2 * PAGES * BLOCKS && started.elapsed() < Duration::from_mins(1) {

@@ -63,12 +63,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_has_memory_of_zeros_to_itself(steps in prop::collection::vec((SIZES, any::<prop::sample::Index>(), 0..3), 1..60)) {
+    fn each_has_memory_of_zeros_to_itself(steps in prop::collection::vec((least()..=MOST, any::<prop::sample::Index>(), 0..3), 1..60)) {
         let pages = Pages::new();
         let mut held: Vec<Held> = Vec::new();
         for (at, (len, index, more)) in steps.into_iter().enumerate() {
             // Most are small, as shards are.
-            let len = if at % 8 == 0 { len } else { SIZES.min().unwrap() + len % (256 << 10) };
+            let len = if at % 8 == 0 { len } else { least() + len % (256 << 10) };
             if more > 0 || held.is_empty() {
                 held.push(Held::new(&pages, len, at as u8 + 1));
             } else {
@@ -81,6 +81,26 @@ proptest! {
         prop_assert_eq!(pages.0.lock().regions.len(), 1);
         prop_assert!(resident(&pages) <= KEPT);
     }
+}
+
+/// Pages that could not be given back were once given out again as they were.
+#[test]
+fn what_the_system_does_not_take_is_cleared() {
+    let pages = Pages::new();
+    let held = Held::new(&pages, 2 * KEPT, 1);
+    let (start, len) = (held.at, held.len);
+    // SAFETY: the memory is there.
+    let locked = unsafe { libc::mlock(start.cast(), page_size()) };
+    assert_eq!(locked, 0, "a page may be locked");
+    held.free(&pages);
+    assert!(pages.0.lock().keeps_all);
+    Held::new(&pages, len, 2).free(&pages);
+    Held::new(&pages, len / 2, 3).free(&pages);
+}
+
+#[test]
+fn the_system_gives_zeros_for_what_it_got_back() {
+    assert_eq!(gives_zeros(), Some(true));
 }
 
 /// Shards grow one after the other, each by a quarter. What they leave is used again.
@@ -129,7 +149,7 @@ fn threads_do_not_get_the_same() {
 #[test]
 fn a_region_that_is_not_needed_goes() {
     let pages = Pages::new();
-    let len = *SIZES.end();
+    let len = MOST;
     let held: Vec<Held> = (0..REGION / len * 3)
         .map(|n| Held::new(&pages, len, n as u8))
         .collect();
