@@ -184,7 +184,7 @@ mod keydir {
             let bytes = key(random());
             let key = Key::plain(&bytes);
             keydir
-                .candidate(keydir.hash(key), key, Now::BEFORE_ALL)
+                .candidate(keydir.hash(key), key, Now::BEFORE_ALL, &bets_engine::epoch::pin())
                 .unwrap()
                 .unwrap()
         });

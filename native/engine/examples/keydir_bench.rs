@@ -137,7 +137,8 @@ fn run(kind: TableKind, keys: u64, threads: u64) {
                 .candidate(
                     keydir.hash(Key::plain(&bytes)),
                     Key::plain(&bytes),
-                    Now::BEFORE_ALL
+                    Now::BEFORE_ALL,
+                    &bets_engine::epoch::pin()
                 )
                 .unwrap()
                 .is_some()

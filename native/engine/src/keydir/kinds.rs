@@ -8,6 +8,7 @@ use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
 use super::{Batch, Busy, Entry, Full, Hit, Location, Next, key_hash, shard_of};
+use crate::epoch::Guard;
 use crate::seeded::{self, Fault};
 use crate::table::TableKind;
 use crate::{Deadline, Key, Now};
@@ -91,9 +92,15 @@ impl Keydir {
     /// The location of a record that may be the key's; `None` means that the key is surely not there. Costs less than
     /// [`Keydir::get`], which is to be asked if the record is another key's. Where nothing expires, that is: else it is the same.
     #[inline]
-    pub fn candidate(&self, hash: u64, key: Key<'_>, now: Now) -> Result<Option<Location>, Busy> {
+    pub fn candidate(
+        &self,
+        hash: u64,
+        key: Key<'_>,
+        now: Now,
+        guard: &Guard,
+    ) -> Result<Option<Location>, Busy> {
         match self {
-            Keydir::Hash(keydir) if now == Now::BEFORE_ALL => keydir.candidate(hash),
+            Keydir::Hash(keydir) if now == Now::BEFORE_ALL => keydir.candidate(hash, guard),
             keydir => Ok(keydir.get(hash, key, now)?.map(|hit| hit.location)),
         }
     }

@@ -160,8 +160,13 @@ impl Log {
 
     /// Calls `f`, which must not wait, with the segment of a slot, without touching its reference count.
     pub fn with_segment<R>(&self, slot: u16, f: impl FnOnce(&Arc<Segment>) -> R) -> Option<R> {
-        let guard = epoch::pin();
-        self.segments.load(&guard).get(usize::from(slot))?.as_ref().map(f)
+        self.segment_under(slot, &epoch::pin()).map(f)
+    }
+
+    /// The segment of a slot, without touching its reference count.
+    #[inline]
+    pub fn segment_under<'g>(&'g self, slot: u16, guard: &'g Guard) -> Option<&'g Arc<Segment>> {
+        self.segments.load(guard).get(usize::from(slot))?.as_ref()
     }
 
     /// The object whose frame stands here is no longer live. To be called under the write lock of its key. `true` if its record is in a block, and so most likely no

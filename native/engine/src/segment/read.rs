@@ -76,7 +76,12 @@ pub fn check_put<'b>(segment: &Segment, offset: u32, compared: &[u8], bytes: &'b
 }
 
 /// Calls `f` with the stored key's bytes and the value of the put record at a location, if it is in a block of its segment and not compressed.
-pub fn cached_put<R>(segment: &Segment, location: Location, f: impl FnOnce(&[u8], &[u8]) -> R) -> Option<R> {
+pub fn cached_put<R>(
+    segment: &Segment,
+    location: Location,
+    guard: &Guard,
+    f: impl FnOnce(&[u8], &[u8]) -> R,
+) -> Option<R> {
     let len = usize::from(location.frame_len()?);
     let frame = |frame: &[u8]| {
         Near {
@@ -86,7 +91,7 @@ pub fn cached_put<R>(segment: &Segment, location: Location, f: impl FnOnce(&[u8]
         .put()
         .map(|(key, value)| f(key, value))
     };
-    segment.blocks()?.get(location.offset(), len, frame)?
+    segment.blocks()?.get(location.offset(), len, guard, frame)?
 }
 
 /// The bytes in a block where the frame of a put record of this segment stands, unless the location is older than the segment's slot.

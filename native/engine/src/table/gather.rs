@@ -120,7 +120,7 @@ impl Inner {
                 keep(stored, value);
                 continue;
             }
-            let cached = |cache| self.cached(cache, keys.location(at), || spot(at), keep);
+            let cached = |cache| self.cached(cache, keys.location(at), || spot(at), &guard, keep);
             if self.cache.as_ref().and_then(cached).is_none() {
                 missing.push(at);
             }

@@ -56,19 +56,19 @@ impl Table {
         if let Some(cache) = &inner.cache {
             // Keydir and cache are asked one after the other; where they will look is known now.
             cache.prefetch(hash);
-            // Taken here once, it costs those next to nothing who take it again further in.
-            let _guard = epoch::pin();
+            let guard = &epoch::pin();
             // The cached record has the key too, so the keydir need not look at its own copy: a cache miss less.
-            let candidate = inner.calm(wait, |keydir| {
+            let candidate = inner.between_changes(wait, || {
+                let keydir = inner.keydir.load(guard);
                 keydir.prefetch(hash);
                 cache.prefetch_record(hash);
-                keydir.candidate(hash, key, now).ok()
+                keydir.candidate(hash, key, now, guard).ok()
             });
             let Some(location) = candidate? else {
                 return inner.nothing();
             };
             let spot = || Spot::new(hash, location);
-            let hit = inner.cached(cache, location, spot, |stored, value| {
+            let hit = inner.cached(cache, location, spot, guard, |stored, value| {
                 stored.starts_with(key.compared()).then(|| found(stored, value))
             });
             if let Some(Some(result)) = hit {
@@ -204,11 +204,17 @@ impl Inner {
 
     /// Runs `f` on the keydir between two changes of many keys; `f` gives `None` if a writer was in its way.
     pub(super) fn calm<R>(&self, wait: Wait, mut f: impl FnMut(&Keydir) -> Option<R>) -> Result<R> {
+        self.between_changes(wait, || f(self.keydir.load(&epoch::pin())))
+    }
+
+    /// The same for who has a guard, and loads the keydir under it.
+    #[inline]
+    fn between_changes<R>(&self, wait: Wait, mut f: impl FnMut() -> Option<R>) -> Result<R> {
         let mut tries = 0;
         loop {
             let epoch = self.epoch.load(Ordering::Acquire);
             if epoch & 1 == 0 {
-                let found = f(self.keydir.load(&epoch::pin()));
+                let found = f();
                 std::sync::atomic::fence(Ordering::Acquire);
                 if let (Some(found), true) = (found, self.epoch.load(Ordering::Relaxed) == epoch) {
                     return Ok(found);
@@ -234,13 +240,12 @@ impl Inner {
         cache: &TableCache,
         location: Location,
         spot: impl FnOnce() -> Spot,
+        guard: &Guard,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Option<R> {
         self.log
-            .with_segment(location.segment(), |segment| {
-                cached_put(segment, location, &mut f)
-            })
-            .flatten()
+            .segment_under(location.segment(), guard)
+            .and_then(|segment| cached_put(segment, location, guard, &mut f))
             .or_else(|| cache.get(spot(), f))
     }
 
@@ -274,7 +279,7 @@ impl Inner {
         wait: Wait,
         mut f: impl FnMut(&[u8], &[u8]) -> R,
     ) -> Result<Option<R>> {
-        let cached = |cache| self.cached(cache, spot.location, || spot, &mut f);
+        let cached = |cache| self.cached(cache, spot.location, || spot, &epoch::pin(), &mut f);
         if let Some(found) = self.cache.as_ref().and_then(cached) {
             return Ok(Some(found));
         }

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Change, Commit, Found, Inner, Table, Ttl, Wait};
 use crate::cache::Spot;
+use crate::epoch;
 use crate::keydir::WriteGuard;
 use crate::{Deadline, Error, Key, Result};
 
@@ -83,7 +84,7 @@ impl Inner {
             return false;
         };
         let spot = || Spot::new(hash, location);
-        let found = self.cached(cache, location, spot, |stored, value| {
+        let found = self.cached(cache, location, spot, &epoch::pin(), |stored, value| {
             let is_it = stored == key.bytes();
             if is_it {
                 f(value);

@@ -163,8 +163,7 @@ impl Blocks {
     }
 
     /// Calls `f` with `len` bytes of the segment from `offset` on, if they are here. What was not kept in front of others in a block is zeros.
-    pub fn get<R>(&self, offset: u32, len: usize, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let guard = &epoch::pin();
+    pub fn get<R>(&self, offset: u32, len: usize, guard: &Guard, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let (index, at, block_len) = place(offset);
         let (cell, filled) = self.filled(index, guard)?;
         if let Some(bytes) = filled.get(at..at + len) {

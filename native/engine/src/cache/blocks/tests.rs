@@ -48,7 +48,7 @@ fn fill(filler: &mut Filler, len: u32, piece: usize) -> Vec<(u32, usize)> {
 }
 
 pub(super) fn get(blocks: &Blocks, (offset, len): (u32, usize)) -> Option<Vec<u8>> {
-    blocks.get(offset, len, <[u8]>::to_vec)
+    blocks.get(offset, len, &epoch::pin(), <[u8]>::to_vec)
 }
 
 #[test]
@@ -314,7 +314,11 @@ fn what_an_old_location_leads_to_is_not_taken_for_its_record() {
     ];
     let long = Location::new(3, right.offset(), record.frame_len() as u64 + 1);
     filler.write_within(ENOUGH, HEADER_LEN, &frames);
-    let get = |location| cached_put(&segment, location, |key, value| (key.to_vec(), value.to_vec()));
+    let get = |location| {
+        cached_put(&segment, location, &epoch::pin(), |key, value| {
+            (key.to_vec(), value.to_vec())
+        })
+    };
     assert_eq!(get(right), Some((b"key".to_vec(), b"value".to_vec())));
     for location in wrong.into_iter().chain([long]) {
         assert_eq!(get(location), None, "{location:?}");

@@ -35,6 +35,7 @@ use self::reclaim::Reclaim;
 use self::shard::Shard;
 use self::write::Writer;
 use super::{Busy, Full, Hit, LOCK_TRIES, Location, SHARDS, key_hash, shard_of};
+use crate::epoch::Guard;
 use crate::sync::{Ordering, spin_loop};
 use crate::{Deadline, Key};
 
@@ -87,9 +88,9 @@ impl HashKeydir {
     /// The location of a record whose key has this hash as far as the keydir keeps it (40 bits in all); `None` means that the key is
     /// surely not there. Does not look at key bytes, which saves a cache miss. The caller compares the key with the
     /// record's, and asks [`HashKeydir::get`] in the rare case that it is another one.
-    pub fn candidate(&self, hash: u64) -> Result<Option<Location>, Busy> {
+    pub fn candidate(&self, hash: u64, guard: &Guard) -> Result<Option<Location>, Busy> {
         let h32 = h32_of(hash);
-        self.shards[shard_of(hash)].read(|view| view.candidate(h32))
+        self.shards[shard_of(hash)].read_under(guard, |view| view.candidate(h32))
     }
 
     /// Has the processor fetch what a look for a key with this hash begins with, without waiting.

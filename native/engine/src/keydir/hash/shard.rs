@@ -8,7 +8,7 @@
 
 use std::slice;
 
-use crate::epoch;
+use crate::epoch::{self, Guard};
 
 use super::entry::{self, Stored};
 use super::marks::Marks;
@@ -66,10 +66,19 @@ impl Shard {
 
     /// Runs `f` on the shard as it is at one moment, trying some times if writers interfere.
     #[inline]
-    pub(super) fn read<T>(&self, mut f: impl FnMut(&View<'_>) -> Result<T, Changed>) -> Result<T, Busy> {
-        let guard = epoch::pin();
+    pub(super) fn read<T>(&self, f: impl FnMut(&View<'_>) -> Result<T, Changed>) -> Result<T, Busy> {
+        self.read_under(&epoch::pin(), f)
+    }
+
+    /// As [`Shard::read`], for who has a guard.
+    #[inline]
+    pub(super) fn read_under<T>(
+        &self,
+        guard: &Guard,
+        mut f: impl FnMut(&View<'_>) -> Result<T, Changed>,
+    ) -> Result<T, Busy> {
         for _ in 0..TRIES {
-            if let Ok(result) = self.view(&guard).and_then(|view| f(&view)) {
+            if let Ok(result) = self.view(guard).and_then(|view| f(&view)) {
                 return Ok(result);
             }
             spin_loop();
@@ -89,7 +98,7 @@ impl Shard {
     }
 
     #[inline]
-    fn view<'g>(&'g self, _guard: &'g epoch::Guard) -> Result<View<'g>, Changed> {
+    fn view<'g>(&'g self, _guard: &'g Guard) -> Result<View<'g>, Changed> {
         let version = self.version.load(Ordering::Acquire);
         if version & 1 != 0 {
             return Err(Changed);

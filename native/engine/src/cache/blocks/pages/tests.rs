@@ -87,6 +87,20 @@ fn the_system_gets_what_is_free_beyond_what_is_kept() {
     }
 }
 
+#[test]
+fn who_may_take_that_long_makes_blocks_ready_itself() {
+    let _alone = ALONE.lock();
+    enable();
+    while POOL.lock().filling {
+        std::thread::yield_now();
+    }
+    let many = (FROM * LEN) as u64;
+    let blocks: Vec<_> = (0..3 * READY).map_while(|_| take(many, Maker::Caller)).collect();
+    assert_eq!(blocks.len(), 3 * READY, "none was left to the allocator");
+    assert!(POOL.lock().free.len() >= READY);
+    assert!(blocks.into_iter().all(give));
+}
+
 /// Written for as long as it takes the thread to come, from which on blocks are those that it made ready; they all go back.
 #[test]
 fn where_there_are_many_blocks_they_come_from_large_pages() {
