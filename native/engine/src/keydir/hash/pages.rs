@@ -56,6 +56,18 @@ unsafe fn give_back((at, count): Run) -> bool {
     unsafe { libc::madvise(at.cast(), count * page_size(), libc::MADV_DONTNEED) == 0 }
 }
 
+/// Has the system find memory for all of a region's pages at once, which takes a part of the time that it takes when each is met. All slots will be written to, for a hash
+/// may have any place. Where the system does not do it, it will find memory for each page when it is met.
+fn populate((at, count): Run) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the pages are mapped, and what is in them stays.
+    unsafe {
+        libc::madvise(at.cast(), count * page_size(), libc::MADV_POPULATE_WRITE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (at, count);
+}
+
 /// Bytes of zeros that begin with a page, as many as [`taken`] says. `None` if they are too few or too many for this, or the process may have no more mappings.
 pub(super) fn allocate(len: usize) -> Option<*mut u8> {
     let is_for_us = (least()..=MOST).contains(&len) && ENABLED.load(Ordering::Relaxed);
@@ -139,6 +151,9 @@ impl Pages {
             })
         };
         let (at, dirty) = found?;
+        if dirty.len() < count {
+            populate((at, count));
+        }
         for page in dirty {
             // SAFETY: the page was just taken, and nobody else has it.
             unsafe { at.add(page * page_size()).write_bytes(0, page_size()) };
