@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bets_engine::cache::{Spot, TableCache};
+use bets_engine::epoch;
 use bets_engine::format::segment::HEADER_LEN;
 use bets_engine::keydir::{Batch, Direction, Keydir, Location, Span};
 use bets_engine::seeded::{self, Fault};
@@ -288,7 +289,10 @@ fn blocks() {
             for (offset, len) in places {
                 if offset >= HEADER_LEN && offset + len <= end {
                     let is_right = |bytes: &[u8]| (offset..).zip(bytes).all(|(at, &b)| b == byte(at));
-                    assert_ne!(found.get(offset, len as usize, is_right), Some(false));
+                    assert_ne!(
+                        found.get(offset, len as usize, &epoch::pin(), is_right),
+                        Some(false)
+                    );
                 }
             }
         }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::pages::Maker;
+use super::pages::make_ready;
 use super::{
     AHEAD, ALL, Account, BUCKETS, BYTES, Blocks, Bucket, GONE, SMALL_LEN, allocate, in_bucket, is_dead,
     is_there, len_of, make_room, place,
@@ -53,6 +53,10 @@ impl Filler {
 
     /// The same, where all blocks may take so many bytes.
     pub(super) fn write_within(&mut self, limit: u64, offset: u32, bytes: &[u8]) {
+        // Who does not press others out is a merge.
+        if !self.presses {
+            make_ready(BYTES.load(Ordering::Relaxed));
+        }
         let guard = &epoch::pin();
         let mut done = 0;
         while done < bytes.len() {
@@ -119,13 +123,7 @@ impl Filler {
         if BYTES.load(Ordering::Relaxed) + len as u64 > limit {
             return;
         }
-        // Who does not press others out is a merge.
-        let maker = if self.presses {
-            Maker::Background
-        } else {
-            Maker::Caller
-        };
-        let Some(block) = allocate(len, maker) else {
+        let Some(block) = allocate(len) else {
             return;
         };
         // SAFETY: so many bytes and more were allocated.

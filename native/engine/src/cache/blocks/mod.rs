@@ -22,7 +22,6 @@ use std::sync::{OnceLock, Weak};
 
 use smallvec::SmallVec;
 
-use self::pages::Maker;
 use super::account::Account;
 use crate::epoch::{self, Guard};
 use crate::keydir::prefetch::{LINE, prefetch};
@@ -102,9 +101,9 @@ fn layout(len: usize) -> Option<Layout> {
 }
 
 /// Memory of so many bytes, not initialised.
-fn allocate(len: usize, maker: Maker) -> Option<*mut u8> {
+fn allocate(len: usize) -> Option<*mut u8> {
     if len == LEN
-        && let Some(block) = pages::take(bytes(), maker)
+        && let Some(block) = pages::take(bytes())
     {
         return Some(block);
     }

@@ -5,7 +5,7 @@
 //! The mappings are large, since each change of a process's mappings waits for the page faults of all threads.
 #![allow(unsafe_code, reason = "maps memory, clears it and advises the kernel on it")]
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
 
 use std::ptr;
@@ -23,6 +23,9 @@ const LEAST: (usize, usize) = (16 << 10, 4);
 const MOST: usize = REGION / 8;
 /// When more than so many bytes are free that the system has not got back, it gets them all.
 const KEPT: usize = 2 << 20;
+/// So many pages are asked for at a time.
+#[cfg(target_os = "linux")]
+const POPULATED: usize = 64;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static PAGES: Pages = Pages::new();
@@ -59,10 +62,12 @@ unsafe fn give_back((at, count): Run) -> bool {
 /// Has the system find memory for all of a region's pages at once, which takes a part of the time that it takes when each is met. All slots will be written to, for a hash
 /// may have any place. Where the system does not do it, it will find memory for each page when it is met.
 fn populate((at, count): Run) {
+    // In steps: who changes the process's mappings waits for one.
     #[cfg(target_os = "linux")]
-    // SAFETY: the pages are mapped, and what is in them stays.
-    unsafe {
-        libc::madvise(at.cast(), count * page_size(), libc::MADV_POPULATE_WRITE);
+    for from in (0..count).step_by(POPULATED) {
+        let len = POPULATED.min(count - from) * page_size();
+        // SAFETY: the pages are mapped, and what is in them stays.
+        unsafe { libc::madvise(at.add(from * page_size()).cast(), len, libc::MADV_POPULATE_WRITE) };
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (at, count);
@@ -100,8 +105,8 @@ struct Pool {
     regions: Vec<Region>,
     /// Pages that are free and that the system has not got back.
     dirty: usize,
-    /// The system does not take pages.
-    keeps_all: bool,
+    /// So many bytes of them may be free.
+    kept: usize,
 }
 
 /// Where pages side by side begin, and how many they are.
@@ -137,7 +142,7 @@ impl Pages {
         Pages(Mutex::new(Pool {
             regions: Vec::new(),
             dirty: 0,
-            keeps_all: false,
+            kept: KEPT,
         }))
     }
 
@@ -168,17 +173,21 @@ impl Pages {
         let mut emptied = SmallVec::<[Region; 1]>::new();
         let mut pool = self.0.lock();
         emptied.extend(pool.give((at, len.div_ceil(page_size())), Page::Dirty));
-        if pool.dirty * page_size() <= KEPT || pool.keeps_all {
+        if pool.dirty * page_size() <= pool.kept {
             return;
         }
         let runs = pool.take_dirty();
+        // Who may not give back is not to try each time.
+        pool.kept = KEPT;
         drop(pool);
         for run in runs {
             // SAFETY: the pages count as used, by nobody, until they are given below.
             let given = unsafe { give_back(run) };
             let mut pool = self.0.lock();
-            pool.keeps_all |= !given;
             emptied.extend(pool.give(run, if given { Page::Clean } else { Page::Dirty }));
+            if !given {
+                pool.kept = KEPT.max(2 * pool.dirty * page_size());
+            }
         }
     }
 }

@@ -109,7 +109,7 @@ impl Reclaim {
         match self {
             // SAFETY: by this function's contract.
             Reclaim::Later => unsafe { self.run(move || give_back(ptr, layout)) },
-            // A table that is being loaded soon wants the memory again, and page faults would take a third of the load.
+            // A table that is being loaded soon wants the memory again, and page faults would take a third of the load; with that of one that was closed another is loaded.
             // SAFETY: by this function's contract.
             Reclaim::Now => unsafe { dealloc(ptr, layout) },
         }

@@ -1,4 +1,4 @@
-//! Memory for blocks, in large pages that a background thread makes ready.
+//! Memory for blocks, in large pages that a background thread makes ready, or a merge for itself.
 //!
 //! Blocks are read in no order. Above some tens of megabytes hardly any read finds the translation of its address at hand, and finding it takes half as long again as what
 //! it is for; a page of 2 MiB needs one translation where 512 were needed. The kernel takes a fifth of a millisecond to clear one, or milliseconds to find one, and a
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::LEN;
-use crate::background;
+use crate::{background, epoch};
 
 /// Bytes of a large page.
 const LARGE: usize = 2 << 20;
@@ -44,7 +44,7 @@ struct Pool {
     chunks: BTreeMap<usize, Chunk>,
     /// Blocks to take, from the back; at the front those whose memory the system may have taken.
     free: VecDeque<Block>,
-    /// A background thread is at it.
+    /// A thread is at it.
     filling: bool,
 }
 
@@ -74,17 +74,8 @@ pub fn enable() {
     ENABLED.store(true, Ordering::Relaxed);
 }
 
-/// Who makes more blocks ready when few are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Maker {
-    /// A background thread.
-    Background,
-    /// The caller, who may take that long, and would only take processors from others with a thread beside itself.
-    Caller,
-}
-
 /// Memory for one more block than so many bytes of them, if any is ready.
-pub(super) fn take(bytes: u64, maker: Maker) -> Option<*mut u8> {
+pub(super) fn take(bytes: u64) -> Option<*mut u8> {
     if !ENABLED.load(Ordering::Relaxed) || bytes < (FROM * LEN) as u64 {
         return None;
     }
@@ -92,16 +83,24 @@ pub(super) fn take(bytes: u64, maker: Maker) -> Option<*mut u8> {
     let block = pool.take();
     if pool.free.len() < READY && !pool.filling {
         pool.filling = true;
-        match maker {
-            Maker::Background => background::run_once(fill),
-            Maker::Caller => {
-                drop(pool);
-                fill();
-                return block.or_else(|| POOL.lock().take());
-            }
-        }
+        background::run_once(|| fill(usize::MAX));
     }
     block
+}
+
+/// Makes blocks ready, if few are and there are more than so many bytes of them: for who may take that long, some milliseconds, and would only take a processor from others with
+/// a thread beside itself. Without a guard of the epoch, which would keep memory from being freed.
+pub(super) fn make_ready(bytes: u64) {
+    debug_assert!(!epoch::is_pinned());
+    if !ENABLED.load(Ordering::Relaxed) || bytes < (FROM * LEN) as u64 {
+        return;
+    }
+    let mut pool = POOL.lock();
+    if pool.free.len() < READY + BLOCKS && !pool.filling {
+        pool.filling = true;
+        drop(pool);
+        fill(READY / BLOCKS + 1);
+    }
 }
 
 /// Takes back what [`take`] gave and nobody uses any more; `false` if it was not from here.
@@ -188,11 +187,11 @@ impl Pool {
     }
 }
 
-/// Makes blocks ready until there are enough. Takes as long as the kernel does.
-fn fill() {
+/// Makes blocks ready until there are enough, or so many pages were made. Takes as long as the kernel does.
+fn fill(mut pages: usize) {
     loop {
         let mut pool = POOL.lock();
-        if pool.free.len() >= READY + BLOCKS {
+        if pool.free.len() >= READY + BLOCKS || pages == 0 {
             pool.filling = false;
             return;
         }
@@ -204,6 +203,7 @@ fn fill() {
                 unsafe { page.0.add(at).write_volatile(0) };
             }
             POOL.lock().add_page(chunk, page);
+            pages -= 1;
         } else if let Some(chunk) = Chunk::new() {
             POOL.lock().chunks.insert(chunk.start.addr(), chunk);
         } else {

@@ -91,9 +91,9 @@ fn what_the_system_does_not_take_is_cleared() {
     let (start, len) = (held.at, held.len);
     // SAFETY: the memory is there.
     let locked = unsafe { libc::mlock(start.cast(), page_size()) };
-    assert_eq!(locked, 0, "a page may be locked");
     held.free(&pages);
-    assert!(pages.0.lock().keeps_all);
+    // The process may be one that may lock nothing.
+    assert_eq!(pages.0.lock().kept > KEPT, locked == 0);
     Held::new(&pages, len, 2).free(&pages);
     Held::new(&pages, len / 2, 3).free(&pages);
 }
