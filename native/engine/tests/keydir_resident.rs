@@ -2,6 +2,9 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "common/counting.rs"]
+mod counting;
+
 use bets_engine::keydir::{Keydir, Location, use_slot_pages};
 use bets_engine::table::TableKind;
 use bets_engine::{Deadline, Key};
@@ -20,7 +23,7 @@ fn resident() -> u64 {
 #[test]
 fn the_system_gets_what_growing_shards_leave_behind() {
     use_slot_pages();
-    let start = resident();
+    let (start, allocated) = (resident(), counting::held());
     let keydir = Keydir::new(TableKind::Set, 11);
     for n in 0..1_000_000_u64 {
         let bytes = n.to_be_bytes();
@@ -31,7 +34,13 @@ fn the_system_gets_what_growing_shards_leave_behind() {
         guard.put(hash, key, record, n).unwrap();
     }
     let (held, resident) = (keydir.memory_bytes(), resident() - start);
-    println!("{held} bytes held, {resident} resident");
+    let allocated = (counting::held() - allocated) as u64;
+    println!("{held} bytes held, {resident} resident, {allocated} in the allocator");
+    // Slots are more than half of it.
+    assert!(
+        allocated < held / 2,
+        "{allocated} of {held} bytes are in the allocator, slots among them"
+    );
     assert!(
         resident < held + held / 10,
         "{held} bytes held, {resident} resident"

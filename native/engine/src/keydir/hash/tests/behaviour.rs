@@ -188,15 +188,48 @@ fn a_loaded_keydir_has_what_was_put_into_it() {
             let location = Location::from_bits(u64::from(i));
             assert_eq!(keydir.load(hash, Key::plain(&key), location), Ok(None));
         }
-        check(&keydir);
-        for i in 0..5_000_u32 {
-            let key = i.to_be_bytes();
-            let hit = keydir
-                .get(keydir.hash(Key::plain(&key)), Key::plain(&key))
-                .unwrap();
-            assert_eq!(hit.map(|hit| hit.location.to_bits()), Some(u64::from(i)));
-        }
+        has_all(&keydir, 5_000);
     }
+}
+
+/// Panics unless the keydir is as its rules say and has these numbers as keys, and as their locations.
+fn has_all(keydir: &HashKeydir, keys: u32) {
+    check(keydir);
+    for i in 0..keys {
+        let bytes = i.to_be_bytes();
+        let key = Key::plain(&bytes);
+        let hit = keydir.get(keydir.hash(key), key).unwrap();
+        assert_eq!(hit.map(|hit| hit.location.to_bits()), Some(u64::from(i)));
+    }
+}
+
+#[test]
+fn marks_tell_of_most_keys_that_are_not_there() {
+    let keydir = HashKeydir::new(1);
+    let may_be_there = |keys: std::ops::Range<u32>| {
+        let has_mark = |i: &u32| {
+            let hash = keydir.hash(Key::plain(&i.to_be_bytes()));
+            let index = shard_of(hash);
+            let mut state = keydir.shards[index].state.lock();
+            let writer = Writer::new(&keydir.shards[index], &mut state, index, Reclaim::Later);
+            writer.marks().may_have(h32_of(hash))
+        };
+        keys.filter(has_mark).count()
+    };
+    for i in 0..50_000_u32 {
+        put(&keydir, Key::plain(&i.to_be_bytes()), u64::from(i));
+    }
+    assert_eq!(may_be_there(0..50_000), 50_000);
+    let in_vain = may_be_there(100_000..150_000);
+    assert!(in_vain < 6_500, "{in_vain} of 50,000 are looked for in vain");
+    for i in 0..49_000_u32 {
+        assert!(remove(&keydir, Key::plain(&i.to_be_bytes())).is_some());
+    }
+    let in_vain = may_be_there(0..49_000);
+    assert!(
+        in_vain < 6_500,
+        "{in_vain} that were deleted are looked for in vain"
+    );
 }
 
 #[test]
@@ -213,14 +246,7 @@ fn a_filled_keydir_has_what_was_handed_out() {
             assert_eq!(fill.push(filled.hash(key), key, location, deadline), Ok(true));
         });
     }
-    check(&filled);
-    for i in 0..5_000_u32 {
-        let bytes = i.to_be_bytes();
-        let hit = filled
-            .get(filled.hash(Key::plain(&bytes)), Key::plain(&bytes))
-            .unwrap();
-        assert_eq!(hit.map(|hit| hit.location.to_bits()), Some(u64::from(i)));
-    }
+    has_all(&filled, 5_000);
 }
 
 #[test]
