@@ -6,7 +6,7 @@ pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use std::hint::spin_loop;
 #[cfg(not(feature = "shuttle"))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -143,7 +143,6 @@ mod modelled {
 
     atomic!(AtomicBool, bool);
     atomic!(AtomicPtr, *mut T, T);
-    atomic!(AtomicU8, u8);
     counter!(AtomicU32, u32);
     counter!(AtomicU64, u64);
     counter!(AtomicUsize, usize);

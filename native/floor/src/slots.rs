@@ -1,8 +1,8 @@
 //! A shard of the hash table: linear probing, 8 bytes a slot, doubled when three of four slots are taken.
 //!
 //! A slot has 24 bits of the hash and 40 of the location. Where the search for a key begins is told by the upper ones of those bits, so doubling and removing
-//! look at no key. Eight marks for each slot, which fit into the processor's caches, tell of most hashes that they are not there. A mark stays when its key
-//! goes, until the slots are doubled.
+//! look at no key. A word for each eight slots, in which a key sets three bits, tells of most hashes that they are not there, and stays in the processor's
+//! caches. The bits of a key that goes stay until the slots are doubled.
 
 use crate::vm::prefetch;
 
@@ -10,13 +10,13 @@ use crate::vm::prefetch;
 pub const LOCATION_BITS: u32 = 40;
 const TAG_BITS: u32 = 24;
 const FIRST_BITS: u32 = 4;
-/// The bits of the hash, below those that tell its home, by which its mark stands.
-const MARK_BITS: u32 = 3;
+/// So many slots share a word of marks.
+const GROUP: usize = 8;
 
 /// A shard's slots; 0 is an empty one.
 pub struct Slots {
     words: Vec<u64>,
-    marks: Vec<u8>,
+    marks: Vec<u64>,
     bits: u32,
     taken: usize,
 }
@@ -35,7 +35,7 @@ impl Slots {
     pub fn new() -> Self {
         Slots {
             words: vec![0; 1 << FIRST_BITS],
-            marks: vec![0; 1 << FIRST_BITS],
+            marks: vec![0; (1 << FIRST_BITS) / GROUP],
             bits: FIRST_BITS,
             taken: 0,
         }
@@ -46,21 +46,19 @@ impl Slots {
         (tag >> (TAG_BITS - self.bits)) as usize
     }
 
-    /// The byte and the bit of a mark.
+    /// The word where a key is marked, and its bits there.
     #[inline]
-    fn mark(&self, tag: u64) -> (usize, u8) {
-        let mark = tag >> (TAG_BITS - MARK_BITS).saturating_sub(self.bits);
-        (
-            (mark >> MARK_BITS) as usize & (self.marks.len() - 1),
-            1 << (mark & 7),
-        )
+    fn mark(&self, tag: u64) -> (usize, u64) {
+        let mixed = (tag as u32).wrapping_mul(0x9e37_79b1);
+        let bits = 1 << (mixed >> 26) | 1 << (mixed >> 20 & 63) | 1 << (mixed >> 14 & 63);
+        (self.home(tag) / GROUP, bits)
     }
 
     /// Whether a slot may have this hash.
     #[inline]
     pub fn may_have(&self, hash: u64) -> bool {
-        let (byte, bit) = self.mark(tag(hash));
-        self.marks[byte] & bit != 0
+        let (word, bits) = self.mark(tag(hash));
+        self.marks[word] & bits == bits
     }
 
     /// All slots.
@@ -106,8 +104,8 @@ impl Slots {
     /// Takes the empty slot that `find` gave.
     pub fn insert(&mut self, at: usize, hash: u64, location: u64) {
         self.set(at, hash, location);
-        let (byte, bit) = self.mark(tag(hash));
-        self.marks[byte] |= bit;
+        let (word, bits) = self.mark(tag(hash));
+        self.marks[word] |= bits;
         self.taken += 1;
         if self.taken * 4 > self.words.len() * 3 {
             self.double();
@@ -117,11 +115,11 @@ impl Slots {
     fn double(&mut self) {
         self.bits += 1;
         let len = 2 * self.words.len();
-        self.marks = vec![0; len];
+        self.marks = vec![0; len / GROUP];
         for word in std::mem::replace(&mut self.words, vec![0; len]) {
             if word != 0 {
-                let (byte, bit) = self.mark(word >> LOCATION_BITS);
-                self.marks[byte] |= bit;
+                let (mark, bits) = self.mark(word >> LOCATION_BITS);
+                self.marks[mark] |= bits;
                 let mut at = self.home(word >> LOCATION_BITS);
                 while self.words[at & (len - 1)] != 0 {
                     at += 1;

@@ -11,7 +11,7 @@ use std::slice;
 use crate::epoch::{self, Guard};
 
 use super::entry::{self, Stored};
-use super::marks::Marks;
+use super::marks::{self, Marks};
 use super::slots::{self, Slot};
 use super::write::State;
 use crate::Key;
@@ -36,7 +36,7 @@ pub(super) struct Changed;
 pub(super) struct Shard {
     /// Odd during a change.
     version: AtomicU64,
-    /// The slots, and behind them the marks, one for each home.
+    /// The slots, and behind them the marks.
     pub(super) slots: AtomicPtr<Slot>,
     /// The chunks of the key arena by their number, which starts at 1.
     pub(super) chunks: AtomicPtr<AtomicPtr<u8>>,
@@ -93,7 +93,7 @@ impl Shard {
         let slots = self.slots.load(Ordering::Relaxed);
         let home = slots::home(h32, self.capacity.load(Ordering::Relaxed));
         let marks = slots.wrapping_add(self.total.load(Ordering::Relaxed) as usize);
-        prefetch(marks.cast::<u8>().wrapping_add(home));
+        prefetch(marks.cast::<u8>().wrapping_add(marks::offset(home)));
         prefetch(slots.wrapping_add(home));
     }
 
@@ -116,14 +116,12 @@ impl Shard {
         let total = self.total.load(Ordering::Acquire) as usize;
         view.check()?;
         if !slots.is_null() {
-            // SAFETY: the version vouches that `total` slots stand at `slots` and `capacity` marks behind them; they are freed only
-            // after the epoch that the guard holds, and all their parts are atomics.
+            // SAFETY: the version vouches that `total` slots stand at `slots` and the marks of `capacity` homes behind them; they are freed
+            // only after the epoch that the guard holds, and all their parts are atomics.
             unsafe {
                 view.slots = slice::from_raw_parts(slots, total);
-                view.marks = Marks(slice::from_raw_parts(
-                    slots.add(total).cast(),
-                    view.capacity as usize,
-                ));
+                let words = slice::from_raw_parts(slots.add(total).cast(), marks::words(view.capacity));
+                view.marks = Marks::new(words, view.capacity);
             }
         }
         Ok(view)

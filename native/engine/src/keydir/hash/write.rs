@@ -11,7 +11,7 @@ use std::{ptr, slice};
 
 use super::arena::Arena;
 use super::entry::Stored;
-use super::marks::Marks;
+use super::marks::{self, Marks};
 use super::reclaim::{Reclaim, SlotMemory};
 use super::shard::Shard;
 use super::slots::{self, Slot};
@@ -146,17 +146,9 @@ impl<'a> Writer<'a> {
         let slots = self.slots();
         let (meta, old) = (slots[at].meta(), slots[at].location());
         let len = self.len() - 1;
-        let hash_at = |at: usize| {
-            slots
-                .get(at)
-                .map(Slot::meta)
-                .filter(|&meta| meta != 0)
-                .map(slots::hash_of)
-        };
-        let neighbours = [hash_at(at.wrapping_sub(1)), hash_at(at + 1)];
         self.shard.change(|| {
             slots::remove(slots, self.capacity(), at);
-            self.marks().clear(slots::hash_of(meta), neighbours);
+            self.marks().renew(slots::hash_of(meta), slots);
             self.shard.len.store(len, Ordering::Release);
         });
         self.drop_key(slots::key_ref_of(meta));
@@ -213,8 +205,10 @@ impl<'a> Writer<'a> {
         if slots.is_null() {
             return Marks::default();
         }
-        // SAFETY: `capacity` marks stand behind the slots, which go as `slots` says.
-        Marks(unsafe { slice::from_raw_parts(slots.add(total).cast(), self.capacity() as usize) })
+        let words = marks::words(self.capacity());
+        // SAFETY: the marks of `capacity` homes stand behind the slots, which go as `slots` says.
+        let words = unsafe { slice::from_raw_parts(slots.add(total).cast(), words) };
+        Marks::new(words, self.capacity())
     }
 
     pub(super) fn capacity(&self) -> u32 {
@@ -324,12 +318,12 @@ impl<'a> Writer<'a> {
             let total = capacity as usize + overflow;
             let (new, memory) = SlotMemory::allocate(slots_layout(total, capacity));
             let new = new.cast::<Slot>();
-            // SAFETY: `total` slots and `capacity` marks were allocated there, and zeros are empty slots and no marks.
-            let (slots, marks) = unsafe {
-                let marks = slice::from_raw_parts(new.add(total).cast(), capacity as usize);
-                (slice::from_raw_parts(new, total), Marks(marks))
+            // SAFETY: `total` slots and the marks of `capacity` homes were allocated there, and zeros are empty slots and no marks.
+            let (slots, words) = unsafe {
+                let words = slice::from_raw_parts(new.add(total).cast(), marks::words(capacity));
+                (slice::from_raw_parts(new, total), words)
             };
-            if slots::rebuild(self.slots(), slots, marks) {
+            if slots::rebuild(self.slots(), slots, Marks::new(words, capacity)) {
                 break (new, total, memory);
             }
             // SAFETY: allocated just now, and seen by nobody.
@@ -359,9 +353,9 @@ fn likely(from_home: &[Slot], h32: u32) -> Option<&Slot> {
         .find(|slot| slots::hash_of(slot.meta()) == h32)
 }
 
-/// Slots begin with a cache line, of which each fills a quarter. A mark for each home stands behind them.
+/// Slots begin with a cache line, of which each fills a quarter. Behind them stand the marks.
 fn slots_layout(total: usize, capacity: u32) -> Layout {
-    let bytes = total * size_of::<Slot>() + capacity as usize;
+    let bytes = total * size_of::<Slot>() + marks::words(capacity) * size_of::<u64>();
     // SAFETY: 64 is a power of two, and 2^33 slots of 16 bytes with their marks are far from overflowing.
     unsafe { Layout::from_size_align_unchecked(bytes, 64) }
 }

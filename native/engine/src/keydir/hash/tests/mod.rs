@@ -5,11 +5,11 @@ mod behaviour;
 mod model;
 mod stress;
 
-use super::marks::Marks;
+use super::marks::{self, Marks};
 use super::slots::{self, Slot};
 use super::write::Writer;
 use super::*;
-use crate::sync::AtomicU8;
+use crate::sync::AtomicU64;
 
 /// A key's bytes by number: no one's compared part is a prefix of another's, and some are long.
 fn key_bytes(id: u32) -> Vec<u8> {
@@ -71,15 +71,16 @@ fn check_shard(writer: &Writer<'_>) {
         );
         last = Some(this);
     }
-    let expected: Vec<AtomicU8> = (0..capacity).map(|_| AtomicU8::default()).collect();
+    let words: Vec<AtomicU64> = (0..marks::words(capacity))
+        .map(|_| AtomicU64::default())
+        .collect();
+    let expected = Marks::new(&words, capacity);
     for slot in slots.iter().filter(|slot| slot.meta() != 0) {
-        Marks(&expected).set(slots::hash_of(slot.meta()));
+        expected.set(slots::hash_of(slot.meta()));
     }
-    let bytes_of =
-        |marks: &[AtomicU8]| -> Vec<u8> { marks.iter().map(|byte| byte.load(Ordering::Relaxed)).collect() };
     assert_eq!(
-        bytes_of(writer.marks().0),
-        bytes_of(&expected),
+        writer.marks().bits(),
+        expected.bits(),
         "the marks are not those of the entries"
     );
     assert_eq!(slots.last().map(Slot::meta), Some(0), "the last slot is taken");
