@@ -399,8 +399,11 @@ no_list_is_ever_half_seen_test() ->
         end
      || _ <- lists:seq(1, 20000)
     ]),
+    %% Gone before its table is, or its last write fails and is reported.
+    Ref = monitor(process, Writer),
     unlink(Writer),
     exit(Writer, kill),
+    receive {'DOWN', Ref, process, Writer, killed} -> ok end,
     ?assertEqual(0, Halves),
     bets:delete(B).
 
