@@ -1,5 +1,7 @@
 //! A few threads that do for all tables what must not be done by those who call: syncs, sealing, freeing.
 
+mod policy;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt::Debug;
@@ -27,6 +29,8 @@ struct Pool {
     work: Condvar,
     /// For the one among them that waits for the time of the next work.
     time: Condvar,
+    /// For who waits until nothing is at work.
+    quiet: Condvar,
 }
 
 #[derive(Default)]
@@ -34,6 +38,8 @@ struct Queue {
     due: BinaryHeap<Reverse<Entry>>,
     ticket: u64,
     threads: usize,
+    /// Threads that are at work.
+    busy: usize,
     /// Threads that wait for work.
     idle: usize,
     /// Until when a thread waits for the time of the next work. One does for all: if each did, all would be woken for it.
@@ -75,7 +81,18 @@ pub fn run_after(job: Weak<dyn Job>, delay: Duration) {
 
 /// Runs something once, soon.
 pub fn run_once(work: impl FnOnce() + Send + 'static) {
-    POOL.push(Instant::now(), Work::Once(Box::new(work)));
+    run_once_after(Duration::ZERO, work);
+}
+
+/// Runs something once, after some time.
+pub fn run_once_after(delay: Duration, work: impl FnOnce() + Send + 'static) {
+    POOL.push(Instant::now() + delay, Work::Once(Box::new(work)));
+}
+
+/// Waits until no work is being done, but not longer than this: for who would only take a processor from others with a thread beside those.
+/// Gives how long that was, which is nothing if none is.
+pub fn await_quiet(limit: Duration) -> Duration {
+    POOL.await_quiet(limit)
 }
 
 impl Pool {
@@ -128,7 +145,18 @@ impl Pool {
         called
     }
 
+    fn await_quiet(&self, limit: Duration) -> Duration {
+        let mut queue = self.queue.lock();
+        if queue.busy == 0 {
+            return Duration::ZERO;
+        }
+        let began = Instant::now();
+        while queue.busy > 0 && !self.quiet.wait_until(&mut queue, began + limit).timed_out() {}
+        began.elapsed().min(limit)
+    }
+
     fn serve(&'static self) {
+        policy::wake_quietly();
         let mut queue = self.queue.lock();
         loop {
             match queue.next() {
@@ -137,9 +165,14 @@ impl Pool {
                         continue;
                     };
                     self.watch(&mut queue);
+                    queue.busy += 1;
                     drop(queue);
                     run(entry.work);
                     queue = self.queue.lock();
+                    queue.busy -= 1;
+                    if queue.busy == 0 {
+                        self.quiet.notify_all();
+                    }
                 }
                 Some(at) if queue.timed.is_none() => {
                     queue.timed = Some(at);
@@ -258,6 +291,35 @@ mod tests {
         drop(queue);
         let limit = Duration::from_secs(20);
         assert_eq!([rx.recv_timeout(limit), rx.recv_timeout(limit)], [Ok(2), Ok(3)]);
+    }
+
+    #[test]
+    fn who_gives_way_waits_until_all_are_done_or_for_so_long() {
+        let pool: &'static Pool = Box::leak(Box::default());
+        assert_eq!(pool.await_quiet(Duration::from_hours(1)), Duration::ZERO);
+        let (began, begun) = mpsc::channel();
+        let start = || {
+            let ((go, gone), began) = (mpsc::channel::<()>(), began.clone());
+            let work = move || {
+                began.send(()).unwrap();
+                let _ = gone.recv();
+            };
+            pool.push(Instant::now(), Work::Once(Box::new(work)));
+            begun.recv().unwrap();
+            go
+        };
+        let (short, limit) = (Duration::from_millis(5), Duration::from_mins(1));
+        let (one, other) = (start(), start());
+        drop(one);
+        // Once no more than the other is at work.
+        while pool.queue.lock().busy > 1 {
+            thread::yield_now();
+        }
+        assert_eq!(pool.await_quiet(short), short);
+        let waiting = thread::spawn(move || pool.await_quiet(limit));
+        drop(other);
+        assert!(waiting.join().unwrap() < limit);
+        assert_eq!(pool.await_quiet(limit), Duration::ZERO);
     }
 
     #[test]

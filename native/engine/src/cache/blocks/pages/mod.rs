@@ -4,6 +4,9 @@
 //! it is for; a page of 2 MiB needs one translation where 512 were needed. The kernel takes a fifth of a millisecond to clear one, or milliseconds to find one, and a
 //! microsecond or two for each small page, which is a tenth of a put. So neither is left to who writes: what is ready is taken, and where nothing is, the allocator gives a
 //! block as ever.
+//!
+//! Nor is memory given back to the system by who lets a block go: each time, all processors that run threads of the process are interrupted, and a large page of which a part goes is
+//! torn into small ones. A background thread does so a while later, when the blocks around have gone as well: by whole pages as far as can be.
 
 #![allow(
     unsafe_code,
@@ -14,8 +17,9 @@
 mod tests;
 
 use std::alloc::{Layout, alloc, dealloc};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -24,7 +28,7 @@ use crate::{background, epoch};
 
 /// Bytes of a large page.
 const LARGE: usize = 2 << 20;
-/// Blocks of a large page.
+/// Blocks of a large page: as many as [`Page::gone`] has bits.
 const BLOCKS: usize = LARGE / LEN;
 /// Large pages of a chunk, which is what the allocator is asked for.
 const PAGES: usize = 8;
@@ -32,8 +36,12 @@ const PAGES: usize = 8;
 const FROM: usize = 8 * BLOCKS;
 /// When fewer blocks than this are ready, more are made so, by a page at a time.
 const READY: usize = 2 * BLOCKS;
-/// When more than this are free, the system may have the memory of those that come.
+/// So many free blocks keep their memory.
 const KEPT: usize = 4 * BLOCKS;
+/// When so many blocks are free the system gets the memory of those that are not kept, after [`DELAY`].
+const TOO_MANY: usize = KEPT + BLOCKS;
+/// In this time the other blocks of a large page go too, as a rule, if a merge lets them go.
+const DELAY: Duration = Duration::from_millis(100);
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static POOL: Mutex<Pool> = Mutex::new(Pool::new());
@@ -42,10 +50,12 @@ static POOL: Mutex<Pool> = Mutex::new(Pool::new());
 struct Pool {
     /// By the address of their first byte.
     chunks: BTreeMap<usize, Chunk>,
-    /// Blocks to take, from the back; at the front those whose memory the system may have taken.
-    free: VecDeque<Block>,
-    /// A thread is at it.
+    /// Blocks to take that have memory, from the back.
+    free: Vec<Block>,
+    /// A thread makes blocks ready, or is about to.
     filling: bool,
+    /// A thread gives memory back, or is about to.
+    releasing: bool,
 }
 
 /// Large pages side by side.
@@ -55,13 +65,18 @@ struct Chunk {
     raw: *mut u8,
     /// The first large page in it.
     start: *mut u8,
-    /// Pages that were made ready.
-    ready: usize,
-    /// Blocks that are in use.
-    used: usize,
+    pages: [Page; PAGES],
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Page {
+    /// It was made ready, or a thread is at it. Otherwise it has no memory, and no block of it is in use or free.
+    is_ready: bool,
+    /// A bit for each block that is not in use and has no memory any more.
+    gone: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Block(*mut u8);
 
 // SAFETY: whoever has it may use its memory, on any thread.
@@ -83,6 +98,7 @@ pub(super) fn take(bytes: u64) -> Option<*mut u8> {
     let block = pool.take();
     if pool.free.len() < READY && !pool.filling {
         pool.filling = true;
+        drop(pool);
         background::run_once(|| fill(usize::MAX));
     }
     block
@@ -105,30 +121,23 @@ pub(super) fn make_ready(bytes: u64) {
 
 /// Takes back what [`take`] gave and nobody uses any more; `false` if it was not from here.
 pub(super) fn give(block: *mut u8) -> bool {
-    match POOL.lock().give(Block(block)) {
-        Back::Elsewhere => false,
-        Back::Kept => true,
-        Back::Emptied(chunk) => {
-            background::run_once(move || chunk.free());
-            true
-        }
+    let mut pool = POOL.lock();
+    let is_ours = pool.give(Block(block));
+    if pool.free.len() >= TOO_MANY && !pool.releasing {
+        pool.releasing = true;
+        drop(pool);
+        background::run_once_after(DELAY, release_again);
     }
-}
-
-enum Back {
-    /// No chunk has it.
-    Elsewhere,
-    Kept,
-    /// It was the last of this chunk, which the pool does without.
-    Emptied(Chunk),
+    is_ours
 }
 
 impl Pool {
     const fn new() -> Self {
         Pool {
             chunks: BTreeMap::new(),
-            free: VecDeque::new(),
+            free: Vec::new(),
             filling: false,
+            releasing: false,
         }
     }
 
@@ -139,52 +148,83 @@ impl Pool {
     }
 
     fn take(&mut self) -> Option<*mut u8> {
-        let block = self.free.pop_back()?;
-        self.chunk_of(block)?.used += 1;
+        let block = self.free.pop().or_else(|| self.take_gone())?;
         Some(block.0)
     }
 
-    fn give(&mut self, block: Block) -> Back {
-        let Some(chunk) = self.chunk_of(block) else {
-            return Back::Elsewhere;
-        };
-        chunk.used -= 1;
-        let start = chunk.start.addr();
-        let is_empty = chunk.used == 0 && chunk.ready == PAGES;
-        if is_empty && self.free.len() >= READY + PAGES * BLOCKS {
-            let range = start..start + PAGES * LARGE;
-            self.free.retain(|block| !range.contains(&block.0.addr()));
-            if let Some(chunk) = self.chunks.remove(&start) {
-                return Back::Emptied(chunk);
+    /// A block without memory, which it gets when it is used.
+    fn take_gone(&mut self) -> Option<Block> {
+        self.chunks.values_mut().find_map(|chunk| {
+            let at = chunk.pages.iter().position(|page| page.gone != 0)?;
+            let page = &mut chunk.pages[at];
+            let number = page.gone.trailing_zeros() as usize;
+            page.gone &= page.gone - 1;
+            Some(Block(chunk.start.wrapping_add(at * LARGE + number * LEN)))
+        })
+    }
+
+    fn give(&mut self, block: Block) -> bool {
+        let is_ours = self.chunk_of(block).is_some();
+        if is_ours {
+            self.free.push(block);
+        }
+        is_ours
+    }
+
+    /// The page that is to be made ready next, which is taken for ready from now on; `None` if a chunk is wanted for it.
+    fn next_page(&mut self) -> Option<Block> {
+        self.chunks.values_mut().find_map(|chunk| {
+            let at = chunk.pages.iter().position(|page| !page.is_ready)?;
+            chunk.pages[at].is_ready = true;
+            Some(Block(chunk.start.wrapping_add(at * LARGE)))
+        })
+    }
+
+    /// Has the blocks of a page that was made ready.
+    fn add_page(&mut self, page: Block) {
+        let blocks = (0..BLOCKS).map(|at| Block(page.0.wrapping_add(at * LEN)));
+        self.free.extend(blocks);
+    }
+
+    /// Takes all free blocks out, if there are too many.
+    fn take_all(&mut self) -> Vec<Block> {
+        if self.free.len() < TOO_MANY {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.free)
+    }
+
+    /// Puts blocks that were taken out behind those that are free.
+    fn put_back(&mut self, blocks: Vec<Block>) {
+        self.free.splice(..0, blocks);
+    }
+
+    /// Notes that blocks that were taken out, in the order of their addresses, have lost their memory. Gives the chunks that have none left.
+    fn put_gone(&mut self, gone: &[Block]) -> Vec<Chunk> {
+        let mut empty = Vec::new();
+        for page in gone.chunk_by(|a, b| page_of(*a) == page_of(*b)) {
+            let Some(chunk) = self.chunk_of(page[0]) else {
+                continue;
+            };
+            let start = chunk.start.addr();
+            let state = &mut chunk.pages[(page_of(page[0]) - start) / LARGE];
+            for block in page {
+                state.gone |= 1 << (block.0.addr() % LARGE / LEN);
+            }
+            if state.gone == u32::MAX {
+                *state = Page::default();
+                if chunk.pages == [Page::default(); PAGES] {
+                    empty.extend(self.chunks.remove(&start));
+                }
             }
         }
-        if self.free.len() < KEPT {
-            self.free.push_back(block);
-        } else {
-            // SAFETY: the memory is a block's that nobody uses. Where the system does not want it, it says so, and nothing has happened.
-            let _ = unsafe { libc::madvise(block.0.cast(), LEN, libc::MADV_DONTNEED) };
-            self.free.push_front(block);
-        }
-        Back::Kept
+        empty
     }
+}
 
-    /// The address of the page that is to be made ready next; `None` if a chunk is wanted for it.
-    fn next_page(&self) -> Option<(usize, Block)> {
-        let chunk = self.chunks.values().find(|chunk| chunk.ready < PAGES)?;
-        Some((
-            chunk.start.addr(),
-            Block(chunk.start.wrapping_add(chunk.ready * LARGE)),
-        ))
-    }
-
-    /// Counts a page as ready.
-    fn add_page(&mut self, chunk: usize, page: Block) {
-        if let Some(chunk) = self.chunks.get_mut(&chunk) {
-            chunk.ready += 1;
-            let blocks = (0..BLOCKS).map(|at| Block(page.0.wrapping_add(at * LEN)));
-            self.free.extend(blocks);
-        }
-    }
+/// The address of a block's page.
+fn page_of(block: Block) -> usize {
+    block.0.addr() / LARGE * LARGE
 }
 
 /// Makes blocks ready until there are enough, or so many pages were made. Takes as long as the kernel does.
@@ -197,12 +237,12 @@ fn fill(mut pages: usize) {
         }
         let next = pool.next_page();
         drop(pool);
-        if let Some((chunk, page)) = next {
+        if let Some(page) = next {
             for at in (0..LARGE).step_by(4 << 10) {
                 // SAFETY: it lies in a page that nobody else has yet. The kernel finds memory for it now, and not when it is used.
                 unsafe { page.0.add(at).write_volatile(0) };
             }
-            POOL.lock().add_page(chunk, page);
+            POOL.lock().add_page(page);
             pages -= 1;
         } else if let Some(chunk) = Chunk::new() {
             POOL.lock().chunks.insert(chunk.start.addr(), chunk);
@@ -211,6 +251,43 @@ fn fill(mut pages: usize) {
             return;
         }
     }
+}
+
+/// Gives memory back as long as there is too much of it.
+fn release_again() {
+    release(&POOL);
+    let mut pool = POOL.lock();
+    pool.releasing = pool.free.len() >= TOO_MANY;
+    if pool.releasing {
+        drop(pool);
+        background::run_once_after(DELAY, release_again);
+    }
+}
+
+/// Gives the system the memory of free blocks that are not kept. Those are kept whose pages have most blocks in use. Takes as long as the kernel does, and nobody waits for it.
+fn release(pool: &Mutex<Pool>) {
+    let mut all = pool.lock().take_all();
+    all.sort_unstable();
+    let mut pages: Vec<&[Block]> = all.chunk_by(|a, b| page_of(*a) == page_of(*b)).collect();
+    pages.sort_by_key(|page| page.len());
+    let mut room = KEPT;
+    let fits = |page: &&&[Block]| {
+        let rest = room.checked_sub(page.len());
+        room = rest.unwrap_or(room);
+        rest.is_some()
+    };
+    let kept = pages.iter().take_while(fits).count();
+    let mut gone = pages.split_off(kept).concat();
+    // The next ones to be taken are those whose pages have most blocks in use.
+    pool.lock()
+        .put_back(pages.into_iter().rev().flatten().copied().collect());
+    gone.sort_unstable();
+    for run in gone.chunk_by(|a, b| a.0.addr() + LEN == b.0.addr()) {
+        // SAFETY: the memory is that of blocks that nobody uses, and that were taken out of the pool. Where the system does not want it, it says so, and nothing has happened.
+        let _ = unsafe { libc::madvise(run[0].0.cast(), run.len() * LEN, libc::MADV_DONTNEED) };
+    }
+    let empty = pool.lock().put_gone(&gone);
+    empty.into_iter().for_each(Chunk::free);
 }
 
 impl Chunk {
@@ -234,13 +311,8 @@ impl Chunk {
             // SAFETY: the memory is ours, and nothing is in it yet. A kernel that does not take the advice gives small pages.
             let _ = unsafe { libc::madvise(start.cast(), PAGES * LARGE, advice) };
         }
-        let (ready, used) = (0, 0);
-        Some(Chunk {
-            raw,
-            start,
-            ready,
-            used,
-        })
+        let pages = [Page::default(); PAGES];
+        Some(Chunk { raw, start, pages })
     }
 
     fn free(self) {
