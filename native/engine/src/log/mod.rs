@@ -14,7 +14,6 @@ mod replace;
 mod slots;
 mod snapshot;
 mod stage;
-mod syncing;
 mod time;
 mod waiters;
 

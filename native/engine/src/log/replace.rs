@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::syncing::Syncing;
 use super::{Log, create_segment};
 use crate::cache::Filler;
 use crate::format::frame::{Record, Stamp};
@@ -25,17 +24,6 @@ const PIECE_LEN: usize = 1 << 20;
 /// After so many bytes a segment that is being written is synced, so that no single sync takes long.
 const SYNC_LEN: u64 = 32 << 20;
 
-/// How an output becomes durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Durability {
-    /// Not at all.
-    None,
-    /// Step by step, by who writes it.
-    Here,
-    /// By a background thread, while more is written.
-    Beside,
-}
-
 /// No snapshot is open.
 struct Alone {
     _lock: Option<Box<dyn Lock>>,
@@ -52,10 +40,10 @@ pub struct Output {
     pub kept_bytes: u64,
     file: Arc<dyn File>,
     buf: Vec<u8>,
-    /// Up to here it is durable, or a sync was asked for.
+    /// Up to here it is durable, if it shall be.
     synced: u64,
-    syncing: Option<Syncing>,
-    durability: Durability,
+    /// Nothing of it shall be durable.
+    is_temporary: bool,
     /// Its hint, unless it is to have none yet, or it could not be written.
     hint: Option<HintWriter>,
     /// Whether it has its hint.
@@ -126,33 +114,16 @@ impl Output {
         Ok(())
     }
 
-    /// Waits for the sync before, and begins one.
     fn sync(&mut self) -> Result<()> {
-        self.await_sync()?;
         self.synced = self.entry.len;
-        if seeded::has(Fault::OutputNotSynced) {
+        if self.is_temporary || seeded::has(Fault::OutputNotSynced) {
             return Ok(());
         }
-        match self.durability {
-            Durability::None => Ok(()),
-            Durability::Here => self.file.sync().map_err(|e| self.sync_failed(e)),
-            Durability::Beside => {
-                self.syncing = Some(Syncing::begin(&self.file));
-                Ok(())
-            }
-        }
+        let synced = self.file.sync();
+        synced.map_err(|e| Error::io("sync", &self.segment.path(), e))
     }
 
-    fn await_sync(&mut self) -> Result<()> {
-        let done = self.syncing.take().map_or(Ok(()), Syncing::wait);
-        done.map_err(|e| self.sync_failed(e))
-    }
-
-    fn sync_failed(&self, error: std::io::Error) -> Error {
-        Error::io("sync", &self.segment.path(), error)
-    }
-
-    /// Says that no more records come: writes what is left, and begins to make it durable.
+    /// Says that no more records come: writes what is left, and makes it durable.
     pub fn end(&mut self) -> Result<()> {
         if self.synced < self.entry.len {
             self.flush()?;
@@ -163,10 +134,9 @@ impl Output {
         Ok(())
     }
 
-    /// Ends it and waits until it is durable, if it shall be. Its hint is never synced.
+    /// Ends it, and its hint, which is never synced.
     pub fn finish(&mut self) -> Result<()> {
         self.end()?;
-        self.await_sync()?;
         if let Some(hint) = self.hint.take() {
             self.hinted = hint.finish(&identity(self.table, &self.entry)).is_ok();
         }
@@ -213,12 +183,7 @@ impl Log {
             file,
             buf: Vec::with_capacity(PIECE_LEN),
             synced: 0,
-            syncing: None,
-            durability: match &self.config {
-                config if config.temporary => Durability::None,
-                config if config.background => Durability::Beside,
-                _ => Durability::Here,
-            },
+            is_temporary: self.config.temporary,
             hint,
             hinted: false,
             filler,

@@ -24,10 +24,12 @@ mod policy;
 mod relocate;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub use filter::Filter;
 pub use policy::{Policy, Share};
 
+use crate::background;
 use crate::format::manifest::Entry;
 use crate::keydir::{Batch, Keydir, SHARDS};
 use crate::log::Output;
@@ -61,6 +63,8 @@ pub(crate) struct Merge {
     older: Older,
     /// The run of neighbouring inputs that the last output has records of.
     run: usize,
+    /// So long it may give way to background threads yet: as long as it has worked.
+    owed: Duration,
     report: Report,
 }
 
@@ -170,6 +174,13 @@ const SWEEP: u64 = 1;
 const ASK_HASHED: u64 = 2;
 const ASK_ORDERED: u64 = 8;
 
+/// After so many bytes of records a merge looks whether background threads have work: a fraction of a millisecond.
+const STRETCH: u64 = 128 << 10;
+/// It may give way for so long before it has worked.
+const FIRST_OWED: Duration = Duration::from_millis(250);
+/// It gives way for so long at a time.
+const MAX_REST: Duration = Duration::from_millis(10);
+
 impl Merge {
     /// A merge of those of the table's sealed segments, which come in the order of their seqs, that have these indices.
     pub(crate) fn new(inner: &Inner, sealed: &[Arc<Segment>], chosen: &[usize]) -> Merge {
@@ -215,12 +226,33 @@ impl Merge {
             batch: Batch::new(),
             older: Older::default(),
             run: 0,
+            owed: FIRST_OWED,
             report,
         }
     }
 
-    /// Goes on, for about so many bytes of records.
-    pub(crate) fn step(&mut self, inner: &Inner, budget: u64) -> std::result::Result<(), Failed> {
+    /// Goes on, for about so many bytes of records. Gives way to background threads: with them it would want more than one processor, and take what is more from those who
+    /// read and write.
+    pub(crate) fn step(&mut self, inner: &Inner, mut budget: u64) -> std::result::Result<(), Failed> {
+        let phase = self.phase;
+        loop {
+            let (began, part) = (Instant::now(), budget.min(STRETCH));
+            self.stretch(inner, part)?;
+            budget -= part;
+            if inner.log.config().background {
+                self.owed += began.elapsed();
+                self.owed -= background::await_quiet(self.owed.min(MAX_REST));
+            }
+            // Of the others a stretch does as much as a step shall.
+            let goes_on = matches!(phase, Phase::Mark | Phase::Copy | Phase::Filter | Phase::Relocate);
+            if budget == 0 || self.phase != phase || !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on without looking at others.
+    fn stretch(&mut self, inner: &Inner, budget: u64) -> std::result::Result<(), Failed> {
         inner.check()?;
         match self.phase {
             Phase::Mark => {

@@ -177,21 +177,56 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::sync::Arc;
+    use std::path::Path;
+    use std::sync::{Arc, mpsc};
     use std::time::{Duration, Instant};
 
     use super::MergeChoice;
-    use crate::Key;
     use crate::cache::Spot;
+    use crate::io::Storage;
+    use crate::io::sim::Sim;
     use crate::keydir::Location;
     use crate::merge::Phase;
     use crate::segment::Segment;
-    use crate::table::{Table, Wait};
+    use crate::table::{Config, Meta, Open, Table, TableKind, Wait};
+    use crate::{Key, background};
 
     fn merge(table: &Table) {
         if table.merge_start(MergeChoice::Everything).unwrap() {
             while table.merge_step(1_000).unwrap().unwrap().phase != Phase::Done {}
         }
+    }
+
+    /// Beside background threads a merge took a processor from those who read and wrote.
+    #[test]
+    fn a_merge_gives_way_to_background_threads_but_not_for_ever() {
+        let storage: Arc<dyn Storage> = Arc::new(Sim::new());
+        let open = Open::OrCreate(Meta {
+            kind: TableKind::Set,
+            keypos: 1,
+            equality: 0,
+            name: Vec::new(),
+        });
+        let table = Table::open(&storage, Path::new("/t"), &open, Config::default()).unwrap();
+        for value in [b"u", b"v"] {
+            table.put(Key::plain(b"k"), value, Wait::May).unwrap();
+        }
+        let (go, gone) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        background::run_once(move || {
+            began.send(()).unwrap();
+            let _ = gone.recv();
+        });
+        begun.recv().unwrap();
+        let started = Instant::now();
+        merge(&table);
+        assert!(
+            started.elapsed() >= Duration::from_millis(20),
+            "it took no notice"
+        );
+        drop(go);
+        let value = table.get(Key::plain(b"k"), Wait::May, |found| found.value.to_vec());
+        assert_eq!(value.unwrap().unwrap(), b"v");
     }
 
     /// In the tests of this crate, slots are used again from the 64th on.
