@@ -1,6 +1,6 @@
 %% bin/bench latency: how long lookups and inserts take while a merge, syncs and the opening of another table run, and how often a scheduler was held up.
 %%
-%% Latencies are measured in an open loop (`bench_open_loop') at half of what one process can do. `ets' runs beside another table that is filled and
+%% Latencies are measured in an open loop (`bench_open_loop') at half of what one process can do in it. `ets' runs beside another table that is filled and
 %% deleted; what is left is what the machine itself does. The second part is a full load, as many processes as schedulers and every kind of call, during which the VM reports each stretch of 1 ms and
 %% more in which a scheduler ran one process or port without a break (`long_schedule'). On a build with BETS_CARGO_FEATURES=testing it also tells what the calls on normal
 %% schedulers took of their threads' processor time.
@@ -39,7 +39,7 @@ run(#{objects := Objects} = Config) ->
 latencies({M, Type} = Subject, #{objects := Objects, seconds := Seconds} = Config) ->
     Tab = filled(Subject, "1", Config),
     Operation = fun(N) -> operation(M, Tab, Objects, N) end,
-    Rate = bench_open_loop:peak(Operation) div 2,
+    Rate = bench_open_loop:peak({Operation, ?KINDS}) div 2,
     Quiet = bench_open_loop:run({Operation, ?KINDS}, Rate, bench_open_loop:for_seconds(Seconds)),
     Beside = beside(Subject, Tab, Config),
     Busy = bench_open_loop:run({Operation, ?KINDS}, Rate, bench_open_loop:for_seconds(Seconds)),

@@ -1,6 +1,6 @@
 %% bin/bench merge: how long reads and writes take while a table is merged.
 %%
-%% Latencies in an open loop (`bench_open_loop') at half of what one process can do: a window without a merge, and one with it. `ets' has its second window beside the merge of
+%% Latencies in an open loop (`bench_open_loop') at half of what one process can do in it: a window without a merge, and one with it. `ets' has its second window beside the merge of
 %% a table of bets that has nothing to do with it: what that costs, the machine's processors and disk cost, and no lock of ours.
 -module(bench_merge).
 
@@ -38,7 +38,7 @@ results(Results, #{results := File}) ->
 subject({M, Type} = Subject, #{objects := Objects, seconds := Seconds} = Config) ->
     Tab = bench_open_loop:fill(M, open(Subject, Config), Objects),
     Operation = fun(N) -> operation(M, Tab, Objects, N) end,
-    Rate = bench_open_loop:peak(Operation) div 2,
+    Rate = bench_open_loop:peak({Operation, ?KINDS}) div 2,
     Merged =
         case M of
             ets -> bench_open_loop:fill(bets, open({bets, Type}, Config), Objects);
