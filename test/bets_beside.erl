@@ -114,11 +114,11 @@ foreign_tables() ->
         receive stop -> [Module:delete(Name) || Name <- [foreign_protected, foreign_private], Module <- [ets, bets]] end,
         Me ! stopped
     end),
-    receive ready -> Pid after 5000 -> error(not_ready) end.
+    receive ready -> Pid after 60000 -> error(not_ready) end.
 
 stop_foreign(Pid) ->
     Pid ! stop,
-    receive stopped -> ok after 5000 -> error(not_stopped) end.
+    receive stopped -> ok after 60000 -> error(not_stopped) end.
 
 %% ---------------------------------------------------------------- terms
 
@@ -185,7 +185,7 @@ other_vm(Module, Function, Args) ->
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
     Result = result_of(Port),
     os:cmd("kill -9 " ++ integer_to_list(OsPid)),
-    receive {Port, {exit_status, _}} -> ok after 5000 -> ok end,
+    receive {Port, {exit_status, _}} -> ok after 60000 -> ok end,
     Result.
 
 %% Other lines are reports.
@@ -194,5 +194,5 @@ result_of(Port) ->
         {Port, {data, {eol, "result " ++ Line}}} -> binary_to_term(base64:decode(Line));
         {Port, {data, _}} -> result_of(Port);
         {Port, {exit_status, Status}} -> {exit_status, Status}
-    after 30000 -> timeout
+    after 60000 -> timeout
     end.

@@ -83,7 +83,7 @@ local_identifiers_stay_local_test() ->
     bets_nif:key_decode(Key) ! to_the_alias,
     receive
         to_the_alias -> ok
-    after 1000 -> error(alias_lost)
+    after 60000 -> error(alias_lost)
     end.
 
 local_identifiers_stay_local_when_distribution_starts_test_() ->

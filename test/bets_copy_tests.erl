@@ -323,7 +323,7 @@ serve(Ref, Lines, Printed) ->
             {Result, lists:reverse(Printed)};
         {'DOWN', Ref, process, _, Reason} ->
             {failed, Reason}
-    after 5000 -> error(stuck)
+    after 60000 -> error(stuck)
     end.
 
 io({put_chars, _, M, F, A}, Lines) -> {ok, Lines, unicode:characters_to_binary(apply(M, F, A))};

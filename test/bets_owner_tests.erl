@@ -176,7 +176,7 @@ the_heir_gets_the_table_test() ->
             wait_until(fun() -> Module:whereis(inherited) =/= undefined andalso Module:member(inherited, a) end),
             ?assertEqual(Me, Module:info(inherited, heir)),
             Owner ! stop,
-            receive {'ETS-TRANSFER', inherited, Owner, {some, [data]}} -> ok after 2000 -> error(no_message) end,
+            receive {'ETS-TRANSFER', inherited, Owner, {some, [data]}} -> ok after 60000 -> error(no_message) end,
             ?assertEqual(Me, Module:info(inherited, owner)),
             ?assertEqual([{a, 1}], Module:lookup(inherited, a)),
             ?assertEqual(Me, Module:info(inherited, heir)),
@@ -204,7 +204,7 @@ give_away_test() ->
                 receive stop -> ok end
             end),
             ?assert(Module:give_away(Tab, Taker, gift)),
-            receive {got, Tab, true} -> ok after 2000 -> error(no_message) end,
+            receive {got, Tab, true} -> ok after 60000 -> error(no_message) end,
             ?assertEqual(Taker, Module:info(Tab, owner)),
             ?assertMatch({error, badarg, access, _}, outcome(fun Module:insert/2, [Tab, {b, 1}], Module)),
             ?assertMatch({error, badarg, access, _}, outcome(fun Module:give_away/3, [Tab, Me, x], Module)),

@@ -219,7 +219,7 @@ gone(Vm) ->
     Monitor = monitor(process, Vm),
     receive
         {'DOWN', Monitor, process, Vm, _} -> ok
-    after 20000 -> error(still_running)
+    after 60000 -> error(still_running)
     end.
 
 %% Whether every segment that the manifest names is sealed (docs/format.md).

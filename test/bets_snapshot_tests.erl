@@ -161,7 +161,7 @@ refuses(S) ->
     ),
     ok = bets:sync(S),
     true = bets:give_away(S, spawn_link(fun() -> receive {'ETS-TRANSFER', T, Owner, _} -> bets:give_away(T, Owner, back); _ -> ok end end), x),
-    receive {'ETS-TRANSFER', S, _, back} -> ok after 5000 -> error(timeout) end.
+    receive {'ETS-TRANSFER', S, _, back} -> ok after 60000 -> error(timeout) end.
 
 what_is_only_read_must_be_there_test() ->
     with_dir(fun(Dir) ->
@@ -191,7 +191,7 @@ start(Function, Args) ->
 kill(Port) ->
     {os_pid, Pid} = erlang:port_info(Port, os_pid),
     _ = os:cmd("kill -9 " ++ integer_to_list(Pid)),
-    receive {Port, {exit_status, _}} -> ok after 10000 -> error(not_killed) end.
+    receive {Port, {exit_status, _}} -> ok after 60000 -> error(not_killed) end.
 
 %% The highest number that the VM has told; waits for one if none is known.
 acknowledged(Port, Known) ->

