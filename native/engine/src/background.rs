@@ -1,7 +1,5 @@
 //! A few threads that do for all tables what must not be done by those who call: syncs, sealing, freeing.
 
-mod policy;
-
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt::Debug;
@@ -156,7 +154,6 @@ impl Pool {
     }
 
     fn serve(&'static self) {
-        policy::wake_quietly();
         let mut queue = self.queue.lock();
         loop {
             match queue.next() {

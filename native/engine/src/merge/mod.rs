@@ -63,7 +63,7 @@ pub(crate) struct Merge {
     older: Older,
     /// The run of neighbouring inputs that the last output has records of.
     run: usize,
-    /// So long it may give way to background threads yet: as long as it has worked.
+    /// So long it may give way to background threads yet: as long as it has worked, within bounds.
     owed: Duration,
     report: Report,
 }
@@ -176,8 +176,8 @@ const ASK_ORDERED: u64 = 8;
 
 /// After so many bytes of records a merge looks whether background threads have work: a fraction of a millisecond.
 const STRETCH: u64 = 128 << 10;
-/// It may give way for so long before it has worked.
-const FIRST_OWED: Duration = Duration::from_millis(250);
+/// It may give way for so long without having worked meanwhile.
+const MAX_OWED: Duration = Duration::from_millis(250);
 /// It gives way for so long at a time.
 const MAX_REST: Duration = Duration::from_millis(10);
 
@@ -226,26 +226,33 @@ impl Merge {
             batch: Batch::new(),
             older: Older::default(),
             run: 0,
-            owed: FIRST_OWED,
+            owed: MAX_OWED,
             report,
         }
     }
 
-    /// Goes on, for about so many bytes of records. Gives way to background threads: with them it would want more than one processor, and take what is more from those who
-    /// read and write.
-    pub(crate) fn step(&mut self, inner: &Inner, mut budget: u64) -> std::result::Result<(), Failed> {
+    /// Goes on, for about so many bytes of records, or fewer if background threads have work and it `gives_way` to them: with them it would want more than one processor,
+    /// and take what is more from those who read and write.
+    pub(crate) fn step(
+        &mut self,
+        inner: &Inner,
+        mut budget: u64,
+        gives_way: bool,
+    ) -> std::result::Result<(), Failed> {
         let phase = self.phase;
         loop {
             let (began, part) = (Instant::now(), budget.min(STRETCH));
             self.stretch(inner, part)?;
             budget -= part;
-            if inner.log.config().background {
-                self.owed += began.elapsed();
-                self.owed -= background::await_quiet(self.owed.min(MAX_REST));
+            let mut rested = Duration::ZERO;
+            if gives_way && inner.log.config().background {
+                self.owed = (self.owed + began.elapsed()).min(MAX_OWED);
+                rested = background::await_quiet(self.owed.min(MAX_REST));
+                self.owed -= rested;
             }
-            // Of the others a stretch does as much as a step shall.
+            // Of the others a stretch does as much as a step shall. Who waits for the step to end has waited for the rest.
             let goes_on = matches!(phase, Phase::Mark | Phase::Copy | Phase::Filter | Phase::Relocate);
-            if budget == 0 || self.phase != phase || !goes_on {
+            if budget == 0 || self.phase != phase || !goes_on || !rested.is_zero() {
                 return Ok(());
             }
         }

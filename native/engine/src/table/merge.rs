@@ -83,22 +83,28 @@ impl Table {
         if ids.is_empty() || !self.merge_start(MergeChoice::Segments(&ids))? {
             return Ok(());
         }
-        while let Some(progress) = self.merge_step(CROWD_STEP)?
+        // Who opens the table waits for it.
+        while let Some(progress) = self.merge_on(CROWD_STEP, false)?
             && progress.phase != Phase::Done
         {}
         Ok(())
     }
 
     /// Carries the merge on, for about so many bytes of records; the phase [`Phase::Done`] tells its end. `None` if none is under way. After an error it
-    /// is given up and nothing is lost; but if the manifest names the outputs already, the next step tries again. Touches the disk, and waits for it.
+    /// is given up and nothing is lost; but if the manifest names the outputs already, the next step tries again. Does less if background threads have work, for which it waits some
+    /// milliseconds. Touches the disk, and waits for it.
     pub fn merge_step(&self, budget: u64) -> Result<Option<Progress>> {
+        self.merge_on(budget, true)
+    }
+
+    fn merge_on(&self, budget: u64, gives_way: bool) -> Result<Option<Progress>> {
         let inner = &*self.inner;
         let mut held = inner.merge.lock();
         let Some(merge) = held.as_mut() else {
             inner.check()?;
             return Ok(None);
         };
-        let stepped = merge.step(inner, budget);
+        let stepped = merge.step(inner, budget, gives_way);
         let progress = merge.progress();
         match stepped {
             Ok(()) if progress.phase == Phase::Done => {

@@ -95,7 +95,7 @@ pub(super) fn take(bytes: u64) -> Option<*mut u8> {
         return None;
     }
     let mut pool = POOL.lock();
-    let block = pool.take();
+    let block = pool.free.pop().map(|block| block.0);
     if pool.free.len() < READY && !pool.filling {
         pool.filling = true;
         drop(pool);
@@ -147,20 +147,28 @@ impl Pool {
         (address - start < PAGES * LARGE).then_some(chunk)
     }
 
-    fn take(&mut self) -> Option<*mut u8> {
-        let block = self.free.pop().or_else(|| self.take_gone())?;
-        Some(block.0)
-    }
-
-    /// A block without memory, which it gets when it is used.
-    fn take_gone(&mut self) -> Option<Block> {
+    /// The blocks of a page in use that have no memory any more. They are in nobody's hands but the caller's then.
+    fn take_gone(&mut self) -> Option<Vec<Block>> {
         self.chunks.values_mut().find_map(|chunk| {
             let at = chunk.pages.iter().position(|page| page.gone != 0)?;
-            let page = &mut chunk.pages[at];
-            let number = page.gone.trailing_zeros() as usize;
-            page.gone &= page.gone - 1;
-            Some(Block(chunk.start.wrapping_add(at * LARGE + number * LEN)))
+            let gone = std::mem::take(&mut chunk.pages[at].gone);
+            let page = chunk.start.wrapping_add(at * LARGE);
+            let blocks = (0..BLOCKS).filter(|number| gone & 1 << number != 0);
+            Some(
+                blocks
+                    .map(|number| Block(page.wrapping_add(number * LEN)))
+                    .collect(),
+            )
         })
+    }
+
+    /// How many blocks of a page of which these are free are not in use; `None` if none is, and some have lost their memory: nothing is won by keeping the others.
+    fn unused(&mut self, free: &[Block]) -> Option<usize> {
+        let chunk = self.chunk_of(free[0])?;
+        let at = (page_of(free[0]) - chunk.start.addr()) / LARGE;
+        let gone = chunk.pages[at].gone.count_ones() as usize;
+        let unused = free.len() + gone;
+        (unused < BLOCKS || gone == 0).then_some(unused)
     }
 
     fn give(&mut self, block: Block) -> bool {
@@ -178,12 +186,6 @@ impl Pool {
             chunk.pages[at].is_ready = true;
             Some(Block(chunk.start.wrapping_add(at * LARGE)))
         })
-    }
-
-    /// Has the blocks of a page that was made ready.
-    fn add_page(&mut self, page: Block) {
-        let blocks = (0..BLOCKS).map(|at| Block(page.0.wrapping_add(at * LEN)));
-        self.free.extend(blocks);
     }
 
     /// Takes all free blocks out, if there are too many.
@@ -227,7 +229,8 @@ fn page_of(block: Block) -> usize {
     block.0.addr() / LARGE * LARGE
 }
 
-/// Makes blocks ready until there are enough, or so many pages were made. Takes as long as the kernel does.
+/// Makes blocks ready until there are enough, or about so many pages of them were made: of pages that have no memory first, then what is missing of others, and
+/// of a new chunk only then. Takes as long as the kernel does.
 fn fill(mut pages: usize) {
     loop {
         let mut pool = POOL.lock();
@@ -235,14 +238,17 @@ fn fill(mut pages: usize) {
             pool.filling = false;
             return;
         }
-        let next = pool.next_page();
+        let next = pool.next_page().map(blocks_of).or_else(|| pool.take_gone());
         drop(pool);
-        if let Some(page) = next {
-            for at in (0..LARGE).step_by(4 << 10) {
-                // SAFETY: it lies in a page that nobody else has yet. The kernel finds memory for it now, and not when it is used.
-                unsafe { page.0.add(at).write_volatile(0) };
+        if let Some(blocks) = next {
+            for (block, at) in blocks
+                .iter()
+                .flat_map(|block| (0..LEN).step_by(4 << 10).map(move |at| (block, at)))
+            {
+                // SAFETY: nobody else has the block yet. The kernel finds memory for it now, and not when it is used.
+                unsafe { block.0.add(at).write_volatile(0) };
             }
-            POOL.lock().add_page(page);
+            POOL.lock().free.extend(blocks);
             pages -= 1;
         } else if let Some(chunk) = Chunk::new() {
             POOL.lock().chunks.insert(chunk.start.addr(), chunk);
@@ -251,6 +257,12 @@ fn fill(mut pages: usize) {
             return;
         }
     }
+}
+
+fn blocks_of(page: Block) -> Vec<Block> {
+    (0..BLOCKS)
+        .map(|at| Block(page.0.wrapping_add(at * LEN)))
+        .collect()
 }
 
 /// Gives memory back as long as there is too much of it.
@@ -268,26 +280,37 @@ fn release_again() {
 fn release(pool: &Mutex<Pool>) {
     let mut all = pool.lock().take_all();
     all.sort_unstable();
-    let mut pages: Vec<&[Block]> = all.chunk_by(|a, b| page_of(*a) == page_of(*b)).collect();
-    pages.sort_by_key(|page| page.len());
+    let pages = all.chunk_by(|a, b| page_of(*a) == page_of(*b));
+    let (mut kept, mut gone) = (Vec::new(), Vec::<Block>::new());
+    for page in pages {
+        let unused = pool.lock().unused(page);
+        match unused {
+            Some(unused) => kept.push((unused, page)),
+            None => gone.extend(page),
+        }
+    }
+    kept.sort_by_key(|page| page.0);
     let mut room = KEPT;
-    let fits = |page: &&&[Block]| {
-        let rest = room.checked_sub(page.len());
+    let fits = |page: &&(usize, &[Block])| {
+        let rest = room.checked_sub(page.1.len());
         room = rest.unwrap_or(room);
         rest.is_some()
     };
-    let kept = pages.iter().take_while(fits).count();
-    let mut gone = pages.split_off(kept).concat();
+    let count = kept.iter().take_while(fits).count();
+    gone.extend(kept.drain(count..).flat_map(|page| page.1));
     // The next ones to be taken are those whose pages have most blocks in use.
-    pool.lock()
-        .put_back(pages.into_iter().rev().flatten().copied().collect());
+    let kept = kept.into_iter().rev().flat_map(|page| page.1).copied();
+    pool.lock().put_back(kept.collect());
     gone.sort_unstable();
     for run in gone.chunk_by(|a, b| a.0.addr() + LEN == b.0.addr()) {
         // SAFETY: the memory is that of blocks that nobody uses, and that were taken out of the pool. Where the system does not want it, it says so, and nothing has happened.
         let _ = unsafe { libc::madvise(run[0].0.cast(), run.len() * LEN, libc::MADV_DONTNEED) };
     }
-    let empty = pool.lock().put_gone(&gone);
-    empty.into_iter().for_each(Chunk::free);
+    // By so many, since writers wait for the lock.
+    for some in gone.chunks(PAGES * BLOCKS) {
+        let empty = pool.lock().put_gone(some);
+        empty.into_iter().for_each(Chunk::free);
+    }
 }
 
 impl Chunk {

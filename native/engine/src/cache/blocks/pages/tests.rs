@@ -14,7 +14,7 @@ fn pool(chunks: usize) -> Pool {
     }
     while let Some(page) = pool.next_page() {
         assert_eq!(page.0.addr() % LARGE, 0);
-        pool.add_page(page);
+        pool.free.extend(blocks_of(page));
     }
     pool
 }
@@ -30,6 +30,25 @@ fn in_use(pool: &Pool) -> usize {
     };
     let pages = pool.chunks.values().flat_map(|chunk| &chunk.pages);
     pages.map(of_page).sum::<usize>() - pool.free.len()
+}
+
+/// As [`fill`] and [`take`] do.
+fn take_from(pool: &Mutex<Pool>) -> Option<*mut u8> {
+    let mut pool = pool.lock();
+    if pool.free.is_empty() {
+        let more = pool.next_page().map(blocks_of).or_else(|| pool.take_gone());
+        pool.free.extend(more.into_iter().flatten());
+    }
+    pool.free.pop().map(|block| block.0)
+}
+
+fn await_pool() {
+    while {
+        let pool = POOL.lock();
+        pool.filling || pool.releasing
+    } {
+        std::thread::yield_now();
+    }
 }
 
 fn fill_with(block: *mut u8, byte: u8) {
@@ -55,7 +74,7 @@ fn blocks_do_not_overlap_and_are_taken_again() {
         // It is used up, and then emptied nearly, again and again.
         let grows = (round / 2_000).is_multiple_of(2);
         if (random >> 62 < 3) == grows {
-            match pool.lock().take() {
+            match take_from(&pool) {
                 Some(block) => {
                     let byte = (random >> 40) as u8;
                     fill_with(block, byte);
@@ -97,7 +116,7 @@ fn blocks_do_not_overlap_and_are_taken_again() {
 #[test]
 fn who_lets_go_of_blocks_leaves_their_memory() {
     let pool = Mutex::new(pool(1));
-    let blocks: Vec<_> = std::iter::from_fn(|| pool.lock().take()).collect();
+    let blocks: Vec<_> = std::iter::from_fn(|| take_from(&pool)).collect();
     for &block in &blocks {
         fill_with(block, 7);
         assert!(pool.lock().give(Block(block)));
@@ -112,7 +131,7 @@ fn who_lets_go_of_blocks_leaves_their_memory() {
 #[cfg(target_os = "linux")]
 fn the_system_gets_what_is_free_beyond_what_is_kept() {
     let pool = Mutex::new(pool(1));
-    let mut blocks: Vec<_> = std::iter::from_fn(|| pool.lock().take()).collect();
+    let mut blocks: Vec<_> = std::iter::from_fn(|| take_from(&pool)).collect();
     blocks.sort_unstable();
     for &block in &blocks {
         fill_with(block, 7);
@@ -159,13 +178,49 @@ fn the_system_gets_what_is_free_beyond_what_is_kept() {
     }
 }
 
+/// Pages that had lost nearly all of their memory counted as those with most blocks in use, were kept for one free block each, and with them their chunks.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_page_that_is_of_no_use_any_more_is_not_kept_for_one_block() {
+    let pool = Mutex::new(pool(2));
+    let mut blocks: Vec<_> = std::iter::from_fn(|| take_from(&pool)).collect();
+    blocks.sort_unstable();
+    // Of each page one block stays in use, and there are more free ones than are kept.
+    let (stay, go): (Vec<_>, Vec<_>) = blocks
+        .iter()
+        .partition(|block| block.addr().is_multiple_of(LARGE));
+    for &block in go.iter().chain(&stay[1..]) {
+        assert!(pool.lock().give(Block(block)));
+        if block == go[go.len() - 1] {
+            release(&pool);
+        }
+    }
+    // Those that stayed are not so many that memory would be given back for them.
+    let more: Vec<_> = pool.lock().take_gone().into_iter().flatten().collect();
+    let rest: Vec<_> = std::iter::from_fn(|| pool.lock().take_gone())
+        .take(3)
+        .flatten()
+        .collect();
+    for block in more.into_iter().chain(rest) {
+        assert!(pool.lock().give(block));
+    }
+    release(&pool);
+    let ready = |chunk: &Chunk| chunk.pages.iter().filter(|page| page.is_ready).count();
+    let pages: usize = pool.lock().chunks.values().map(ready).sum();
+    assert!(
+        pages <= KEPT / BLOCKS + 2,
+        "{pages} pages are kept for one block in use"
+    );
+    for chunk in pool.into_inner().chunks.into_values() {
+        chunk.free();
+    }
+}
+
 #[test]
 fn who_may_take_that_long_makes_blocks_ready_itself() {
     let _alone = ALONE.lock();
     enable();
-    while POOL.lock().filling {
-        std::thread::yield_now();
-    }
+    await_pool();
     let many = (FROM * LEN) as u64;
     let mut blocks = Vec::new();
     for _ in 0..3 * READY / BLOCKS {
@@ -183,6 +238,7 @@ fn who_may_take_that_long_makes_blocks_ready_itself() {
 fn where_there_are_many_blocks_they_come_from_large_pages() {
     let _alone = ALONE.lock();
     enable();
+    await_pool();
     let mut filler = filler();
     let (mut at, started) = (HEADER_LEN, Instant::now());
     let few = || take((FROM * LEN) as u64 - 1);
@@ -197,9 +253,7 @@ fn where_there_are_many_blocks_they_come_from_large_pages() {
         }
     }
     assert!(in_use() >= 2 * PAGES * BLOCKS);
-    while POOL.lock().filling {
-        std::thread::yield_now();
-    }
+    await_pool();
     assert!(few().is_none(), "few blocks do without those that are ready, too");
     let mut offset = at - 200 * LEN as u32;
     while offset < at {
