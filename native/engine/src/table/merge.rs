@@ -203,9 +203,8 @@ mod tests {
         }
     }
 
-    /// Beside background threads a merge took a processor from those who read and wrote.
-    #[test]
-    fn a_merge_gives_way_to_background_threads_but_not_for_ever() {
+    /// A table with some hundred kilobytes, all overwritten once, that has background threads.
+    fn overwritten() -> Table {
         let storage: Arc<dyn Storage> = Arc::new(Sim::new());
         let open = Open::OrCreate(Meta {
             kind: TableKind::Set,
@@ -214,25 +213,63 @@ mod tests {
             name: Vec::new(),
         });
         let table = Table::open(&storage, Path::new("/t"), &open, Config::default()).unwrap();
-        for value in [b"u", b"v"] {
-            table.put(Key::plain(b"k"), value, Wait::May).unwrap();
+        for value in [1, 2].repeat(2) {
+            for key in 0..100_u8 {
+                table
+                    .put(Key::plain(&[key]), &vec![value; 10_000], Wait::May)
+                    .unwrap();
+            }
         }
-        let (go, gone) = mpsc::channel::<()>();
-        let (began, begun) = mpsc::channel();
+        table
+    }
+
+    /// Has a background thread work until the sender goes.
+    fn busy() -> mpsc::Sender<()> {
+        let ((go, gone), (began, begun)) = (mpsc::channel::<()>(), mpsc::channel());
         background::run_once(move || {
             began.send(()).unwrap();
             let _ = gone.recv();
         });
         begun.recv().unwrap();
+        go
+    }
+
+    /// How many steps a merge takes, each of which may go through everything.
+    fn steps(table: &Table, gives_way: bool) -> usize {
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        let step = || table.merge_on(1 << 40, gives_way).unwrap().unwrap();
+        1 + std::iter::repeat_with(step)
+            .take_while(|progress| progress.phase != Phase::Done)
+            .count()
+    }
+
+    /// Beside background threads a merge took a processor from those who read and wrote. When it gave way to them, it kept who wanted to close its table waiting for sixteen rests.
+    #[test]
+    fn a_merge_gives_way_to_background_threads_but_not_for_ever_and_each_step_rests_once() {
+        let table = overwritten();
+        let at_work = busy();
         let started = Instant::now();
-        merge(&table);
+        let resting = steps(&table, true);
         assert!(
             started.elapsed() >= Duration::from_millis(20),
             "it took no notice"
         );
-        drop(go);
-        let value = table.get(Key::plain(b"k"), Wait::May, |found| found.value.to_vec());
-        assert_eq!(value.unwrap().unwrap(), b"v");
+        drop(at_work);
+        assert!(resting > 20, "{resting} steps for thirty stretches");
+        for key in 0..100_u8 {
+            let value = table.get(Key::plain(&[key]), Wait::May, |found| found.value.to_vec());
+            assert_eq!(value.unwrap().unwrap(), vec![2; 10_000]);
+        }
+    }
+
+    /// An opening that merges first waited for the syncs of other tables.
+    #[test]
+    fn a_merge_that_somebody_waits_for_does_not_rest() {
+        let table = overwritten();
+        let at_work = busy();
+        let steps = steps(&table, false);
+        drop(at_work);
+        assert!(steps < 12, "{steps} steps");
     }
 
     /// In the tests of this crate, slots are used again from the 64th on.

@@ -99,7 +99,7 @@ pub(super) fn take(bytes: u64) -> Option<*mut u8> {
     if pool.free.len() < READY && !pool.filling {
         pool.filling = true;
         drop(pool);
-        background::run_once(|| fill(usize::MAX));
+        background::run_once(|| fill(&POOL, usize::MAX));
     }
     block
 }
@@ -115,7 +115,7 @@ pub(super) fn make_ready(bytes: u64) {
     if pool.free.len() < READY + BLOCKS && !pool.filling {
         pool.filling = true;
         drop(pool);
-        fill(READY / BLOCKS + 1);
+        fill(&POOL, READY / BLOCKS + 1);
     }
 }
 
@@ -231,15 +231,15 @@ fn page_of(block: Block) -> usize {
 
 /// Makes blocks ready until there are enough, or about so many pages of them were made: of pages that have no memory first, then what is missing of others, and
 /// of a new chunk only then. Takes as long as the kernel does.
-fn fill(mut pages: usize) {
+fn fill(pool: &Mutex<Pool>, mut pages: usize) {
     loop {
-        let mut pool = POOL.lock();
-        if pool.free.len() >= READY + BLOCKS || pages == 0 {
-            pool.filling = false;
+        let mut held = pool.lock();
+        if held.free.len() >= READY + BLOCKS || pages == 0 {
+            held.filling = false;
             return;
         }
-        let next = pool.next_page().map(blocks_of).or_else(|| pool.take_gone());
-        drop(pool);
+        let next = held.next_page().map(blocks_of).or_else(|| held.take_gone());
+        drop(held);
         if let Some(blocks) = next {
             for (block, at) in blocks
                 .iter()
@@ -248,12 +248,12 @@ fn fill(mut pages: usize) {
                 // SAFETY: nobody else has the block yet. The kernel finds memory for it now, and not when it is used.
                 unsafe { block.0.add(at).write_volatile(0) };
             }
-            POOL.lock().free.extend(blocks);
+            pool.lock().free.extend(blocks);
             pages -= 1;
         } else if let Some(chunk) = Chunk::new() {
-            POOL.lock().chunks.insert(chunk.start.addr(), chunk);
+            pool.lock().chunks.insert(chunk.start.addr(), chunk);
         } else {
-            POOL.lock().filling = false;
+            pool.lock().filling = false;
             return;
         }
     }

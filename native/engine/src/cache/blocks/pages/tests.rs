@@ -32,7 +32,7 @@ fn in_use(pool: &Pool) -> usize {
     pages.map(of_page).sum::<usize>() - pool.free.len()
 }
 
-/// As [`fill`] and [`take`] do.
+/// A block of a pool that asks for no more chunks.
 fn take_from(pool: &Mutex<Pool>) -> Option<*mut u8> {
     let mut pool = pool.lock();
     if pool.free.is_empty() {
@@ -40,6 +40,19 @@ fn take_from(pool: &Mutex<Pool>) -> Option<*mut u8> {
         pool.free.extend(more.into_iter().flatten());
     }
     pool.free.pop().map(|block| block.0)
+}
+
+/// All blocks of such a pool, by their addresses.
+fn take_all_from(pool: &Mutex<Pool>) -> Vec<*mut u8> {
+    let mut blocks: Vec<_> = std::iter::from_fn(|| take_from(pool)).collect();
+    blocks.sort_unstable();
+    blocks
+}
+
+fn free_all(pool: Mutex<Pool>) {
+    for chunk in pool.into_inner().chunks.into_values() {
+        chunk.free();
+    }
 }
 
 fn await_pool() {
@@ -116,23 +129,20 @@ fn blocks_do_not_overlap_and_are_taken_again() {
 #[test]
 fn who_lets_go_of_blocks_leaves_their_memory() {
     let pool = Mutex::new(pool(1));
-    let blocks: Vec<_> = std::iter::from_fn(|| take_from(&pool)).collect();
+    let blocks = take_all_from(&pool);
     for &block in &blocks {
         fill_with(block, 7);
         assert!(pool.lock().give(Block(block)));
     }
     assert!(blocks.iter().all(|&block| is_filled_with(block, 7)));
-    for chunk in pool.into_inner().chunks.into_values() {
-        chunk.free();
-    }
+    free_all(pool);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn the_system_gets_what_is_free_beyond_what_is_kept() {
     let pool = Mutex::new(pool(1));
-    let mut blocks: Vec<_> = std::iter::from_fn(|| take_from(&pool)).collect();
-    blocks.sort_unstable();
+    let blocks = take_all_from(&pool);
     for &block in &blocks {
         fill_with(block, 7);
     }
@@ -173,9 +183,36 @@ fn the_system_gets_what_is_free_beyond_what_is_kept() {
     };
     assert_eq!(unready(&pool.lock()), gone.count() / BLOCKS);
     assert!(pool.lock().next_page().is_some());
-    for chunk in pool.into_inner().chunks.into_values() {
-        chunk.free();
+    free_all(pool);
+}
+
+/// New chunks were asked for, while those that there were had lost most of what they had.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_pages_have_lost_is_made_ready_again_before_a_chunk_is_asked_for() {
+    let pool = Mutex::new(pool(2));
+    let blocks = take_all_from(&pool);
+    // Every page keeps a half of its blocks in use.
+    for &block in blocks.iter().step_by(2) {
+        assert!(pool.lock().give(Block(block)));
     }
+    release(&pool);
+    let gone = |pool: &Mutex<Pool>| -> u32 {
+        let pool = pool.lock();
+        let pages = pool.chunks.values().flat_map(|chunk| &chunk.pages);
+        pages.map(|page| page.gone.count_ones()).sum()
+    };
+    let lost = gone(&pool);
+    assert!(lost as usize > READY + BLOCKS, "{lost}");
+    pool.lock().free.clear();
+    fill(&pool, usize::MAX);
+    let (still_gone, ready) = (gone(&pool), std::mem::take(&mut pool.lock().free));
+    assert_eq!(ready.len() as u32, lost - still_gone);
+    assert!(ready.len() >= READY + BLOCKS);
+    assert_eq!(pool.lock().chunks.len(), 2);
+    fill(&pool, usize::MAX);
+    assert_eq!((gone(&pool), pool.lock().chunks.len()), (0, 3));
+    free_all(pool);
 }
 
 /// Pages that had lost nearly all of their memory counted as those with most blocks in use, were kept for one free block each, and with them their chunks.
@@ -183,8 +220,7 @@ fn the_system_gets_what_is_free_beyond_what_is_kept() {
 #[cfg(target_os = "linux")]
 fn a_page_that_is_of_no_use_any_more_is_not_kept_for_one_block() {
     let pool = Mutex::new(pool(2));
-    let mut blocks: Vec<_> = std::iter::from_fn(|| take_from(&pool)).collect();
-    blocks.sort_unstable();
+    let blocks = take_all_from(&pool);
     // Of each page one block stays in use, and there are more free ones than are kept.
     let (stay, go): (Vec<_>, Vec<_>) = blocks
         .iter()
@@ -211,9 +247,7 @@ fn a_page_that_is_of_no_use_any_more_is_not_kept_for_one_block() {
         pages <= KEPT / BLOCKS + 2,
         "{pages} pages are kept for one block in use"
     );
-    for chunk in pool.into_inner().chunks.into_values() {
-        chunk.free();
-    }
+    free_all(pool);
 }
 
 #[test]
