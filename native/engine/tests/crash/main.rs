@@ -19,6 +19,14 @@ mod history;
 mod tally;
 mod workload;
 
+/// Prints figures where a run shows them that passes, too: what a test prints otherwise is shown when it fails.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "figures: {}", format_args!($($words)*));
+    }};
+}
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,7 +67,7 @@ fn every_crash_leaves_a_state_of_the_history() {
         }
     });
     let seed = next.into_inner();
-    println!(
+    tell!(
         "{} distinct images, 0 bad, {} kills, {} of them with a stage, {} failed syncs, last workload {seed}",
         tally.distinct.len(),
         tally.kills,
@@ -68,14 +76,15 @@ fn every_crash_leaves_a_state_of_the_history() {
     );
     assert!(tally.staged > 0, "no kill with a stage");
     assert!(tally.failed_syncs > 0, "no failed sync");
-    println!(
+    tell!(
         "{} images read before they were recovered, {} looks at backups",
-        tally.snapshots, tally.backups
+        tally.snapshots,
+        tally.backups
     );
     assert!(tally.snapshots > 0, "no image was read");
     assert!(tally.backups > 0, "no backup was looked at");
-    println!("crash points by the operation before them: {:?}", tally.kinds);
-    println!("in recoveries: {:?}", tally.recovery_kinds);
+    tell!("crash points by the operation before them: {:?}", tally.kinds);
+    tell!("in recoveries: {:?}", tally.recovery_kinds);
     for kind in [
         "start",
         "append",
@@ -124,6 +133,6 @@ fn every_seeded_fault_is_found_within_a_thousand_workloads() {
         let Some((workloads, wrong)) = found else {
             panic!("{fault:?} was not found");
         };
-        println!("{fault:?}: found by workload {workloads}: {wrong:.200}");
+        tell!("{fault:?}: found by workload {workloads}: {wrong:.200}");
     }
 }
