@@ -91,8 +91,13 @@ proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), keypos in 0..4usize) {
         let _ = decode_object(&bytes, keypos);
-        let _ = object::element(&bytes, keypos, 2, &mut Budget::unlimited());
         let _ = object::as_int(&bytes);
+        for pos in 0..4 {
+            let element = object::element(&bytes, keypos, pos, &mut Budget::unlimited());
+            let whole = element.and_then(|range| Ok((range.clone(), object::as_int(&bytes[range]).ok_or(DecodeError::NoElement)?)));
+            let int = object::int_element(&bytes, keypos, pos, &mut Budget::unlimited());
+            prop_assert_eq!(int.ok(), whole.ok());
+        }
     }
 
     #[test]
@@ -100,6 +105,10 @@ proptest! {
         let mut bytes = Vec::new();
         object::put_int(&mut bytes, value);
         prop_assert_eq!(object::as_int(&bytes), Some(value));
+        let object = encode_object(&[key(), Term::Tuple(vec![Term::Int(7)]), Term::Int(value)], 1);
+        let from = object.len() - bytes.len();
+        let found = object::int_element(&object, 1, 3, &mut Budget::unlimited()).unwrap();
+        prop_assert_eq!(found, (from..object.len(), value));
         prop_assert_eq!(encode_element(&Term::Int(value)), bytes);
     }
 }

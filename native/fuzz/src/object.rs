@@ -32,7 +32,8 @@ fn any_bytes(bytes: &[u8], keypos: usize) {
     for pos in 0..=arity.min(4) {
         if let Ok(range) = object::element(bytes, keypos, pos, unlimited) {
             let element = &bytes[range.clone()];
-            let _ = object::as_int(element);
+            let int = object::int_element(bytes, keypos, pos, unlimited);
+            assert_eq!(int.ok(), object::as_int(element).map(|int| (range.clone(), int)));
             let mut out = Vec::new();
             if object::replace(bytes, keypos, &[(pos, element)], &mut out, unlimited).is_ok() {
                 assert_eq!(out, bytes, "an element was replaced by itself");

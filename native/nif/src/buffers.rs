@@ -1,6 +1,6 @@
 //! Buffers that each scheduler thread keeps, so that a call allocates nothing for its bytes.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// A buffer that grew beyond this is given back instead of kept, in bytes.
 const KEPT_MAX: usize = 256 * 1024;
@@ -17,23 +17,24 @@ pub struct Buffers {
 }
 
 thread_local! {
-    static KEPT: Cell<Buffers> = const { Cell::new(Buffers { key: Vec::new(), object: Vec::new(), made: Vec::new() }) };
+    static KEPT: RefCell<Buffers> = const { RefCell::new(Buffers { key: Vec::new(), object: Vec::new(), made: Vec::new() }) };
 }
 
 /// Runs `f` with empty buffers.
 pub fn with<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
-    // Taken out for the time of the call: a nested use, or one that comes after a panic, finds fresh ones.
-    let mut buffers = KEPT.take();
-    buffers.key.clear();
-    buffers.object.clear();
-    buffers.made.clear();
-    let result = f(&mut buffers);
-    let Buffers { key, object, made } = &buffers;
-    if [key, object, made]
-        .iter()
-        .all(|bytes| bytes.capacity() <= KEPT_MAX)
-    {
-        KEPT.set(buffers);
-    }
-    result
+    KEPT.with(|kept| {
+        // A nested use finds fresh ones.
+        let (mut held, mut fresh) = (kept.try_borrow_mut().ok(), Buffers::default());
+        let buffers = held.as_deref_mut().unwrap_or(&mut fresh);
+        buffers.key.clear();
+        buffers.object.clear();
+        buffers.made.clear();
+        let result = f(buffers);
+        for bytes in [&mut buffers.key, &mut buffers.object, &mut buffers.made] {
+            if bytes.capacity() > KEPT_MAX {
+                *bytes = Vec::new();
+            }
+        }
+        result
+    })
 }

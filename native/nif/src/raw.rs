@@ -3,6 +3,7 @@
 
 use std::mem::{MaybeUninit, transmute};
 use std::ptr;
+use std::sync::OnceLock;
 
 use rustler::sys::{
     ErlNifPid, ErlNifTerm, enif_get_list_cell, enif_get_tuple, enif_is_process_alive, enif_make_pid,
@@ -39,6 +40,12 @@ pub fn tuple(term: Term<'_>) -> Option<&[Word]> {
 pub fn element(env: Env<'_>, word: Word) -> Term<'_> {
     // SAFETY: the caller has the word from this environment.
     unsafe { Term::new(env, word) }
+}
+
+/// The empty list, which is the same in every environment.
+pub fn empty_list(env: Env<'_>) -> Term<'_> {
+    static EMPTY: OnceLock<Word> = OnceLock::new();
+    element(env, *EMPTY.get_or_init(|| Term::list_new_empty(env).as_c_arg()))
 }
 
 /// The head and the tail of a list, which may be improper.

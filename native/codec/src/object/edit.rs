@@ -20,16 +20,44 @@ pub fn element(
     pos: usize,
     budget: &mut Budget,
 ) -> Result<Range<usize>, DecodeError> {
+    let mut reader = at_element(bytes, keypos, pos, budget)?;
+    let start = reader.at();
+    skip(&mut reader, 1, budget)?;
+    Ok(start..reader.at())
+}
+
+/// As [`element`], with its value, of an integer in the range of `i64`. Any other term is damaged, as it were.
+#[inline]
+pub fn int_element(
+    bytes: &[u8],
+    keypos: usize,
+    pos: usize,
+    budget: &mut Budget,
+) -> Result<(Range<usize>, i64), DecodeError> {
+    let mut reader = at_element(bytes, keypos, pos, budget)?;
+    let start = reader.at();
+    let value = whole_int(&mut reader)?;
+    Ok((start..reader.at(), value))
+}
+
+/// A reader that has come to an element.
+#[inline]
+fn at_element<'a>(
+    bytes: &'a [u8],
+    keypos: usize,
+    pos: usize,
+    budget: &mut Budget,
+) -> Result<Reader<'a>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let arity = head(&mut reader, keypos)?;
     if pos == 0 || pos == keypos || pos > arity {
         return Err(DecodeError::NoElement);
     }
     let before = if pos < keypos { pos - 1 } else { pos - 2 };
-    skip(&mut reader, before, budget)?;
-    let start = reader.at();
-    skip(&mut reader, 1, budget)?;
-    Ok(start..reader.at())
+    if before > 0 {
+        skip(&mut reader, before, budget)?;
+    }
+    Ok(reader)
 }
 
 /// Appends an object to `out` with other elements at some positions: `changes` holds positions (from 1, rising, none of them
@@ -90,6 +118,7 @@ pub fn put_int(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Reads an object's arity.
+#[inline]
 pub(super) fn head(reader: &mut Reader<'_>, keypos: usize) -> Result<usize, DecodeError> {
     let arity = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
     if keypos == 0 || arity < keypos || arity - 1 > reader.rest().len() {

@@ -16,7 +16,7 @@ pub mod range;
 mod same;
 
 pub use decode::{decode, decode_element};
-pub use edit::{arity, as_int, element, put_int, replace};
+pub use edit::{arity, as_int, element, int_element, put_int, replace};
 pub use encode::{encode, encode_element};
 pub use same::{fingerprint, same};
 

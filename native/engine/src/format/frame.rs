@@ -285,6 +285,16 @@ pub enum Bad {
 impl Head {
     /// Parses a header; its CRC is not checked, so nothing of it may be trusted but for finding out how much to read.
     pub fn parse(bytes: &[u8]) -> Result<Head, Bad> {
+        Self::parse_in_place(bytes)
+    }
+
+    /// The same for who looks at little of it, and then need not wait for the rest.
+    #[expect(
+        clippy::inline_always,
+        reason = "else all of it is written to memory, and read again"
+    )]
+    #[inline(always)]
+    pub fn parse_in_place(bytes: &[u8]) -> Result<Head, Bad> {
         let Some(fixed) = bytes.first_chunk::<25>() else {
             return Err(if bytes.iter().all(|&b| b == 0) {
                 Bad::End

@@ -10,6 +10,10 @@ pub mod manifest;
 pub mod packed;
 pub mod segment;
 
+use std::sync::LazyLock;
+
+use crc32fast::Hasher;
+
 /// The version of the format that this build writes, and the newest that it reads.
 pub const VERSION: u16 = 1;
 
@@ -20,9 +24,15 @@ pub const MAX_SEQ: u64 = 1 << 62;
 pub const IMPOSSIBLE_ID: u32 = 1 << 30;
 
 /// CRC-32 (IEEE) of some bytes.
+#[inline]
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
-    crc32fast::hash(bytes)
+    let mut hasher = HASHER.clone();
+    hasher.update(bytes);
+    hasher.finalize()
 }
+
+/// One that has found out what the processor can do, which takes a new one as long as a short record's CRC.
+static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);
 
 /// Appends an unsigned LEB128 number: at most five bytes.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u32) {

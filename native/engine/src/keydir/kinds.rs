@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::hash::{self, BagGuard, BagKeydir, HashKeydir};
 use super::ordered::{self, OrderedKeydir};
 use super::span::Span;
-use super::{Batch, Busy, Entry, Full, Hit, Location, Next, key_hash, shard_of};
+use super::{Batch, Busy, Candidate, Entry, Full, Hit, Location, Next, key_hash, shard_of};
 use crate::epoch::Guard;
 use crate::seeded::{self, Fault};
 use crate::table::TableKind;
@@ -272,13 +272,23 @@ impl WriteGuard<'_> {
         found.unless_over(now)
     }
 
-    /// The location of a record that may be the key's, where that costs less than [`WriteGuard::get`]: the caller compares the record's key. `None` tells
+    /// An entry that may be the key's, where that costs less than [`WriteGuard::get`]: the caller compares the key of its record. `None` tells
     /// nothing. For where nothing expires, as seen under this lock.
     #[inline]
-    pub fn candidate(&mut self, hash: u64) -> Option<Location> {
+    pub fn candidate(&mut self, hash: u64) -> Option<Candidate> {
         match self {
             WriteGuard::Hash(guard) => guard.candidate(hash),
             _ => None,
+        }
+    }
+
+    /// Stores the location of a record with the same key bytes as that of the entry that [`WriteGuard::candidate`] gave, and without a deadline as that one. `false` and no change if
+    /// the entry is no longer the same.
+    #[inline]
+    pub fn replace_candidate(&mut self, hash: u64, old: Candidate, new: Location) -> bool {
+        match self {
+            WriteGuard::Hash(guard) => guard.replace_candidate(hash, old, new),
+            _ => false,
         }
     }
 

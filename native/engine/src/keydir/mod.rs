@@ -52,6 +52,15 @@ pub struct Busy;
 #[error("the keydir is full")]
 pub struct Full;
 
+/// An entry whose key was not looked at. It is to be told under the lock under which it was found, and before anything is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Where its record stands.
+    pub location: Location,
+    /// Which of the slots from its home on it is in.
+    at: usize,
+}
+
 /// An object of a bag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

@@ -164,14 +164,15 @@ impl End {
 impl Log {
     /// Appends one record.
     pub fn append(&self, record: &Record<'_>, wait: Wait) -> Result<Appended> {
-        let mut end = self.room(record.frame_len(), wait)?;
+        let len = record.frame_len();
+        let mut end = self.room(len, wait)?;
         let stamp = self.stamp(&mut end);
         let staged = end.buf.len();
         record.put(&mut end.buf, stamp);
-        let written = self.write(&mut end, staged, 1, &too_long(0, [record]))?;
+        let too_long = Some(0..len).filter(|_| !Location::tells(len as u64));
+        let written = self.write(&mut end, staged, 1, too_long.as_slice())?;
         if record.kind == Kind::Put {
-            let len = record.frame_len() as u64;
-            end.active.segment.add_live(written.location, len);
+            end.active.segment.add_live(written.location, len as u64);
         } else {
             end.active.segment.let_go(written.location);
         }
@@ -384,9 +385,9 @@ impl Log {
 }
 
 /// Where the frames of those of these records stand that are too long for a location to tell their length, if the first frame begins there.
-fn too_long<'r>(from: usize, records: impl IntoIterator<Item = &'r Record<'r>>) -> Vec<Range<usize>> {
+fn too_long(from: usize, records: &[Record<'_>]) -> Vec<Range<usize>> {
     let mut end = from;
-    let ranges = records.into_iter().map(|record| {
+    let ranges = records.iter().map(|record| {
         let start = end;
         end += record.frame_len();
         start..end

@@ -116,7 +116,7 @@ impl<'g> Near<'g> {
     #[inline]
     pub fn put(self) -> Option<(&'g [u8], &'g [u8])> {
         let Near { frame, id } = self;
-        let head = Head::parse(frame).ok()?;
+        let head = Head::parse_in_place(frame).ok()?;
         let is_it = head.kind == Kind::Put && head.segment == id && head.frame_len() == frame.len();
         if !is_it || head.compressed {
             return None;

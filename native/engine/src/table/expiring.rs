@@ -31,7 +31,7 @@ impl Expiring<'_> {
         let packed = inner.pack([value]);
         let record = packed.record(0, key, value).until(deadline);
         inner.with_shard(key, wait, |hash, shard| {
-            inner.store_record(shard, hash, &record, value, wait)
+            inner.store_record(shard, hash, &record, value, None, wait)
         })
     }
 
@@ -64,7 +64,9 @@ impl Expiring<'_> {
                     return inner.write_locked(&put, &renewed, deadline, std::slice::from_mut(shard), wait);
                 }
             }
-            inner.store(shard, hash, key, (value, deadline), wait).map(Some)
+            inner
+                .store(shard, hash, key, (value, deadline), None, wait)
+                .map(Some)
         })
     }
 

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Change, Commit, Found, Inner, Table, Ttl, Wait};
 use crate::cache::Spot;
 use crate::epoch;
-use crate::keydir::WriteGuard;
+use crate::keydir::{Candidate, WriteGuard};
 use crate::{Deadline, Error, Key, Result};
 
 /// A stored key of more bytes is copied to memory of its own while its object is changed.
@@ -37,33 +37,36 @@ impl Table {
             let decide_likely = |value: &[u8]| decide(Some(Found { value, key: None }));
             // How long what is there lasts; `None` if nothing is.
             let mut held = Some(Deadline::NEVER);
-            if inner.likely(shard, hash, key, decide_likely) {
-                form.extend_from_slice(key.bytes());
-            } else if let Some(hit) = shard.get(hash, key, now) {
-                let spot = Spot::new(hash, hit.location);
-                inner.record(spot, key.compared(), wait, |stored, value| {
-                    form.extend_from_slice(stored);
-                    let key = if hit.same_form { None } else { Some(stored) };
-                    decide(Some(Found { value, key }));
-                })?;
-                held = Some(hit.deadline);
-            } else {
-                form.extend_from_slice(key.bytes());
-                decide(None);
-                held = None;
+            let likely = inner.likely(shard, hash, key, decide_likely);
+            if likely.is_none() {
+                let hit = shard.get(hash, key, now);
+                held = hit.map(|hit| hit.deadline);
+                if let Some(hit) = hit {
+                    let spot = Spot::new(hash, hit.location);
+                    inner.record(spot, key.compared(), wait, |stored, value| {
+                        form.extend_from_slice(stored);
+                        let key = if hit.same_form { None } else { Some(stored) };
+                        decide(Some(Found { value, key }));
+                    })?;
+                } else {
+                    form.extend_from_slice(key.bytes());
+                    decide(None);
+                }
             }
             let until = held.unwrap_or(fresh);
             match change {
                 // No segment goes away while a location that the keydir holds under lock points to it.
                 None => Err(Error::Panicked),
                 Some(Change::Keep) => Ok(None),
-                Some(Change::Put(value)) => {
+                Some(Change::Put(value)) if likely.is_none() => {
                     let form = Key::new(&form, key.compared().len());
-                    inner.store(shard, hash, form, (&value, until), wait).map(Some)
+                    inner
+                        .store(shard, hash, form, (&value, until), None, wait)
+                        .map(Some)
                 }
-                Some(Change::Replace(value)) => {
-                    inner.store(shard, hash, key, (&value, until), wait).map(Some)
-                }
+                Some(Change::Put(value) | Change::Replace(value)) => inner
+                    .store(shard, hash, key, (&value, until), likely, wait)
+                    .map(Some),
                 Some(Change::Delete) if held.is_none() => Ok(None),
                 Some(Change::Delete) => inner.remove(shard, hash, key, wait).map(Some),
             }
@@ -74,24 +77,26 @@ impl Table {
 
 impl Inner {
     /// Hands the value of the key's record on if that is in memory as it was written with these very bytes as its key, and does not expire, without a look at the keydir's copy of the key,
-    /// which would be one more wait. `false` tells nothing.
-    fn likely(&self, shard: &mut WriteGuard<'_>, hash: u64, key: Key<'_>, mut f: impl FnMut(&[u8])) -> bool {
+    /// which would be one more wait. Gives the shard's candidate then; `None` tells nothing.
+    fn likely(
+        &self,
+        shard: &mut WriteGuard<'_>,
+        hash: u64,
+        key: Key<'_>,
+        mut f: impl FnMut(&[u8]),
+    ) -> Option<Candidate> {
         // Asked under the key's lock: a record that expires is shown after the table was told of it. What time it was before the lock was taken says less.
-        let Some(cache) = self.cache.as_ref().filter(|_| !self.log.time.expires()) else {
-            return false;
-        };
-        let Some(location) = shard.candidate(hash) else {
-            return false;
-        };
-        let spot = || Spot::new(hash, location);
-        let found = self.cached(cache, location, spot, &epoch::pin(), |stored, value| {
+        let cache = self.cache.as_ref().filter(|_| !self.log.time.expires())?;
+        let likely = shard.candidate(hash)?;
+        let spot = || Spot::new(hash, likely.location);
+        let found = self.cached(cache, likely.location, spot, &epoch::pin(), |stored, value| {
             let is_it = stored == key.bytes();
             if is_it {
                 f(value);
             }
             is_it
         });
-        found == Some(true)
+        (found == Some(true)).then_some(likely)
     }
 }
 

@@ -5,7 +5,7 @@ use super::read::MAX_NOWAIT_OBJECTS;
 use super::{Commit, Inner, Table, Ttl, Wait, free};
 use crate::cache::{Spot, TableCache};
 use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
-use crate::keydir::{Batch, Keydir, Location, SHARDS, WriteGuard};
+use crate::keydir::{Batch, Candidate, Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
 use crate::seeded::{self, Fault};
 use crate::{Deadline, Error, Key, Now, Result};
@@ -92,38 +92,47 @@ impl Inner {
         hash: u64,
         key: Key<'_>,
         (value, deadline): (&[u8], Deadline),
+        likely: Option<Candidate>,
         wait: Wait,
     ) -> Result<Commit> {
         check_len(key, value)?;
         let packed = self.pack([value]);
         let record = packed.record(0, key, value).until(deadline);
-        self.store_record(shard, hash, &record, value, wait)
+        self.store_record(shard, hash, &record, value, likely, wait)
     }
 
-    /// Appends a put and shows it. `value` is that of the record, not compressed.
+    /// Appends a put and shows it. `value` is that of the record, not compressed. `likely` is the shard's candidate, if that is known to be the key's, with the same bytes and, as this record, without a deadline.
     pub(super) fn store_record(
         &self,
         shard: &mut WriteGuard<'_>,
         hash: u64,
         record: &Record<'_>,
         value: &[u8],
+        likely: Option<Candidate>,
         wait: Wait,
     ) -> Result<Commit> {
         let (key, deadline) = (record.key, Deadline::of(record.expiry_ms));
-        if !shard.has_room(key) {
-            return Err(Error::KeydirFull);
+        if likely.is_none() {
+            if !shard.has_room(key) {
+                return Err(Error::KeydirFull);
+            }
+            if wait == Wait::Never && shard.is_long_to_add(hash, key) {
+                return Err(Error::WouldBlock);
+            }
+            self.prefetch(shard, hash, false);
         }
-        if wait == Wait::Never && shard.is_long_to_add(hash, key) {
-            return Err(Error::WouldBlock);
-        }
-        self.prefetch(shard, hash, false);
         let appended = self.log.append(record, wait)?;
         take_time(Fault::ShownLate);
-        let old = shard
-            .put(hash, key, (appended.location, deadline), appended.last_seq)
-            .map_err(|_| Error::KeydirFull)?;
-        self.watch(hash, key, deadline, old.map(|old| old.deadline));
-        let mut old = old.map(|old| old.location);
+        let mut old = match likely {
+            Some(old) if shard.replace_candidate(hash, old, appended.location) => Some(old.location),
+            _ => {
+                let old = shard
+                    .put(hash, key, (appended.location, deadline), appended.last_seq)
+                    .map_err(|_| Error::KeydirFull)?;
+                self.watch(hash, key, deadline, old.map(|old| old.deadline));
+                old.map(|old| old.location)
+            }
+        };
         if let Some(location) = old {
             take_time(Fault::CountedLate);
             if self.log.add_dead(location) {

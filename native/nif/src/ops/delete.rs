@@ -2,14 +2,13 @@
 
 use bets_engine::Key;
 use bets_engine::table::Change;
-use rustler::Term;
 
 use super::lookup::Terms;
 use super::{boolean, comparing, key_of, list_of_one, written};
 use crate::access::{self, Need};
 use crate::buffers;
 use crate::error::Fail;
-use crate::raw::element;
+use crate::raw::{element, empty_list};
 use crate::schedule::{Call, Outcome};
 
 /// `delete(Tab, Key) -> true`.
@@ -99,7 +98,7 @@ pub fn take<'a>(call: &Call<'a>) -> Outcome<'a> {
                         (Change::Delete, Ok(list_of_one(call.env, object)))
                     }
                     Some(Err(fail)) => (Change::Keep, Err(fail)),
-                    None => (Change::Keep, Ok(Term::list_new_empty(call.env))),
+                    None => (Change::Keep, Ok(empty_list(call.env))),
                 }
             })?)
         })?;

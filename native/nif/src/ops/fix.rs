@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bets_engine::Key;
 use bets_engine::table::{Cursor, Table, TableKind};
-use rustler::{Encoder, Term};
+use rustler::Encoder;
 
 use super::list_of_one;
 use crate::access::{self, Need};
@@ -12,7 +12,7 @@ use crate::atoms;
 use crate::codec;
 use crate::error::Fail;
 use crate::fix::Since;
-use crate::raw::{caller, word_pid};
+use crate::raw::{caller, empty_list, word_pid};
 use crate::registry;
 use crate::schedule::{Call, Outcome};
 use crate::table::{SlotPlace, TableResource};
@@ -67,7 +67,7 @@ pub fn slot<'a>(call: &Call<'a>) -> Outcome<'a> {
         let bits = table.fixes.slot_bits().unwrap_or_else(|| table.table.slot_bits());
         match table.table.slot(number, bits, call.wait())? {
             Some(keys) => {
-                let mut list = Term::list_new_empty(call.env);
+                let mut list = empty_list(call.env);
                 for key in keys.iter().rev() {
                     list = list.list_prepend(codec::decode_key(call.env, key, &mut call.budget())?);
                 }

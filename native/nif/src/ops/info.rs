@@ -111,7 +111,7 @@ pub fn whereis<'a>(call: &Call<'a>) -> Outcome<'a> {
 /// `all() -> [NameOrIdentifier]`.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of all bodies")]
 pub fn all<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let mut list = Term::list_new_empty(call.env);
+    let mut list = raw::empty_list(call.env);
     for table in registry::all() {
         if access::is_open(call.env, &table) {
             list = list.list_prepend(table.handle(call.env));

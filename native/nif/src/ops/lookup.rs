@@ -12,7 +12,7 @@ use crate::atoms;
 use crate::buffers;
 use crate::codec::{Budget, stored_key};
 use crate::error::Fail;
-use crate::raw::{cell, element, tuple};
+use crate::raw::{cell, element, empty_list, tuple};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -80,7 +80,7 @@ pub fn objects<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> O
     }
     Ok(match get(call, table, asked)? {
         Some(object) => list_of_one(call.env, object),
-        None => Term::list_new_empty(call.env),
+        None => empty_list(call.env),
     })
 }
 

@@ -24,7 +24,7 @@ use rustler::{Encoder, Env, Term};
 use crate::atoms;
 use crate::codec::{self, Equality};
 use crate::error::Fail;
-use crate::raw::{element, tuple};
+use crate::raw::{element, empty_list, tuple};
 use crate::schedule::{Call, nif};
 use crate::table::TableResource;
 
@@ -154,12 +154,12 @@ fn list<'a>(env: Env<'a>, terms: &[Term<'a>]) -> Term<'a> {
     terms
         .iter()
         .rev()
-        .fold(Term::list_new_empty(env), |list, term| list.list_prepend(*term))
+        .fold(empty_list(env), |list, term| list.list_prepend(*term))
 }
 
 /// A list of one.
 fn list_of_one<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
-    Term::list_new_empty(env).list_prepend(term)
+    empty_list(env).list_prepend(term)
 }
 
 /// The result of a write: with `{sync, always}` the face has to wait before it hands it on.

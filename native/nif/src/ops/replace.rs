@@ -20,7 +20,7 @@ use crate::access::{self, Need};
 use crate::buffers::{self, Buffers};
 use crate::codec::{Budget, Equality};
 use crate::error::Fail;
-use crate::raw::cell;
+use crate::raw::{cell, empty_list};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -72,7 +72,7 @@ fn each<'a>(
         let mut budget = call.budget();
         let mut rest = call.arg(1);
         let (mut count, mut last) = (0, None);
-        let mut changed = Term::list_new_empty(call.env);
+        let mut changed = empty_list(call.env);
         while let Some((object, tail)) = cell(rest) {
             let spent =
                 budget.charge(OBJECT_COST).is_err() || (!call.is_normal() && started.elapsed() > DIRTY_STEP);

@@ -29,7 +29,7 @@ use crate::atoms;
 use crate::codec::{self, Budget};
 use crate::error::Fail;
 use crate::options::kind_atom;
-use crate::raw::{element, tuple};
+use crate::raw::{element, empty_list, tuple};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -79,7 +79,7 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
             } else {
                 limit
             },
-            objects: Term::list_new_empty(call.env),
+            objects: empty_list(call.env),
             taken: 0,
             last: Vec::new(),
             failed: None,
@@ -164,7 +164,7 @@ impl<'a> Reached<'a> {
         let key = codec::decode_key(call.env, &self.last, &mut call.budget())?;
         let place = match self.within {
             Some(seq) => super::list_of_one(call.env, seq.encode(call.env)),
-            None => Term::list_new_empty(call.env),
+            None => empty_list(call.env),
         };
         Ok(place.list_prepend(key))
     }

@@ -13,7 +13,7 @@ use crate::atoms;
 use crate::buffers;
 use crate::codec::{self, Budget};
 use crate::error::Fail;
-use crate::raw::{cell, element};
+use crate::raw::{cell, element, empty_list};
 use crate::schedule::{Call, Outcome};
 use crate::table::TableResource;
 
@@ -171,7 +171,7 @@ fn scan_to<'a>(call: &Call<'a>, direction: Direction) -> Outcome<'a> {
         let version = table.table.seq();
         let mut step = Step {
             table,
-            objects: Term::list_new_empty(call.env),
+            objects: empty_list(call.env),
             taken: 0,
             failed: None,
             budget: call.budget(),

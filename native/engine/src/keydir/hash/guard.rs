@@ -5,7 +5,7 @@ use super::reclaim::Reclaim;
 use super::shard::Shard;
 use super::shard_of;
 use super::write::{State, Writer};
-use crate::keydir::{Full, Hit, Location};
+use crate::keydir::{Candidate, Full, Hit, Location};
 use crate::sync::{MutexGuard, Ordering};
 use crate::{Deadline, Key};
 
@@ -53,8 +53,14 @@ impl<'a> WriteGuard<'a> {
     }
 
     /// As [`HashKeydir::candidate`](super::HashKeydir::candidate). Has the processor fetch the entry's key meanwhile.
-    pub fn candidate(&mut self, hash: u64) -> Option<Location> {
+    pub fn candidate(&mut self, hash: u64) -> Option<Candidate> {
         self.present(hash)?.candidate(hash)
+    }
+
+    /// Gives the entry that [`WriteGuard::candidate`] gave for this hash a new location, without a look at its key; `false` and no change if it is no longer the same.
+    pub fn replace_candidate(&mut self, hash: u64, old: Candidate, new: Location) -> bool {
+        self.present(hash)
+            .is_some_and(|writer| writer.replace_candidate(hash, old, new))
     }
 
     /// Looks a key up.

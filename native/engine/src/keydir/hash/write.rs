@@ -17,7 +17,7 @@ use super::shard::Shard;
 use super::slots::{self, Slot};
 use super::{capacity, h32_of};
 use crate::keydir::prefetch::{LINE, prefetch};
-use crate::keydir::{Full, Hit, Location};
+use crate::keydir::{Candidate, Full, Hit, Location};
 use crate::sync::Ordering;
 use crate::{Deadline, Key};
 
@@ -75,7 +75,7 @@ impl<'a> Writer<'a> {
 
     pub(super) fn prefetch_key(&self, hash: u64, removes: bool) {
         let from = self.slots_from_home(h32_of(hash));
-        if let Some(slot) = likely(from, h32_of(hash)) {
+        if let Some((_, slot)) = likely(from, h32_of(hash)) {
             let key_ref = slots::key_ref_of(slot.meta());
             prefetch(self.address(key_ref));
             if removes {
@@ -86,11 +86,21 @@ impl<'a> Writer<'a> {
         prefetch(from.as_ptr().wrapping_add(LINE / size_of::<Slot>()));
     }
 
-    /// The location of the first entry with this hash, whose key is not looked at but fetched.
-    pub(super) fn candidate(&self, hash: u64) -> Option<Location> {
-        let slot = likely(self.slots_from_home(h32_of(hash)), h32_of(hash))?;
+    /// The first entry with this hash, whose key is not looked at but fetched.
+    pub(super) fn candidate(&self, hash: u64) -> Option<Candidate> {
+        let (at, slot) = likely(self.slots_from_home(h32_of(hash)), h32_of(hash))?;
         prefetch(self.address(slots::key_ref_of(slot.meta())));
-        Some(Location::from_bits(slot.location()))
+        Some(Candidate {
+            location: Location::from_bits(slot.location()),
+            at,
+        })
+    }
+
+    /// Replaces what [`Writer::candidate`] gave for this hash.
+    pub(super) fn replace_candidate(&self, hash: u64, old: Candidate, new: Location) -> bool {
+        let slot = self.slots_from_home(h32_of(hash)).get(old.at);
+        let same = slot.filter(|slot| slot.location() == old.location.to_bits());
+        same.inspect(|slot| slot.set_location(new.to_bits())).is_some()
     }
 
     /// The slots from an entry's home on.
@@ -346,11 +356,15 @@ impl<'a> Writer<'a> {
 }
 
 /// The first of the slots from its home on that has this hash.
-fn likely(from_home: &[Slot], h32: u32) -> Option<&Slot> {
-    from_home
-        .iter()
-        .take_while(|slot| slot.meta() != 0 && slots::hash_of(slot.meta()) <= h32)
-        .find(|slot| slots::hash_of(slot.meta()) == h32)
+fn likely(from_home: &[Slot], h32: u32) -> Option<(usize, &Slot)> {
+    for (at, slot) in from_home.iter().enumerate() {
+        let meta = slot.meta();
+        let hash = slots::hash_of(meta);
+        if meta == 0 || hash >= h32 {
+            return (hash == h32 && meta != 0).then_some((at, slot));
+        }
+    }
+    None
 }
 
 /// Slots begin with a cache line, of which each fills a quarter. Behind them stand the marks.

@@ -326,3 +326,33 @@ fn a_candidate_is_the_record_of_the_hash() {
         .unwrap();
     assert!(candidate(hash).unwrap().is_some());
 }
+
+#[test]
+fn a_candidate_is_replaced_if_it_is_still_the_same() {
+    let keydir = HashKeydir::new(3);
+    // The second and the third share a home with the first, and stand behind it.
+    let hashes = [9, 10, 11].map(|h32| hash_from(1, h32));
+    let mut guard = keydir.lock(1);
+    for (location, (hash, key)) in (1..).zip(hashes.into_iter().zip([b"a", b"b", b"c"])) {
+        assert!(guard.candidate(hash).is_none());
+        let location = Location::from_bits(location);
+        guard.put(hash, Key::plain(key), location).unwrap();
+        assert_eq!(guard.candidate(hash).unwrap().location, location);
+    }
+    let locations = |guard: &mut WriteGuard<'_>| {
+        let places = hashes.into_iter().zip([b"a", b"b", b"c"]);
+        let found = places.map(|(hash, key)| guard.get(hash, Key::plain(key)).unwrap().location.to_bits());
+        found.collect::<Vec<_>>()
+    };
+    let old = guard.candidate(hashes[1]).unwrap();
+    assert!(guard.replace_candidate(hashes[1], old, Location::from_bits(7)));
+    assert_eq!(locations(&mut guard), [1, 7, 3]);
+    assert!(!guard.replace_candidate(hashes[1], old, Location::from_bits(8)));
+    assert_eq!(locations(&mut guard), [1, 7, 3]);
+    let old = guard.candidate(hashes[1]).unwrap();
+    assert!(guard.remove(hashes[0], Key::plain(b"a")).is_some());
+    assert!(!guard.replace_candidate(hashes[1], old, Location::from_bits(8)));
+    let left =
+        |guard: &mut WriteGuard<'_>, at: usize| guard.candidate(hashes[at]).unwrap().location.to_bits();
+    assert_eq!([left(&mut guard, 1), left(&mut guard, 2)], [7, 3]);
+}
