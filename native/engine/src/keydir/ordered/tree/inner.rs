@@ -6,6 +6,7 @@
 
 use super::page::{Page, PagePtr};
 use super::search;
+use crate::keydir::prefetch::{LINE, prefetch};
 
 /// A node of more children is split.
 const FANOUT: usize = if cfg!(any(test, feature = "shuttle")) {
@@ -152,6 +153,10 @@ impl Inner {
     }
 
     fn index(&self, key: &[u8], below: bool) -> usize {
+        // A search waits for one after the other.
+        for heads in self.heads.chunks(LINE / size_of::<u64>()) {
+            prefetch(heads.as_ptr());
+        }
         search::before(key, !below, &self.prefix, &self.heads, |at| {
             self.children[at + 1].low()
         })

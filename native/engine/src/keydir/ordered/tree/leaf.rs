@@ -23,6 +23,7 @@ use std::ptr::{self, NonNull};
 use smallvec::SmallVec;
 
 use super::super::node::Node;
+use super::LEAF_MAX;
 use super::page::Page;
 use super::search;
 use crate::keydir::prefetch::{LINE, prefetch};
@@ -57,6 +58,9 @@ const POINTER_BITS: u32 = 48;
 pub(super) const LEAF_LEN: usize = size_of::<Header>();
 /// What it costs for each of its keys.
 pub(super) const ENTRY_LEN: usize = size_of::<u64>() + size_of::<*const Node>();
+
+/// The cache lines of a full leaf, all of which a search may look at: the front, the heads, the nodes, and the prefix behind them.
+const SEARCHED_LINES: usize = (LEAF_LEN + LEAF_MAX * ENTRY_LEN).div_ceil(LINE);
 
 /// The length that no leaf has: the page was taken out of the tree, and has no keys.
 const GONE: u32 = u32::MAX;
@@ -189,6 +193,15 @@ impl<'g> Leaf<'g> {
     pub(super) fn prefetch(self) {
         prefetch(self.header.as_ptr());
         prefetch(self.header.as_ptr().cast::<u8>().wrapping_add(LINE));
+    }
+
+    /// Has the processor fetch what a search looks at, at once and not one after the other, without a look at the leaf.
+    #[inline]
+    pub(super) fn prefetch_search(self) {
+        let front = self.header.as_ptr().cast::<u8>();
+        for line in 0..SEARCHED_LINES {
+            prefetch(front.wrapping_add(line * LINE));
+        }
     }
 
     /// Has the processor fetch what comes then. Looks at the leaf.

@@ -173,6 +173,7 @@ impl Tree {
         let mut page = self.page_of(key, guard);
         loop {
             let leaf = page.leaf(guard);
+            leaf.prefetch_search();
             match later_page(leaf, key, guard) {
                 Some(next) => page = next,
                 None => return (page, leaf),
@@ -187,6 +188,7 @@ impl Tree {
             let mut before: Option<(&Page, Leaf<'_>)> = None;
             loop {
                 let leaf = page.leaf(guard);
+                leaf.prefetch_search();
                 if leaf.is_gone() {
                     if let Some((before, its_leaf)) = before {
                         before.replace(its_leaf, its_leaf.close().in_front_of(leaf.next()), guard);
