@@ -1,4 +1,4 @@
-//! Many threads on one table: no lost update, no half-seen list, no wrong value, with rotation and syncs going on.
+//! Many threads on one table: no lost update, no half-seen list, no wrong value, with rotation, merges and syncs going on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bets_engine::Error;
 use bets_engine::io::{Storage, sim::Sim};
 use bets_engine::table::{Change, Config, Cursor, Found, Open, Sync, Table, TableKind, Wait};
-use common::{KINDS, Random, TestDir, contents, get, key, put};
+use common::{KINDS, Random, TestDir, contents, get, key, merge_all, put};
 
 /// Calls as the NIF does: first without waiting, then where waiting is allowed.
 fn either<R>(mut call: impl FnMut(Wait) -> bets_engine::Result<R>) -> R {
@@ -75,7 +75,8 @@ fn no_update_is_lost() {
                 added.fetch_add(1, Ordering::Relaxed);
             });
         };
-        for_seconds(1.0, &[&add, &add, &add]);
+        let merge = |stop: &AtomicBool| until(stop, |_| drop(merge_all(&table)));
+        for_seconds(1.0, &[&add, &add, &add, &merge]);
         let sum = |table: &Table| contents(table).iter().map(|(_, v)| number(v)).sum::<u64>();
         assert_eq!(sum(&table), added.load(Ordering::Relaxed));
         assert_eq!(sum(&dir.copy().reopen()), added.load(Ordering::Relaxed));

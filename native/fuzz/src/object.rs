@@ -33,7 +33,7 @@ fn any_bytes(bytes: &[u8], keypos: usize) {
         if let Ok(range) = object::element(bytes, keypos, pos, unlimited) {
             let element = &bytes[range.clone()];
             let int = object::int_element(bytes, keypos, pos, unlimited);
-            assert_eq!(int.ok(), object::as_int(element).map(|int| (range.clone(), int)));
+            assert_eq!(int, object::as_int(element).map(|int| (range.clone(), int)));
             let mut out = Vec::new();
             if object::replace(bytes, keypos, &[(pos, element)], &mut out, unlimited).is_ok() {
                 assert_eq!(out, bytes, "an element was replaced by itself");

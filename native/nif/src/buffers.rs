@@ -23,7 +23,7 @@ thread_local! {
 /// Runs `f` with empty buffers.
 pub fn with<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
     KEPT.with(|kept| {
-        // A nested use finds fresh ones.
+        // A nested use finds fresh ones, and what a panic left is seen to by the next use.
         let (mut held, mut fresh) = (kept.try_borrow_mut().ok(), Buffers::default());
         let buffers = held.as_deref_mut().unwrap_or(&mut fresh);
         buffers.key.clear();

@@ -42,10 +42,12 @@ pub fn element(env: Env<'_>, word: Word) -> Term<'_> {
     unsafe { Term::new(env, word) }
 }
 
-/// The empty list, which is the same in every environment.
+/// The empty list, without a call of the VM for each.
 pub fn empty_list(env: Env<'_>) -> Term<'_> {
     static EMPTY: OnceLock<Word> = OnceLock::new();
-    element(env, *EMPTY.get_or_init(|| Term::list_new_empty(env).as_c_arg()))
+    let word = *EMPTY.get_or_init(|| Term::list_new_empty(env).as_c_arg());
+    // SAFETY: the empty list is a word of its own, as an atom is, which points to no environment's memory.
+    unsafe { Term::new(env, word) }
 }
 
 /// The head and the tail of a list, which may be improper.

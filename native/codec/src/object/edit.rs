@@ -26,18 +26,18 @@ pub fn element(
     Ok(start..reader.at())
 }
 
-/// As [`element`], with its value, of an integer in the range of `i64`. Any other term is damaged, as it were.
+/// Where the element at `pos` stands, and its value, if there is one and it is an integer in the range of `i64`: what [`element`] and [`as_int`] tell, but at once.
 #[inline]
 pub fn int_element(
     bytes: &[u8],
     keypos: usize,
     pos: usize,
     budget: &mut Budget,
-) -> Result<(Range<usize>, i64), DecodeError> {
-    let mut reader = at_element(bytes, keypos, pos, budget)?;
+) -> Option<(Range<usize>, i64)> {
+    let mut reader = at_element(bytes, keypos, pos, budget).ok()?;
     let start = reader.at();
-    let value = whole_int(&mut reader)?;
-    Ok((start..reader.at(), value))
+    let value = whole_int(&mut reader).ok()?;
+    Some((start..reader.at(), value))
 }
 
 /// A reader that has come to an element.

@@ -31,7 +31,7 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// One that has found out what the processor can do, which takes a new one as long as a short record's CRC.
+/// One that has found out what the processor can do. A new one does so again, which takes about as long as the CRC of a short record.
 static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);
 
 /// Appends an unsigned LEB128 number: at most five bytes.

@@ -52,7 +52,7 @@ pub struct Busy;
 #[error("the keydir is full")]
 pub struct Full;
 
-/// An entry whose key was not looked at. It is to be told under the lock under which it was found, and before anything is changed.
+/// An entry whose key was not looked at, as it was found under a lock. Under that lock, and as long as nothing else is changed there, it is the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// Where its record stands.

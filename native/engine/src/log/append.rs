@@ -169,6 +169,7 @@ impl Log {
         let stamp = self.stamp(&mut end);
         let staged = end.buf.len();
         record.put(&mut end.buf, stamp);
+        // As the function of this name tells of several, without memory for a list.
         let too_long = Some(0..len).filter(|_| !Location::tells(len as u64));
         let written = self.write(&mut end, staged, 1, too_long.as_slice())?;
         if record.kind == Kind::Put {

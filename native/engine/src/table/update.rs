@@ -58,6 +58,7 @@ impl Table {
                 // No segment goes away while a location that the keydir holds under lock points to it.
                 None => Err(Error::Panicked),
                 Some(Change::Keep) => Ok(None),
+                // The stored form stays; where the record told the entry, that is the key's own.
                 Some(Change::Put(value)) if likely.is_none() => {
                     let form = Key::new(&form, key.compared().len());
                     inner
@@ -114,6 +115,29 @@ mod tests {
             (Change::Replace(value.clone().into()), value)
         };
         table.update(key, Wait::Never, change).unwrap().1
+    }
+
+    #[test]
+    fn what_is_in_memory_is_replaced_without_a_look_at_the_keydirs_copy_of_its_key() {
+        let table = Table::simulated();
+        let (inner, key) = (&*table.inner, Key::new(b"key:form", 4));
+        add(&table, key, 1);
+        let likely = |key: Key<'_>| {
+            let found = inner.with_shard(key, Wait::May, |hash, shard| {
+                Ok(inner
+                    .likely(shard, hash, key, |_| {})
+                    .map(|likely| likely.location))
+            });
+            found.unwrap()
+        };
+        let first = likely(key).unwrap();
+        assert_eq!(add(&table, key, 2), [1, 2]);
+        assert_ne!(likely(key).unwrap(), first);
+        // Another form of it is the same key, but of other bytes.
+        assert_eq!(likely(Key::new(b"key:other", 4)), None);
+        assert_eq!(add(&table, Key::new(b"key:other", 4), 3), [1, 2, 3]);
+        assert_eq!(likely(key), None);
+        assert!(likely(Key::new(b"key:other", 4)).is_some());
     }
 
     /// An update took the time that it had looked at before it had the key's lock for a sign that nothing expires: a record that another process had given a deadline

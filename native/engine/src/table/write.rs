@@ -92,27 +92,29 @@ impl Inner {
         hash: u64,
         key: Key<'_>,
         (value, deadline): (&[u8], Deadline),
-        likely: Option<Candidate>,
+        replaces: Option<Candidate>,
         wait: Wait,
     ) -> Result<Commit> {
         check_len(key, value)?;
         let packed = self.pack([value]);
         let record = packed.record(0, key, value).until(deadline);
-        self.store_record(shard, hash, &record, value, likely, wait)
+        self.store_record(shard, hash, &record, value, replaces, wait)
     }
 
-    /// Appends a put and shows it. `value` is that of the record, not compressed. `likely` is the shard's candidate, if that is known to be the key's, with the same bytes and, as this record, without a deadline.
+    /// Appends a put and shows it. `value` is that of the record, not compressed. It `replaces` the shard's candidate, if
+    /// that is known to be the key's entry, with the same bytes of the key and, as this record, without a deadline: then nothing is looked for.
     pub(super) fn store_record(
         &self,
         shard: &mut WriteGuard<'_>,
         hash: u64,
         record: &Record<'_>,
         value: &[u8],
-        likely: Option<Candidate>,
+        replaces: Option<Candidate>,
         wait: Wait,
     ) -> Result<Commit> {
         let (key, deadline) = (record.key, Deadline::of(record.expiry_ms));
-        if likely.is_none() {
+        debug_assert!(replaces.is_none() || deadline == Deadline::NEVER);
+        if replaces.is_none() {
             if !shard.has_room(key) {
                 return Err(Error::KeydirFull);
             }
@@ -123,12 +125,15 @@ impl Inner {
         }
         let appended = self.log.append(record, wait)?;
         take_time(Fault::ShownLate);
-        let mut old = match likely {
+        let mut old = match replaces {
             Some(old) if shard.replace_candidate(hash, old, appended.location) => Some(old.location),
             _ => {
-                let old = shard
-                    .put(hash, key, (appended.location, deadline), appended.last_seq)
-                    .map_err(|_| Error::KeydirFull)?;
+                let put = shard.put(hash, key, (appended.location, deadline), appended.last_seq);
+                let old = put.map_err(|_| {
+                    // The log has it and the keydir cannot show it: only a fresh start can tell it.
+                    self.log.sticky.set(Error::KeydirFull);
+                    Error::KeydirFull
+                })?;
                 self.watch(hash, key, deadline, old.map(|old| old.deadline));
                 old.map(|old| old.location)
             }

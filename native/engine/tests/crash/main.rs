@@ -19,11 +19,12 @@ mod history;
 mod tally;
 mod workload;
 
-/// Prints figures where a run shows them that passes, too: what a test prints otherwise is shown when it fails.
+/// Prints figures where a run shows them that passes, too, in a line of their own: what a test prints otherwise is shown when it fails.
 macro_rules! tell {
     ($($words:tt)*) => {{
         use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "figures: {}", format_args!($($words)*));
+        let line = format!($($words)*).replace('\n', " ");
+        let _ = std::io::stderr().write_all(format!("\nfigures: {line}\n").as_bytes());
     }};
 }
 

@@ -84,7 +84,7 @@ fn add_small(
         Some(&[position, increment]) => (position_of(op, position).ok()?, element(op.get_env(), increment)),
         Some(_) => return None,
     };
-    let (range, old) = object::int_element(bytes, table.keypos(), position, &mut budget).ok()?;
+    let (range, old) = object::int_element(bytes, table.keypos(), position, &mut budget)?;
     let sum = old.checked_add(increment.decode().ok()?)?;
     budget.charge_bytes(bytes.len()).ok()?;
     made.clear();

@@ -52,7 +52,7 @@ impl<'a> WriteGuard<'a> {
         }
     }
 
-    /// As [`HashKeydir::candidate`](super::HashKeydir::candidate). Has the processor fetch the entry's key meanwhile.
+    /// The first entry with this hash, whose key is not looked at; `None` means that the key is surely not there. Has the processor fetch the entry's key.
     pub fn candidate(&mut self, hash: u64) -> Option<Candidate> {
         self.present(hash)?.candidate(hash)
     }

@@ -86,7 +86,7 @@ impl<'a> Writer<'a> {
         prefetch(from.as_ptr().wrapping_add(LINE / size_of::<Slot>()));
     }
 
-    /// The first entry with this hash, whose key is not looked at but fetched.
+    /// The first entry with this hash, whose key is not looked at but fetched, for who has to look at it after all.
     pub(super) fn candidate(&self, hash: u64) -> Option<Candidate> {
         let (at, slot) = likely(self.slots_from_home(h32_of(hash)), h32_of(hash))?;
         prefetch(self.address(slots::key_ref_of(slot.meta())));
@@ -96,11 +96,15 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Replaces what [`Writer::candidate`] gave for this hash.
+    /// Replaces what [`Writer::candidate`] gave for this hash. No two entries have one location, so this tells which it is.
     pub(super) fn replace_candidate(&self, hash: u64, old: Candidate, new: Location) -> bool {
         let slot = self.slots_from_home(h32_of(hash)).get(old.at);
-        let same = slot.filter(|slot| slot.location() == old.location.to_bits());
-        same.inspect(|slot| slot.set_location(new.to_bits())).is_some()
+        let is_it = |slot: &&Slot| {
+            slots::hash_of(slot.meta()) == h32_of(hash) && slot.location() == old.location.to_bits()
+        };
+        slot.filter(is_it)
+            .inspect(|slot| slot.set_location(new.to_bits()))
+            .is_some()
     }
 
     /// The slots from an entry's home on.
