@@ -288,7 +288,7 @@ impl Head {
         Self::parse_in_place(bytes)
     }
 
-    /// The same for who looks at little of it, and then need not wait for the rest.
+    /// The same as a part of its caller: of what that does not look at, nothing is made.
     #[expect(
         clippy::inline_always,
         reason = "else all of it is written to memory, and read again"

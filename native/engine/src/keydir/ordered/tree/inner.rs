@@ -153,7 +153,7 @@ impl Inner {
     }
 
     fn index(&self, key: &[u8], below: bool) -> usize {
-        // A search waits for one after the other.
+        // A search waits for one line after the other, unless all are on their way.
         for heads in self.heads.chunks(LINE / size_of::<u64>()) {
             prefetch(heads.as_ptr());
         }
