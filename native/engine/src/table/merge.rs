@@ -237,22 +237,21 @@ mod tests {
         go
     }
 
-    /// How many steps a merge takes, each of which may go through everything.
-    fn steps(table: &Table, gives_way: bool) -> usize {
+    /// The table of [`overwritten`], merged beside a background thread at work, and how many steps that took, each of which may go through everything.
+    fn merged_beside_work(gives_way: bool) -> (Table, usize) {
+        let (table, at_work) = (overwritten(), busy());
         assert!(table.merge_start(MergeChoice::Everything).unwrap());
         let step = || table.merge_on(1 << 40, gives_way).unwrap().unwrap();
-        1 + std::iter::repeat_with(step)
-            .take_while(|progress| progress.phase != Phase::Done)
-            .count()
+        let unfinished = std::iter::repeat_with(step).take_while(|progress| progress.phase != Phase::Done);
+        let steps = 1 + unfinished.count();
+        drop(at_work);
+        (table, steps)
     }
 
     /// Beside background threads a merge took a processor from those who read and wrote. When it gave way to them, it kept who wanted to close its table waiting for sixteen rests.
     #[test]
     fn a_merge_gives_way_to_background_threads_but_not_for_ever_and_each_step_rests_once() {
-        let table = overwritten();
-        let at_work = busy();
-        let resting = steps(&table, true);
-        drop(at_work);
+        let (table, resting) = merged_beside_work(true);
         // Reading the segments is a stretch of 128 KiB each time, behind which it rests.
         assert!(
             resting > WRITTEN / (256 << 10),
@@ -267,10 +266,7 @@ mod tests {
     /// An opening that merges first waited for the syncs of other tables.
     #[test]
     fn a_merge_that_somebody_waits_for_does_not_rest() {
-        let table = overwritten();
-        let at_work = busy();
-        let steps = steps(&table, false);
-        drop(at_work);
+        let (_, steps) = merged_beside_work(false);
         assert!(steps < 12, "{steps} steps");
     }
 

@@ -140,6 +140,37 @@ mod tests {
         assert!(likely(Key::new(b"key:other", 4)).is_some());
     }
 
+    /// What is compressed, or too long for its location to tell its length, is in memory as an entry of the cache and not as it was written.
+    #[test]
+    fn what_is_in_memory_as_an_entry_is_replaced_so_too() {
+        for (compressed, len) in [(true, 1_000), (false, 100_000)] {
+            let table = Table::simulated_with(Config {
+                compressed,
+                ..Config::default()
+            });
+            let (inner, key) = (&*table.inner, Key::plain(b"k"));
+            table.put(key, &vec![0; len], Wait::May).unwrap();
+            for byte in 1..4 {
+                let value = add(&table, key, byte);
+                assert_eq!(
+                    (value.len(), value.last()),
+                    (len + usize::from(byte), Some(&byte))
+                );
+                let known = inner.with_shard(key, Wait::May, |hash, shard| {
+                    let mut right = false;
+                    let likely = inner.likely(shard, hash, key, |found| right = found == value);
+                    Ok(likely.is_some() && right)
+                });
+                assert!(known.unwrap(), "compressed {compressed}");
+                let found = table.get(key, Wait::May, |found| found.value.to_vec()).unwrap();
+                assert_eq!(found, Some(value));
+            }
+            // One record is live, and none of those that it replaced.
+            let live = inner.log.live_bytes();
+            assert!((1..len as u64 + 100).contains(&live), "{live}");
+        }
+    }
+
     /// An update took the time that it had looked at before it had the key's lock for a sign that nothing expires: a record that another process had given a deadline
     /// meanwhile lost it. The same was to be seen with a clock that stands at 1970.
     #[test]
