@@ -1,7 +1,7 @@
 //! The index of an ordered keydir: a B+ tree whose leaves are linked, as in a B-link tree (Lehman and Yao, "Efficient locking for concurrent
 //! operations on B-trees", TODS 1981), and are replaced rather than changed, by one compare-and-swap.
 //!
-//! A leaf has room for a few more keys, and is made anew when that is used up (`leaf`). It belongs to a *page*, which keeps its place. Whoever finds no place for a key in a page's leaf goes on to the next page, so a page may be split
+//! A leaf has room for a few more keys, and is made anew when that is used up (`leaf`, `keys`). It belongs to a *page*, which keeps its place. Whoever finds no place for a key in a page's leaf goes on to the next page, so a page may be split
 //! before those above it know. Readers therefore never wait and never start again: each leaf that they meet is what a page held at one moment,
 //! and the leaves of a walk adjoin each other. Writers of one leaf start again when another one was quicker.
 //!
@@ -11,6 +11,7 @@
 #![allow(unsafe_code, reason = "follows and frees pointers that the epoch protects")]
 
 mod inner;
+mod keys;
 mod leaf;
 mod page;
 mod search;

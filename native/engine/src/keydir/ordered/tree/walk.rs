@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use crate::epoch::Guard;
 
 use super::super::node::Node;
-use super::leaf::Keys;
+use super::keys::Keys;
 use super::page::Page;
 use super::{Tree, page_behind};
 use crate::keydir::prefetch::prefetch;
