@@ -16,7 +16,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use bets_engine::format::frame::{Frame, Kind, Record, Stamp};
+use bets_engine::format::frame::Frame;
+use bets_engine::format::record::{Kind, Record, Stamp};
 use bets_engine::io::{Storage, real::Os};
 use bets_engine::keydir::{Hit, Keydir, Location};
 use bets_engine::table::{Config, Meta, Open, Sync, Table, TableKind, Wait};

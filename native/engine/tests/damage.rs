@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bets_engine::format::frame::{Kind, Record, Stamp};
+use bets_engine::format::record::{Kind, Record, Stamp};
 use bets_engine::io::Storage;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::Sim;

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bets_engine::format::frame::{Kind, Record, Stamp};
+use bets_engine::format::record::{Kind, Record, Stamp};
 use bets_engine::io::Storage;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::{Plan, Sim};

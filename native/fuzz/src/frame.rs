@@ -1,8 +1,9 @@
 //! The frame of a record: any bytes are refused or read, and what is read is what its writer wrote.
 
 use bets_engine::Key;
-use bets_engine::format::frame::{Bad, Frame, Head, Kind, Record, Stamp, removed_seqs};
+use bets_engine::format::frame::{Bad, Frame, Head, removed_seqs};
 use bets_engine::format::packed;
+use bets_engine::format::record::{Kind, Record, Stamp};
 
 use crate::memory::Bound;
 use crate::{mended, put_crc};

@@ -1,4 +1,4 @@
-//! A record's frame: its bytes in a segment.
+//! A record's frame, which is its bytes in a segment: how it is laid out, and how it is read.
 //!
 //! ```text
 //! offset size
@@ -19,231 +19,16 @@
 //! A byte 8 of zero is the end of the log: preallocated space is zero. The value CRC is outside of the head CRC, so that damage
 //! to value or value CRC concerns one key alone.
 
-use super::{crc32, get_varint, put_varint};
-use crate::{Deadline, Key};
-
-/// What a record does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// Stores a value under a key.
-    Put = 1,
-    /// Removes a key: a tombstone.
-    Delete = 2,
-    /// Removes some objects of a key; the key's suffix lists their seqs, 8 bytes each, rising.
-    DeleteObject = 3,
-    /// Removes every object.
-    Clear = 4,
-    /// Opens a batch; the key holds its count (4 bytes) and the bytes of its members and commit (4 bytes). Its seq is the first member's.
-    Batch = 5,
-    /// Closes a batch: its members exist only if this is valid. Its seq is the last member's; the key holds the batch's first seq.
-    Commit = 6,
-    /// Tells only that a sync was done, or, in its expiry, the time. Its seq is that of the record before it.
-    Mark = 7,
-}
-
-impl Kind {
-    fn from_bits(bits: u8) -> Option<Kind> {
-        Some(match bits {
-            1 => Kind::Put,
-            2 => Kind::Delete,
-            3 => Kind::DeleteObject,
-            4 => Kind::Clear,
-            5 => Kind::Batch,
-            6 => Kind::Commit,
-            7 => Kind::Mark,
-            _ => return None,
-        })
-    }
-}
-
-/// The value bytes are compressed (LZ4 block behind the 4-byte length of the plain bytes).
-const COMPRESSED: u8 = 0x10;
-/// The record is a member of a batch.
-const MEMBER: u8 = 0x20;
-/// The record expires.
-const EXPIRY: u8 = 0x40;
-/// The key ends with bytes that are not compared.
-const SUFFIX: u8 = 0x80;
+use super::record::{
+    COMPRESSED, EXPIRY, Kind, MAX_KEY_LEN, MAX_VALUE_LEN, MEMBER, NOTHING_KNOWN, Record, SUFFIX, value_crc,
+};
+use super::{crc32, get_varint};
+use crate::Key;
 
 /// The shortest possible frame.
 pub const MIN_LEN: usize = 27;
 /// The bytes before the key that suffice to know the whole frame's length.
 pub const MAX_HEAD_LEN: usize = 25 + 15 + 8;
-/// The longest key and value, in bytes.
-pub const MAX_KEY_LEN: u64 = 64 << 20;
-/// The longest value, in bytes.
-pub const MAX_VALUE_LEN: u64 = 1 << 30;
-
-const NOTHING_KNOWN: u32 = u32::MAX;
-
-/// A record to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    /// What it does.
-    pub kind: Kind,
-    /// Its key; empty where the kind has none.
-    pub key: Key<'a>,
-    /// Its value; empty where the kind has none.
-    pub value: &'a [u8],
-    /// When it expires, in milliseconds since 1970.
-    pub expiry_ms: Option<u64>,
-    /// Whether `value` is compressed.
-    pub compressed: bool,
-    /// Whether it is a member of a batch.
-    pub member: bool,
-    /// The CRC of `value`: made with the record, so that no lock is held over it.
-    value_crc: u32,
-}
-
-impl<'a> Record<'a> {
-    /// A plain record of a kind.
-    pub fn new(kind: Kind, key: Key<'a>, value: &'a [u8]) -> Self {
-        let value_crc = value_crc(value);
-        Record {
-            kind,
-            key,
-            value,
-            expiry_ms: None,
-            compressed: false,
-            member: false,
-            value_crc,
-        }
-    }
-
-    /// The record that a frame holds, to be written again.
-    pub fn from_frame(frame: &Frame<'a>) -> Result<Self, Bad> {
-        let Head {
-            kind,
-            expiry_ms,
-            compressed,
-            member,
-            ..
-        } = frame.head;
-        Ok(Record {
-            kind,
-            key: frame.key(),
-            value: frame.value()?,
-            expiry_ms,
-            compressed,
-            member,
-            value_crc: frame.value_crc(),
-        })
-    }
-
-    /// The same record as a member of a batch.
-    #[must_use]
-    pub fn as_member(&self) -> Self {
-        Record {
-            member: true,
-            ..*self
-        }
-    }
-
-    /// The same record, which expires then.
-    #[must_use]
-    pub fn until(&self, deadline: Deadline) -> Self {
-        Record {
-            expiry_ms: deadline.ms(),
-            ..*self
-        }
-    }
-
-    /// The same record standing alone.
-    #[must_use]
-    pub fn as_lone(&self) -> Self {
-        Record {
-            member: false,
-            ..*self
-        }
-    }
-
-    /// The same record, whose value is compressed.
-    #[must_use]
-    pub fn as_compressed(&self) -> Self {
-        Record {
-            compressed: true,
-            ..*self
-        }
-    }
-
-    /// The length of its frame in bytes.
-    pub fn frame_len(&self) -> usize {
-        let suffix = self.key.suffix().len();
-        25 + varint_len(self.key.bytes().len())
-            + varint_len(self.value.len())
-            + if suffix > 0 { varint_len(suffix) } else { 0 }
-            + if self.expiry_ms.is_some() { 8 } else { 0 }
-            + self.key.bytes().len()
-            + self.value.len()
-    }
-
-    /// Appends its frame.
-    pub fn put(&self, out: &mut Vec<u8>, at: Stamp) {
-        let start = out.len();
-        let suffix = self.key.suffix().len();
-        let mut bits = self.kind as u8;
-        for (on, flag) in [
-            (self.compressed, COMPRESSED),
-            (self.member, MEMBER),
-            (self.expiry_ms.is_some(), EXPIRY),
-            (suffix > 0, SUFFIX),
-        ] {
-            bits |= if on { flag } else { 0 };
-        }
-        let mut head = [0u8; 25];
-        head[4..8].copy_from_slice(&self.value_crc.to_le_bytes());
-        head[8] = bits;
-        head[9..13].copy_from_slice(&at.segment.to_le_bytes());
-        head[13..21].copy_from_slice(&at.seq.to_le_bytes());
-        head[21..25].copy_from_slice(&durable_delta(at.seq, at.durable_seq).to_le_bytes());
-        out.extend_from_slice(&head);
-        put_varint(out, self.key.bytes().len() as u32);
-        put_varint(out, self.value.len() as u32);
-        if suffix > 0 {
-            put_varint(out, suffix as u32);
-        }
-        if let Some(expiry) = self.expiry_ms {
-            out.extend_from_slice(&expiry.to_le_bytes());
-        }
-        out.extend_from_slice(self.key.bytes());
-        let head_crc = crc32(&out[start + 8..]);
-        out[start..start + 4].copy_from_slice(&head_crc.to_le_bytes());
-        out.extend_from_slice(self.value);
-    }
-}
-
-/// Where and when a record is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Stamp {
-    /// The id of the segment.
-    pub segment: u32,
-    /// The record's seq.
-    pub seq: u64,
-    /// The highest seq known to be durable; `None` for a record that is written outside of the log's order.
-    pub durable_seq: Option<u64>,
-}
-
-fn value_crc(value: &[u8]) -> u32 {
-    if value.is_empty() { 0 } else { crc32(value) }
-}
-
-fn durable_delta(seq: u64, durable_seq: Option<u64>) -> u32 {
-    durable_seq
-        .and_then(|d| u32::try_from(seq.checked_sub(d)?).ok())
-        .unwrap_or(NOTHING_KNOWN)
-}
-
-fn varint_len(n: usize) -> usize {
-    match n {
-        0..0x80 => 1,
-        0x80..0x4000 => 2,
-        0x4000..0x20_0000 => 3,
-        0x20_0000..0x1000_0000 => 4,
-        _ => 5,
-    }
-}
-
 /// A frame's header, parsed but not yet checked against its CRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -429,12 +214,26 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The whole key of a delete-object record: the seqs of the records that it removes, which must rise, stand in the suffix. So the head CRC
-/// covers them, and they are known without reading a value.
-pub fn delete_object_key(compared: &[u8], seqs: &[u64]) -> Vec<u8> {
-    let mut key = compared.to_vec();
-    key.extend(seqs.iter().flat_map(|seq| seq.to_le_bytes()));
-    key
+impl<'a> Record<'a> {
+    /// The record that a frame holds, to be written again.
+    pub fn from_frame(frame: &Frame<'a>) -> Result<Self, Bad> {
+        let Head {
+            kind,
+            expiry_ms,
+            compressed,
+            member,
+            ..
+        } = frame.head;
+        Ok(Record {
+            kind,
+            key: frame.key(),
+            value: frame.value()?,
+            expiry_ms,
+            compressed,
+            member,
+            value_crc: frame.value_crc(),
+        })
+    }
 }
 
 /// The seqs that the key of a delete-object record lists.
@@ -442,14 +241,6 @@ pub fn removed_seqs(key: Key<'_>) -> Option<Vec<u64>> {
     let (seqs, rest) = key.suffix().as_chunks::<8>();
     let seqs: Vec<u64> = seqs.iter().map(|seq| u64::from_le_bytes(*seq)).collect();
     (rest.is_empty() && !seqs.is_empty() && seqs.is_sorted_by(|a, b| a < b)).then_some(seqs)
-}
-
-/// The key of a batch's opening frame.
-pub fn batch_key(count: u32, len: u32) -> [u8; 8] {
-    let mut key = [0; 8];
-    key[..4].copy_from_slice(&count.to_le_bytes());
-    key[4..].copy_from_slice(&len.to_le_bytes());
-    key
 }
 
 #[cfg(test)]

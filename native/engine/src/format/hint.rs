@@ -25,7 +25,7 @@
 //! another place, or in another file, is refused. Seqs and offsets are told as distances from the entry before: the first entry's from the
 //! block's own. The header is written last.
 
-use super::frame::{Kind, MAX_KEY_LEN};
+use super::record::{Kind, MAX_KEY_LEN};
 use super::{Fields, VERSION, crc32, get_varint, put_varint};
 use crate::Key;
 

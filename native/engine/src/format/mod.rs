@@ -8,6 +8,7 @@ pub mod frame;
 pub mod hint;
 pub mod manifest;
 pub mod packed;
+pub mod record;
 pub mod segment;
 
 use std::sync::LazyLock;

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 
-use super::frame::{Bad, MAX_VALUE_LEN};
+use super::frame::Bad;
+use super::record::MAX_VALUE_LEN;
 
 /// A block of `n` bytes has no more plain bytes than `n` times this: a byte of it stands for 255 at most.
 const RATIO_MAX: usize = 255;

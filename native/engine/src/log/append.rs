@@ -12,7 +12,7 @@ use parking_lot::MutexGuard;
 use super::stage::Stage;
 use super::{Log, MAX_UNSYNCED_BYTES};
 use crate::cache::{Filler, Keeper};
-use crate::format::frame::{Kind, Record, Stamp, batch_key};
+use crate::format::record::{Kind, Record, Stamp, batch_key};
 use crate::format::segment::HEADER_LEN;
 use crate::io::File;
 use crate::keydir::Location;

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::{Log, create_segment};
 use crate::cache::Filler;
-use crate::format::frame::{Record, Stamp};
 use crate::format::hint;
 use crate::format::manifest::{Entry, State};
+use crate::format::record::{Record, Stamp};
 use crate::format::segment::HEADER_LEN;
 use crate::io::{File, Lock};
 use crate::keydir::Location;

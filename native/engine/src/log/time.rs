@@ -12,7 +12,7 @@ use super::append::End;
 use super::{Log, Maintenance};
 use crate::clock::Clock;
 use crate::format::clock::{FILE, LEN, header, time};
-use crate::format::frame::{Kind, Record, Stamp};
+use crate::format::record::{Kind, Record, Stamp};
 use crate::io::Window;
 use crate::table::Wait;
 use crate::{Error, Key, Now, Result};

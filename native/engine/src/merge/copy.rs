@@ -3,7 +3,8 @@
 use super::notes::Notes;
 use super::{Failed, Merge, Outside, Phase};
 use crate::epoch;
-use crate::format::frame::{Frame, Kind, Record, delete_object_key, removed_seqs};
+use crate::format::frame::{Frame, removed_seqs};
+use crate::format::record::{Kind, Record, delete_object_key};
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::{Keydir, Location};
 use crate::log::Output;

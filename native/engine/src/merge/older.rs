@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Filter, Merge, Outside};
-use crate::format::frame::Kind;
+use crate::format::record::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::segment::hint::{HintReader, identity};
 use crate::segment::scan::{Found, Scanner};

@@ -6,7 +6,7 @@ use super::mark::by_slot;
 use super::{Merge, await_writers, input_files};
 use crate::background;
 use crate::cache::Spot;
-use crate::format::frame::Kind;
+use crate::format::record::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
 use crate::segment::read::explain;

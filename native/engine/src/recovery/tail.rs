@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use super::Opening;
 use super::load::{apply, location};
-use crate::format::frame::{Bad, Kind, Record, Stamp};
+use crate::format::frame::Bad;
 use crate::format::manifest::{Entry, State};
+use crate::format::record::{Kind, Record, Stamp};
 use crate::format::segment::{HEADER_LEN, check_header};
 use crate::io::File;
 use crate::log::STAGE_FILE;

@@ -13,8 +13,9 @@ use std::path::Path;
 
 use super::report::{Fault, Loss, Report};
 use super::segment::{Fate, Known, Sink};
-use crate::format::frame::{Frame, Kind, removed_seqs};
+use crate::format::frame::{Frame, removed_seqs};
 use crate::format::hint::{Entry, Identity};
+use crate::format::record::Kind;
 use crate::io::Storage;
 use crate::segment::hint::{HintReader, OUT_OF_ORDER, Unusable};
 use crate::table::TableKind;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::segment::{Fate, Known};
 use crate::dir::Dir;
-use crate::format::frame::{Kind, Record, Stamp};
 use crate::format::manifest::{Entry, State};
+use crate::format::record::{Kind, Record, Stamp};
 use crate::format::segment::HEADER_LEN;
 use crate::io::{File, Storage};
 use crate::log::create_segment;

@@ -12,7 +12,8 @@
 
 use std::io::Result;
 
-use crate::format::frame::{Bad, Head, Kind};
+use crate::format::frame::{Bad, Head};
+use crate::format::record::Kind;
 use crate::segment::scan::{Found, Scanner, unit_at};
 
 /// A place in a segment.

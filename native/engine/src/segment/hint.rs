@@ -245,7 +245,7 @@ impl Blocks {
 mod tests {
     use super::*;
     use crate::Key;
-    use crate::format::frame::Kind;
+    use crate::format::record::Kind;
     use crate::io::sim::Sim;
 
     const IDENTITY: Identity = Identity {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::format::frame::{Bad, Frame, Head, Kind, MAX_HEAD_LEN, MIN_LEN};
+use crate::format::frame::{Bad, Frame, Head, MAX_HEAD_LEN, MIN_LEN};
+use crate::format::record::Kind;
 use crate::io::File;
 
 const WINDOW_LEN: usize = 1 << 20;

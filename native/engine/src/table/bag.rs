@@ -12,7 +12,7 @@ use super::read::MAX_NOWAIT_OBJECTS;
 use super::write::check_len;
 use super::{Commit, Found, Inner, Table, TableKind, Ttl, Wait};
 use crate::cache::Spot;
-use crate::format::frame::{Kind, Record, delete_object_key};
+use crate::format::record::{Kind, Record, delete_object_key};
 use crate::keydir::{BagGuard, Entry, WriteGuard};
 use crate::{Deadline, Error, Key, Now, Result};
 

@@ -7,7 +7,7 @@ use super::write::{check_len, leave_in_cache, tombstone};
 use super::{Commit, Inner, Same, Wait, Write};
 use crate::cache::Spot;
 use crate::epoch;
-use crate::format::frame::{Kind, Record, delete_object_key};
+use crate::format::record::{Kind, Record, delete_object_key};
 use crate::keydir::{Location, WriteGuard};
 use crate::{Deadline, Error, Key, Result};
 

@@ -2,8 +2,8 @@
 
 use super::Inner;
 use crate::Key;
-use crate::format::frame::{Kind, Record};
 use crate::format::packed::pack;
+use crate::format::record::{Kind, Record};
 
 /// The compressed values of a write: none at all in a table without compression, and none for those that do not shrink.
 pub(super) struct Packed(Vec<Option<Vec<u8>>>);

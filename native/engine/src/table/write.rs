@@ -4,7 +4,7 @@ use super::locks::lock_shards;
 use super::read::MAX_NOWAIT_OBJECTS;
 use super::{Commit, Inner, Table, Ttl, Wait, free};
 use crate::cache::{Spot, TableCache};
-use crate::format::frame::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
+use crate::format::record::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Batch, Candidate, Keydir, Location, SHARDS, WriteGuard};
 use crate::log::Appended;
 use crate::seeded::{self, Fault};

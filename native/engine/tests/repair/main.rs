@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use bets_engine::format::frame::{Frame, Kind};
+use bets_engine::format::frame::Frame;
+use bets_engine::format::record::Kind;
 use bets_engine::io::failing::{Call, Failing, Fault};
 use bets_engine::io::sim::{Plan, Sim};
 use bets_engine::io::{File, Lock, Stat, Storage};

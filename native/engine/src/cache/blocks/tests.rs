@@ -6,7 +6,7 @@ use super::super::tests::ALONE;
 use super::*;
 use crate::Key;
 use crate::dir::Dir;
-use crate::format::frame::{Kind, Record, Stamp};
+use crate::format::record::{Kind, Record, Stamp};
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
 use crate::segment::Segment;

@@ -1,6 +1,7 @@
 //! Frames: what is written is read, and nothing else is.
 
 use super::*;
+use crate::format::record::Stamp;
 use proptest::prelude::*;
 
 fn stamp() -> Stamp {

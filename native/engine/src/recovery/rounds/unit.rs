@@ -2,8 +2,8 @@
 
 use super::super::load::location;
 use super::{Load, Stopped};
-use crate::format::frame::Kind;
 use crate::format::hint;
+use crate::format::record::Kind;
 use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
 use crate::segment::Segment;
 use crate::segment::hint::{Blocks, Place};
