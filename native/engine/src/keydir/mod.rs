@@ -4,6 +4,7 @@
 //! serves the tables whose order is that of the key's hash, [`OrderedKeydir`] those in the order of the keys. [`Keydir`] is what the rest of the engine sees.
 
 mod batch;
+mod guard;
 mod hash;
 mod kinds;
 mod location;
@@ -12,8 +13,9 @@ pub(crate) mod prefetch;
 mod span;
 
 pub use batch::{Batch, Next};
+pub use guard::{Removed, WriteGuard};
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir, use_slot_pages};
-pub use kinds::{Exclusive, Keydir, Removed, WriteGuard};
+pub use kinds::{Exclusive, Keydir};
 pub use location::Location;
 pub use ordered::OrderedKeydir;
 pub use span::{Direction, Span};
