@@ -6,6 +6,7 @@
 
 mod bag;
 mod batch;
+mod care;
 mod check;
 mod expiring;
 mod expiry;
@@ -24,7 +25,6 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -36,7 +36,7 @@ pub use types::{
     Change, Commit, Config, Cursor, Direction, Found, Meta, Open, Stats, Sync, TableKind, Ttl, Wait,
 };
 
-use crate::background::{self, Job};
+use crate::background;
 use crate::cache::TableCache;
 use crate::checkpoint;
 use crate::current::Current;
@@ -48,14 +48,8 @@ use crate::log::{Care, Log};
 use crate::merge::Merge;
 use crate::recovery::{self, Opened, delete::delete};
 use crate::{Error, Result};
+use care::{Release, free};
 use expiry::{Sweeper, Timers};
-
-/// What is let go of of more objects than this is freed in the background.
-const MANY: u64 = 1000;
-/// When care that failed is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How often it is looked whether the snapshots are gone for which files stay.
-const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 /// An open table. Dropping it closes it in the background; [`Table::close`] waits and tells what went wrong.
 #[derive(Debug)]
@@ -178,17 +172,6 @@ impl Table {
         if self.inner.log.on_durable(commit.0, notify) {
             self.inner.plan(Care::Now);
         }
-    }
-
-    /// Does what is due in the background: syncing, sealing, making hints, sweeping. Gives the time after which more is due. Waits for the disk.
-    pub fn care(&self) -> Result<Option<Duration>> {
-        let again = self.inner.log.care();
-        if self.inner.log.keeps_retired() {
-            let _ = self.inner.log.release_retired();
-        }
-        while self.inner.log.make_hints() {}
-        self.sweep()?;
-        again
     }
 
     /// Fails the table closed: a caller's code panicked in the middle of a call, and nobody knows in which state. Every call from now on
@@ -346,106 +329,5 @@ impl Inner {
             });
         }
         finished
-    }
-
-    /// Lets the value cache forget what was written of so many objects that are gone, and perhaps of some that came since.
-    fn forget_written(&self, objects: u64) {
-        match self.itself.upgrade() {
-            // Many blocks take longer than a caller may.
-            Some(inner) if objects > MANY => background::run_once(move || inner.log.forget_written()),
-            _ => self.log.forget_written(),
-        }
-    }
-
-    /// A merge has come to its end: hints that it put off are made, if their segments are still there.
-    fn merge_ended(&self) {
-        self.log.want_put_off_hints();
-        if self.log.config().background && self.log.wants_hints() {
-            self.plan_hints();
-        }
-    }
-
-    /// Plans a step of making hints, and those behind it. Apart from the care, which a sync must not wait for.
-    fn plan_hints(&self) {
-        let itself = Weak::clone(&self.itself);
-        background::run_once(move || {
-            if let Some(inner) = itself.upgrade().filter(|inner| inner.log.make_hints()) {
-                inner.plan_hints();
-            }
-        });
-    }
-
-    /// Plans to look whether files that stay for snapshots can go, again and again until they are gone.
-    pub(super) fn plan_release(&self) {
-        let due = self.log.config().background && self.log.keeps_retired();
-        if due && !self.release.planned.swap(true, Ordering::AcqRel) {
-            let job = Arc::downgrade(&self.release);
-            background::run_after(job, RELEASE_AFTER);
-        }
-    }
-
-    /// Plans what an append made necessary.
-    fn plan(&self, care: Care) {
-        if !self.log.config().background {
-            return;
-        }
-        let delay = match (care, self.log.config().sync) {
-            (Care::None, _) | (Care::Later, Sync::None) => return,
-            (Care::Now, _) | (Care::Later, Sync::Always) => Duration::ZERO,
-            (Care::Later, Sync::Interval(ms)) => Duration::from_millis(ms),
-        };
-        let job: Weak<dyn Job> = Weak::clone(&self.itself) as Weak<dyn Job>;
-        background::run_after(job, delay);
-    }
-}
-
-impl Job for Inner {
-    fn run(&self) -> Option<Duration> {
-        let care = self.log.care();
-        if self.log.wants_hints() {
-            self.plan_hints();
-        }
-        match care {
-            Ok(again) => again,
-            Err(Error::Closed) => None,
-            Err(_) if self.log.sticky.get().is_some() => None,
-            // No room for a spare segment, say. Writes that came meanwhile count on this care to make them durable.
-            Err(_) => Some(RETRY_AFTER),
-        }
-    }
-}
-
-/// Looks whether files that stay for snapshots can go.
-#[derive(Debug)]
-struct Release {
-    inner: Weak<Inner>,
-    planned: AtomicBool,
-}
-
-impl Job for Release {
-    fn run(&self) -> Option<Duration> {
-        self.planned.store(false, Ordering::Release);
-        let inner = self.inner.upgrade()?;
-        // What could not be removed is tried again, and so is what failed.
-        let _ = inner.log.release_retired();
-        if inner.log.check_open().is_ok() {
-            inner.plan_release();
-        }
-        None
-    }
-}
-
-/// Frees a keydir that the table has let go of elsewhere: millions of keys take longer than a caller may.
-fn free(keydir: Arc<Keydir>) {
-    if keydir.len() > MANY {
-        background::run_once(move || {
-            // A call that still looks into it would be the one to free it.
-            while Arc::strong_count(&keydir) > 1 {
-                // The count of the table itself waits for readers.
-                epoch::pin().flush();
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            drop(keydir);
-        });
     }
 }

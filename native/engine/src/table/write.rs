@@ -1,8 +1,9 @@
 //! Writes: puts, deletes, clears.
 
+use super::care::free;
 use super::locks::lock_shards;
 use super::read::MAX_NOWAIT_OBJECTS;
-use super::{Commit, Inner, Table, Ttl, Wait, free};
+use super::{Commit, Inner, Table, Ttl, Wait};
 use crate::cache::{Spot, TableCache};
 use crate::format::record::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Batch, Candidate, Keydir, Location, SHARDS, WriteGuard};
