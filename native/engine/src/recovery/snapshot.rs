@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::directory::{check_meta, read_manifest, require_table};
 use super::tail::{Piece, Survey, changed, cut_torn, read_error, refuse_damage};
-use super::{CLOCK_FILE, Expiry, Opened, Opening, check_meta, read_manifest, require_table};
+use super::{CLOCK_FILE, Expiry, Opened, Opening};
 use crate::dir::Dir;
 use crate::format::checkpoint::FILE as CHECKPOINT_FILE;
 use crate::format::manifest::Manifest;

@@ -48,7 +48,7 @@ use crate::format::{IMPOSSIBLE_ID, MAX_SEQ};
 use crate::io::Storage;
 use crate::lock::{DirLock, snapshot};
 use crate::log::{STAGE_FILE, publish};
-use crate::recovery::{check_meta, read_manifest, require_table, table_files};
+use crate::recovery::directory::{check_meta, read_manifest, require_table, table_files};
 use crate::table::Open;
 use crate::{Error, Result};
 use directory::{Damage, Directory};
