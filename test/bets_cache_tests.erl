@@ -19,15 +19,17 @@ the_bound_holds_for_all_tables_together_test_() ->
         ok = restart([])
     end}.
 
-what_bets_holds_shows_in_the_memory_of_the_vm_test() ->
-    T = bets:new(seen, [public]),
-    %% What tables of tests before had is freed in the background.
-    Before = settled(erlang:memory(total)),
-    %% Some megabytes of what tables before had may be kept for this one, and counted already.
-    [bets:insert(T, {N, <<0:8000>>}) || N <- lists:seq(1, 80000)],
-    ?assert(erlang:memory(total) - Before > 40000 * 1000),
-    ?assert(bets:info(T, cache) > 80000 * 1000),
-    bets:delete(T).
+what_bets_holds_shows_in_the_memory_of_the_vm_test_() ->
+    {timeout, 120, fun() ->
+        T = bets:new(seen, [public]),
+        %% What tables of tests before had is freed in the background.
+        Before = settled(erlang:memory(total)),
+        %% Some megabytes of what tables before had may be kept for this one, and counted already.
+        [bets:insert(T, {N, <<0:8000>>}) || N <- lists:seq(1, 80000)],
+        ?assert(erlang:memory(total) - Before > 40000 * 1000),
+        ?assert(bets:info(T, cache) > 80000 * 1000),
+        bets:delete(T)
+    end}.
 
 settled(Bytes) ->
     timer:sleep(300),

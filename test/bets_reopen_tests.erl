@@ -7,7 +7,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 opens_at_once_while_segments_come_and_go_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         {ok, _} = application:ensure_all_started(bets),
         Base = filename:join("/tmp", "bets_reopen_" ++ os:getpid()),
         Workers = [spawn_monitor(fun() -> reopen(filename:join(Base, integer_to_list(N)), 500) end) || N <- [1, 2, 3, 4]],

@@ -93,7 +93,7 @@ a_reader_that_is_killed_holds_nothing_test_() ->
             Many = length(filelib:wildcard(filename:join(Dir, "*.seg"))),
             ?assert(Many > 5),
             kill(Reader),
-            await(fun() -> length(filelib:wildcard(filename:join(Dir, "*.seg"))) =< 3 end, 100),
+            await(fun() -> length(filelib:wildcard(filename:join(Dir, "*.seg"))) =< 3 end, 600),
             bets:close(T)
         end)
     end}.
@@ -195,7 +195,7 @@ kill(Port) ->
 
 %% The highest number that the VM has told; waits for one if none is known.
 acknowledged(Port, Known) ->
-    Wait = case Known of 0 -> 20000; _ -> 0 end,
+    Wait = case Known of 0 -> 60000; _ -> 0 end,
     receive
         {Port, {data, {eol, Line}}} ->
             try list_to_integer(Line) of

@@ -19,14 +19,14 @@ modes_test_() ->
             end}
     end.
 
-%% The number of fdatasync calls of a VM that opens a table, writes N objects one after the other, and dies half a second later.
+%% The number of fdatasync calls of a VM that opens a table, writes N objects one after the other, and dies two seconds later.
 syncs(Strace, Mode, N) ->
     Dir = filename:join("/tmp", "bets_sync_" ++ os:getpid()),
     Log = Dir ++ ".strace",
     Ebin = filename:dirname(code:which(bets)),
     Program = io_lib:format(
         "T = bets:new(t, [{dir, \"~s\"}, {sync, ~s}]), [bets:insert(T, {I, I}) || I <- lists:seq(1, ~b)], "
-        "timer:sleep(500), halt(0, [{flush, false}]).",
+        "timer:sleep(2000), halt(0, [{flush, false}]).",
         [Dir, Mode, N]
     ),
     Args = ["-f", "-e", "trace=fdatasync", "-o", Log, "erl", "-noinput", "-pa", Ebin, "-eval", lists:flatten(Program)],

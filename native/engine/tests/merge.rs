@@ -10,7 +10,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bets_engine::Error;
 use bets_engine::format::{hint, segment::parse_file_name};
@@ -261,6 +261,8 @@ fn seal(table: &Table) {
 /// Writes, reads and merges side by side for a while. What is wrong in the end, if anything is.
 fn merge_beside_others(kind: TableKind, merges: u32, writers_are: Option<Fault>) -> Result<(), String> {
     const KEYS: u32 = 200;
+    /// Of each writer, beside each merge.
+    const WRITES: u32 = 500;
     let mut dir = TestDir::of(kind).max_file_size(1_000);
     // Nothing is synced: what is tried is the order of things in memory.
     dir.config.temporary = true;
@@ -269,9 +271,9 @@ fn merge_beside_others(kind: TableKind, merges: u32, writers_are: Option<Fault>)
     for k in 0..KEYS {
         put(&table, &k.to_le_bytes(), &value(k, 0));
     }
-    let stop = AtomicBool::new(false);
+    let (stop, merged) = (AtomicBool::new(false), AtomicU32::new(0));
     let stuck = std::thread::scope(|scope| {
-        let (table, stop) = (&table, &stop);
+        let (table, stop, merged) = (&table, &stop, &merged);
         let stopped = move || stop.load(Ordering::Relaxed);
         for writer in 0..2u32 {
             scope.spawn(move || {
@@ -284,6 +286,10 @@ fn merge_beside_others(kind: TableKind, merges: u32, writers_are: Option<Fault>)
                         table.delete(key(&k.to_le_bytes()), Wait::May).unwrap();
                     }
                     put(table, &k.to_le_bytes(), &value(k, n));
+                    // What a quick machine writes would have each merge take longer than the one before.
+                    while n / WRITES > merged.load(Ordering::Relaxed) && !stopped() {
+                        std::thread::yield_now();
+                    }
                     if stopped() {
                         break;
                     }
@@ -303,7 +309,11 @@ fn merge_beside_others(kind: TableKind, merges: u32, writers_are: Option<Fault>)
                 }
             }
         });
-        let stuck = (0..merges).any(|_| matches!(try_merge_all(table), Err(Error::MergeStuck)));
+        let stuck = (0..merges).any(|_| {
+            let result = try_merge_all(table);
+            merged.fetch_add(1, Ordering::Relaxed);
+            matches!(result, Err(Error::MergeStuck))
+        });
         stop.store(true, Ordering::Relaxed);
         stuck
     });

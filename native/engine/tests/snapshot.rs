@@ -285,7 +285,8 @@ fn under_load_a_snapshot_equals_the_history_at_its_seq() {
             });
             let end = Instant::now() + Duration::from_secs(2);
             let mut opened = 0;
-            while Instant::now() < end {
+            // The rate is the machine's.
+            while Instant::now() < end || opened <= 20 {
                 let before = acknowledged.load(Ordering::Acquire);
                 let snapshot = read(&dir);
                 let seq = snapshot.seq();
@@ -297,7 +298,6 @@ fn under_load_a_snapshot_equals_the_history_at_its_seq() {
                 opened += 1;
             }
             stop.store(true, Ordering::Relaxed);
-            assert!(opened > 20, "{opened} openings");
         });
     }
 }
