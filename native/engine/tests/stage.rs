@@ -156,8 +156,9 @@ fn readers_go_on_while_the_stage_is_written_out() {
         for i in 1.. {
             put(&table, &u32::to_be_bytes(i), &i.to_be_bytes().repeat(25));
             newest.store(i, Ordering::Release);
-            // A reader that fails makes no reads, and the writer does not wait for it.
-            if Instant::now() > until && (i > 1_000 && reads.load(Ordering::Relaxed) > 1_000 || i > 1_000_000) {
+            let is_enough = i > 1_000 && reads.load(Ordering::Relaxed) > 1_000;
+            // Who fails reads no more, and is not waited for.
+            if is_enough && Instant::now() > until || i > 1_000_000 {
                 break;
             }
         }
