@@ -352,7 +352,9 @@ mod tests {
         let all = Arc::new(std::sync::Barrier::new(MAX_THREADS + 1));
         for _ in 0..MAX_THREADS {
             let all = Arc::clone(&all);
-            let work = move || drop(all.wait());
+            let work = move || {
+                all.wait();
+            };
             pool.push(Instant::now(), Work::Once(Box::new(work)));
         }
         all.wait();
