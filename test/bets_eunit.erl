@@ -6,7 +6,8 @@
 -define(SECONDS, 60).
 
 all() ->
-    Beams = filelib:wildcard(filename:join(filename:dirname(code:which(?MODULE)), "*_tests.beam")),
+    %% Where none is found, nothing would be tested and all be well.
+    [_ | _] = Beams = filelib:wildcard(filename:join(filename:dirname(code:which(?MODULE)), "*_tests.beam")),
     [{Name, tests(list_to_atom(Name))} || Beam <- lists:sort(Beams), Name <- [filename:basename(Beam, ".beam")]].
 
 tests(Module) ->

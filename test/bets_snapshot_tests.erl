@@ -82,7 +82,7 @@ check(T, Seen) ->
     N.
 
 a_reader_that_is_killed_holds_nothing_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 180, fun() ->
         with_dir(fun(Dir) ->
             T = bets:new(t, [{dir, Dir}, {max_file_size, 4096}]),
             [bets:insert(T, {N, binary:copy(<<N>>, 100)}) || N <- lists:seq(1, 200)],

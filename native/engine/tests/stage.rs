@@ -140,12 +140,14 @@ fn readers_go_on_while_the_stage_is_written_out() {
     let newest = AtomicU32::new(0);
     put(&table, &0u32.to_be_bytes(), &0u32.to_be_bytes().repeat(25));
     let until = Instant::now() + Duration::from_millis(500);
+    // Who fails is not waited for.
+    let limit = until + Duration::from_mins(1);
     let (is_written, reads) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
         for back in 0..2u32 {
             let (table, newest, is_written, reads) = (&table, &newest, &is_written, &reads);
             scope.spawn(move || {
-                while !is_written.load(Ordering::Relaxed) {
+                while !is_written.load(Ordering::Relaxed) && Instant::now() < limit {
                     let i = newest.load(Ordering::Acquire).saturating_sub(back * 300);
                     let value = get(table, &i.to_be_bytes()).unwrap();
                     assert_eq!(value, i.to_be_bytes().repeat(25));
@@ -157,8 +159,7 @@ fn readers_go_on_while_the_stage_is_written_out() {
             put(&table, &u32::to_be_bytes(i), &i.to_be_bytes().repeat(25));
             newest.store(i, Ordering::Release);
             let is_enough = i > 1_000 && reads.load(Ordering::Relaxed) > 1_000;
-            // Who fails reads no more, and is not waited for.
-            if is_enough && Instant::now() > until || i > 1_000_000 {
+            if Instant::now() > if is_enough { until } else { limit } {
                 break;
             }
         }
