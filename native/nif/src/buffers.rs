@@ -20,8 +20,9 @@ thread_local! {
     static KEPT: RefCell<Buffers> = const { RefCell::new(Buffers { key: Vec::new(), object: Vec::new(), made: Vec::new() }) };
 }
 
-/// Runs `f` with empty buffers.
-pub fn with<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
+/// Runs `f` once, with empty buffers. (What may be called once alone would be moved to where it is called: written in pieces and read whole, for which the processor waits.)
+#[inline]
+pub fn with<R>(mut f: impl FnMut(&mut Buffers) -> R) -> R {
     KEPT.with(|kept| {
         // A nested use finds fresh ones, and what a panic left is seen to by the next use.
         let (mut held, mut fresh) = (kept.try_borrow_mut().ok(), Buffers::default());

@@ -20,7 +20,8 @@ pub fn element(
     pos: usize,
     budget: &mut Budget,
 ) -> Result<Range<usize>, DecodeError> {
-    let mut reader = at_element(bytes, keypos, pos, budget)?;
+    let mut reader = Reader::new(bytes);
+    to_element(&mut reader, keypos, pos, budget)?;
     let start = reader.at();
     skip(&mut reader, 1, budget)?;
     Ok(start..reader.at())
@@ -34,30 +35,30 @@ pub fn int_element(
     pos: usize,
     budget: &mut Budget,
 ) -> Option<(Range<usize>, i64)> {
-    let mut reader = at_element(bytes, keypos, pos, budget).ok()?;
+    let mut reader = Reader::new(bytes);
+    to_element(&mut reader, keypos, pos, budget).ok()?;
     let start = reader.at();
     let value = whole_int(&mut reader).ok()?;
     Some((start..reader.at(), value))
 }
 
-/// A reader that has come to an element.
+/// Brings an object's reader to an element. (One that is handed on would be written in pieces and read whole.)
 #[inline]
-fn at_element<'a>(
-    bytes: &'a [u8],
+fn to_element(
+    reader: &mut Reader<'_>,
     keypos: usize,
     pos: usize,
     budget: &mut Budget,
-) -> Result<Reader<'a>, DecodeError> {
-    let mut reader = Reader::new(bytes);
-    let arity = head(&mut reader, keypos)?;
+) -> Result<(), DecodeError> {
+    let arity = head(reader, keypos)?;
     if pos == 0 || pos == keypos || pos > arity {
         return Err(DecodeError::NoElement);
     }
     let before = if pos < keypos { pos - 1 } else { pos - 2 };
     if before > 0 {
-        skip(&mut reader, before, budget)?;
+        skip(reader, before, budget)?;
     }
-    Ok(reader)
+    Ok(())
 }
 
 /// Appends an object to `out` with other elements at some positions: `changes` holds positions (from 1, rising, none of them

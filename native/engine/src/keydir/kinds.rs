@@ -110,6 +110,11 @@ impl Keydir {
     }
 
     /// Takes one of the write locks, or gives up soon.
+    #[expect(
+        clippy::inline_always,
+        reason = "a guard that is handed on is written in pieces and read whole, for which the processor waits"
+    )]
+    #[inline(always)]
     pub fn try_lock(&self, shard: usize) -> Result<WriteGuard<'_>, Busy> {
         match self {
             Keydir::Hash(keydir) => keydir.try_lock(shard).map(WriteGuard::Hash),

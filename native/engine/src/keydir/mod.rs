@@ -35,7 +35,13 @@ const LOCK_TRIES: u32 = 256;
 /// The hash of a key's compared part in the table with this seed.
 #[inline]
 pub fn key_hash(seed: u64, key: Key<'_>) -> u64 {
-    xxh3_64_with_seed(key.compared(), seed)
+    hash_bytes(seed, key.compared())
+}
+
+/// Apart, so that what is handed to it are words and no key, which a caller would have to copy.
+#[inline(never)]
+fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, seed)
 }
 
 /// The write lock of a hash.

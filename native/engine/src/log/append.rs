@@ -173,7 +173,7 @@ impl Log {
         let too_long = Some(0..len).filter(|_| !Location::tells(len as u64));
         let written = self.write(&mut end, staged, 1, too_long.as_slice())?;
         if record.kind == Kind::Put {
-            end.active.segment.add_live(written.location, len as u64);
+            end.active.segment.append_live(written.location, len as u64);
         } else {
             end.active.segment.let_go(written.location);
         }

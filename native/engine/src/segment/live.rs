@@ -9,11 +9,14 @@ use crate::keydir::Location;
 
 /// The bytes of a segment's live frames.
 ///
-/// A record becomes live and dead under the write lock of its key, so each is counted once. The counter is shared by the writers of all
+/// A record becomes live and dead under the write lock of its key, so each is counted once. The counters are shared by the writers of all
 /// keys.
 #[derive(Debug, Default)]
 pub struct Live {
-    bytes: AtomicU64,
+    /// What was appended; only who holds the lock of the log's end changes it, and needs no locked instruction for that.
+    appended: AtomicU64,
+    /// What became live in other ways, less what is dead, modulo 2^64.
+    others: AtomicU64,
     /// By offset, the lengths of frames that are too long for their location to tell: at most one for each 64 KiB of the segment.
     long: Mutex<HashMap<u32, u64>>,
 }
@@ -21,15 +24,28 @@ pub struct Live {
 impl Live {
     /// The bytes of live frames.
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        // What is dead first: what it was when it was appended is seen then.
+        let others = self.others.load(Ordering::Acquire);
+        others.wrapping_add(self.appended.load(Ordering::Relaxed))
+    }
+
+    /// Counts a frame of so many bytes. Only for who holds the lock of the log's end.
+    pub fn append(&self, location: Location, frame_len: u64) {
+        self.note(location, frame_len);
+        let appended = self.appended.load(Ordering::Relaxed) + frame_len;
+        self.appended.store(appended, Ordering::Relaxed);
     }
 
     /// Counts a frame of so many bytes.
     pub fn add(&self, location: Location, frame_len: u64) {
+        self.note(location, frame_len);
+        self.add_bytes(frame_len);
+    }
+
+    fn note(&self, location: Location, frame_len: u64) {
         if location.frame_len().is_none() {
             self.long.lock().insert(location.offset(), frame_len);
         }
-        self.bytes.fetch_add(frame_len, Ordering::Relaxed);
     }
 
     /// The length of a frame that is counted.
@@ -47,7 +63,7 @@ impl Live {
 
     /// Counts frames of so many bytes in all, none of them long.
     pub fn add_bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.others.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The long frames: offset and length.
@@ -65,13 +81,14 @@ impl Live {
             Some(len) => u64::from(len),
             None => self.long.lock().remove(&location.offset()).unwrap_or_default(),
         };
-        self.bytes.fetch_sub(frame_len, Ordering::Relaxed);
+        self.others.fetch_sub(frame_len, Ordering::Release);
     }
 
-    /// Counts none of the frames any more. Nobody else may count meanwhile.
+    /// Counts none of the frames any more. Nobody else may count meanwhile, nor append.
     pub fn clear(&self) {
         self.long.lock().clear();
-        self.bytes.store(0, Ordering::Relaxed);
+        self.others.store(0, Ordering::Relaxed);
+        self.appended.store(0, Ordering::Relaxed);
     }
 }
 
@@ -98,7 +115,14 @@ mod tests {
             live.subtract(location);
         }
         assert_eq!(live.bytes(), 0);
+        for (location, len) in frames {
+            live.append(location, len);
+            live.add_bytes(10);
+            live.subtract(location);
+        }
+        assert_eq!(live.bytes(), 40);
         live.add(frames[2].0, frames[2].1);
+        live.append(frames[3].0, frames[3].1);
         live.clear();
         assert_eq!(live.bytes(), 0);
     }

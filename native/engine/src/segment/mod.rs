@@ -157,6 +157,11 @@ impl Segment {
         self.live.add(location, frame_len);
     }
 
+    /// An object's frame of so many bytes was appended here and is live. Only for who holds the lock of the log's end.
+    pub fn append_live(&self, location: Location, frame_len: u64) {
+        self.live.append(location, frame_len);
+    }
+
     /// The length of the frame of a live object that stands here, in bytes.
     pub fn frame_len(&self, location: Location) -> u64 {
         self.live.frame_len(location)

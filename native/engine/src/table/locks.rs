@@ -104,7 +104,11 @@ pub(super) fn lock_shards(
     shards.map(|shard| lock_shard(keydir, shard, wait)).collect()
 }
 
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "a guard that is handed on is written in pieces and read whole, for which the processor waits"
+)]
+#[inline(always)]
 fn lock_shard(keydir: &Keydir, shard: usize, wait: Wait) -> Result<WriteGuard<'_>> {
     match wait {
         Wait::May => {

@@ -33,18 +33,18 @@ pub fn update_counter<'a>(call: &Call<'a>) -> Outcome<'a> {
         let (commit, result) = changed(call, table, |found, object, made| {
             count(call, table, (found, default), object, made)
         })?;
-        Ok(written(call.env, table, commit, result))
+        Ok(written(call.env, table, commit, element(call.env, result)))
     })
 }
 
 /// What becomes of the object that was found, or of the one to start from. The latter is encoded in one buffer, what becomes of it in the other.
-fn count<'a, 'v>(
-    call: &Call<'a>,
+fn count<'v>(
+    call: &Call<'_>,
     table: &TableResource,
-    (found, default): (Option<Found<'_>>, Option<Term<'a>>),
+    (found, default): (Option<Found<'_>>, Option<Term<'_>>),
     object: &mut Vec<u8>,
     made: &'v mut Vec<u8>,
-) -> Result<(Change<'v>, Term<'a>), Fail> {
+) -> Result<(Change<'v>, Word), Fail> {
     let mut budget = call.budget();
     let present = found.is_some();
     let bytes = match found {
@@ -52,7 +52,7 @@ fn count<'a, 'v>(
         None => start(table, default, object, &mut budget)?.ok_or_else(|| Fail::Badarg(atoms::badkey()))?,
     };
     if let Some(sum) = add_small(table, bytes, call.arg(2), made, budget) {
-        return Ok((Change::Put(Cow::Borrowed(made)), sum.encode(call.env)));
+        return Ok((Change::Put(Cow::Borrowed(made)), sum.encode(call.env).as_c_arg()));
     }
     let mut counter = Counter {
         env: call.env,
@@ -60,7 +60,7 @@ fn count<'a, 'v>(
         keypos: table.keypos(),
         budget: &mut budget,
     };
-    let result = counter.all(call.arg(2))?;
+    let result = counter.all(call.arg(2))?.as_c_arg();
     let edit = counter.edit;
     let change = if present && call.arg(2).is_empty_list() {
         Change::Keep

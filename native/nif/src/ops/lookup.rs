@@ -70,7 +70,11 @@ fn is_bound(pattern: Term<'_>, left: &mut usize) -> bool {
 }
 
 /// The list of a key's objects.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "a term that is handed on is written in pieces and read whole, for which the processor waits"
+)]
+#[inline(always)]
 pub fn objects<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Outcome<'a> {
     if table.layout.kind().is_bag() {
         return each(call, table, asked, |found, budget| {
@@ -146,7 +150,11 @@ impl<'a> Terms<'a> {
 }
 
 /// The object of a key.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "a term that is handed on is written in pieces and read whole, for which the processor waits"
+)]
+#[inline(always)]
 pub fn get<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Result<Option<Term<'a>>, Fail> {
     // Not handed through buffers and engine as their result, which would be moved at each step.
     let (mut object, mut failed) = (None, None);

@@ -163,6 +163,7 @@ fn list_of_one<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
 }
 
 /// The result of a write: with `{sync, always}` the face has to wait before it hands it on.
+#[inline]
 fn written<'a>(env: Env<'a>, table: &TableResource, commit: Option<Commit>, result: Term<'a>) -> Term<'a> {
     match commit {
         Some(Commit(number)) if table.sync_always => {

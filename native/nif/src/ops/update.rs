@@ -39,13 +39,17 @@ pub fn update_element<'a>(call: &Call<'a>) -> Outcome<'a> {
 pub fn changed<R>(
     call: &Call<'_>,
     table: &TableResource,
-    f: impl for<'v> FnOnce(Option<Found<'_>>, &mut Vec<u8>, &'v mut Vec<u8>) -> Result<(Change<'v>, R), Fail>,
+    mut f: impl for<'v> FnMut(Option<Found<'_>>, &mut Vec<u8>, &'v mut Vec<u8>) -> Result<(Change<'v>, R), Fail>,
 ) -> Result<(Option<Commit>, R), Fail> {
     buffers::with(|Buffers { key, object, made }| {
         let key = super::key(call, table, call.arg(1), key)?;
-        let decide = |found: Option<Found<'_>>| match f(found, object, made) {
-            Ok((change, result)) => (change, Ok(result)),
-            Err(fail) => (Change::Keep, Err(fail)),
+        let f = &mut f;
+        let decide = move |found: Option<Found<'_>>| {
+            let made = made;
+            match f(found, object, made) {
+                Ok((change, result)) => (change, Ok(result)),
+                Err(fail) => (Change::Keep, Err(fail)),
+            }
         };
         let (commit, result) = table.table.update(key, call.wait(), decide)?;
         Ok((commit, result?))

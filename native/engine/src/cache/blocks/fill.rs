@@ -103,7 +103,7 @@ impl Filler {
         if let Some((cell, live)) = self.blocks.cell(index) {
             cell.filled.store(filled, Ordering::Release);
             // It was spared as long as it was filled.
-            if is_dead(live, index) {
+            if is_dead(live.load(Ordering::Relaxed), index) {
                 self.blocks.let_go(index, guard);
             }
         }

@@ -217,9 +217,9 @@ impl Blocks {
         let Some((_, live)) = self.cell(index).filter(|(cell, _)| cell.is_there()) else {
             return false;
         };
-        live.fetch_sub(len, Ordering::Relaxed);
+        let left = live.fetch_sub(len, Ordering::Relaxed).wrapping_sub(len);
         // One that is being filled has its turn when the next one comes.
-        if is_dead(live, index) && self.front().0 != index {
+        if is_dead(left, index) && self.front().0 != index {
             self.let_go(index, &epoch::pin());
         }
         true
@@ -277,10 +277,9 @@ impl Cell {
 }
 
 /// Whether hardly anything of a block is live.
-fn is_dead(live: &AtomicU32, index: u32) -> bool {
+fn is_dead(live: u32, index: u32) -> bool {
     // Records that begin in a block may be longer than it.
-    let live = live.load(Ordering::Relaxed).cast_signed();
-    usize::try_from(live).unwrap_or_default() <= len_of(index) / MIN_LIVE
+    usize::try_from(live.cast_signed()).unwrap_or_default() <= len_of(index) / MIN_LIVE
 }
 
 /// The bucket of a block, and its place there.

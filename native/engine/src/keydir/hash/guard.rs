@@ -53,6 +53,7 @@ impl<'a> WriteGuard<'a> {
     }
 
     /// The first entry with this hash, whose key is not looked at; `None` means that the key is surely not there. Has the processor fetch the entry's key.
+    #[inline]
     pub fn candidate(&mut self, hash: u64) -> Option<Candidate> {
         self.present(hash)?.candidate(hash)
     }

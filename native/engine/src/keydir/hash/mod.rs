@@ -123,6 +123,11 @@ impl HashKeydir {
     }
 
     /// Takes the write lock of a shard, or gives up soon.
+    #[expect(
+        clippy::inline_always,
+        reason = "a guard that is handed on is written in pieces and read whole, for which the processor waits"
+    )]
+    #[inline(always)]
     pub fn try_lock(&self, shard: usize) -> Result<WriteGuard<'_>, Busy> {
         let shard_ref = &self.shards[shard];
         for _ in 0..LOCK_TRIES {

@@ -9,8 +9,9 @@ use rustix::param::page_size;
 use super::pages;
 use crate::epoch;
 
-/// When memory that was taken out of a shard is freed.
+/// When memory that was taken out of a shard is freed. A word, so that a guard that has it moves by words alone.
 #[derive(Clone, Copy, Debug)]
+#[repr(usize)]
 pub(super) enum Reclaim {
     /// When no reader that was there at the time is left.
     Later,

@@ -87,6 +87,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The first entry with this hash, whose key is not looked at but fetched, for who has to look at it after all.
+    #[inline]
     pub(super) fn candidate(&self, hash: u64) -> Option<Candidate> {
         let (at, slot) = likely(self.slots_from_home(h32_of(hash)), h32_of(hash))?;
         prefetch(self.address(slots::key_ref_of(slot.meta())));
