@@ -12,8 +12,8 @@
 -export([merge/1, command/2, status/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
-%% What a step takes at most: some milliseconds of work.
--define(STEP_BYTES, (2 bsl 20)).
+%% What a step takes at most, which ends after 25 milliseconds anyway. Between two steps the processors change hands, which those who read and write may have to wait for.
+-define(STEP_BYTES, (32 bsl 20)).
 -define(STEP_BYTES_MIN, (16 bsl 10)).
 %% A table whose merge failed is left alone for a while, in milliseconds.
 -define(RETRY_AFTER, 60_000).

@@ -1,4 +1,7 @@
 //! A few threads that do for all tables what must not be done by those who call: syncs, sealing, freeing.
+//!
+//! Where callers wait for the work, as for the commits of a table with `{sync, always}`, it is done by threads of its own. The others are patient ([`Patient`]): they take no processor from who
+//! reads and writes when they wake up.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,19 +12,31 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::sched::Patient;
+
+/// Whether callers wait for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody does.
+    Awaited,
+    /// Nobody does.
+    Patient,
+}
+
 /// Work that comes up again and again, such as the care for one table. Never run by two threads at once by design of its owner.
 pub trait Job: Send + Sync + Debug {
     /// Does what is due. Gives the time after which it wants to be run again.
     fn run(&self) -> Option<Duration>;
 }
 
-/// Threads at most; more than one, so that a slow disk under one table does not hold up the others.
+/// Threads of a pool at most; more than one, so that a slow disk under one table does not hold up the others.
 const MAX_THREADS: usize = 4;
 
-static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+static AWAITED: LazyLock<Pool> = LazyLock::new(|| Pool::new(Urgency::Awaited));
+static PATIENT: LazyLock<Pool> = LazyLock::new(|| Pool::new(Urgency::Patient));
 
-#[derive(Default)]
 struct Pool {
+    urgency: Urgency,
     queue: Mutex<Queue>,
     /// For a thread that waits for work.
     work: Condvar,
@@ -73,27 +88,42 @@ impl Ord for Entry {
 }
 
 /// Runs a job after some time. A job that is gone by then is forgotten.
-pub fn run_after(job: Weak<dyn Job>, delay: Duration) {
-    POOL.push(Instant::now() + delay, Work::Job(job));
+pub fn run_after(job: Weak<dyn Job>, delay: Duration, urgency: Urgency) {
+    let pool = match urgency {
+        Urgency::Awaited => &AWAITED,
+        Urgency::Patient => &PATIENT,
+    };
+    pool.push(Instant::now() + delay, Work::Job(job));
 }
 
-/// Runs something once, soon.
+/// Runs something once, soon, for which nobody waits.
 pub fn run_once(work: impl FnOnce() + Send + 'static) {
     run_once_after(Duration::ZERO, work);
 }
 
-/// Runs something once, after some time.
+/// Runs something once, after some time, for which nobody waits.
 pub fn run_once_after(delay: Duration, work: impl FnOnce() + Send + 'static) {
-    POOL.push(Instant::now() + delay, Work::Once(Box::new(work)));
+    PATIENT.push(Instant::now() + delay, Work::Once(Box::new(work)));
 }
 
 /// Waits until no work is being done, but not longer than this: for who would only take a processor from others with a thread beside those.
 /// Gives how long that was, which is nothing if none is.
 pub fn await_quiet(limit: Duration) -> Duration {
-    POOL.await_quiet(limit)
+    let waited = PATIENT.await_quiet(limit);
+    waited + AWAITED.await_quiet(limit.saturating_sub(waited))
 }
 
 impl Pool {
+    fn new(urgency: Urgency) -> Pool {
+        Pool {
+            urgency,
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            time: Condvar::new(),
+            quiet: Condvar::new(),
+        }
+    }
+
     fn push(&'static self, at: Instant, work: Work) {
         self.add(&mut self.queue.lock(), at, work);
     }
@@ -153,7 +183,20 @@ impl Pool {
         began.elapsed().min(limit)
     }
 
+    fn run(&'static self, work: Work) {
+        // A panic is the job's own matter (a table fails closed by its guard); this thread serves the other tables on.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match work {
+            Work::Once(once) => once(),
+            Work::Job(weak) => {
+                if let Some(again) = weak.upgrade().and_then(|job| job.run()) {
+                    self.push(Instant::now() + again, Work::Job(weak));
+                }
+            }
+        }));
+    }
+
     fn serve(&'static self) {
+        let _patient = (self.urgency == Urgency::Patient).then(Patient::begin);
         let mut queue = self.queue.lock();
         loop {
             match queue.next() {
@@ -164,7 +207,7 @@ impl Pool {
                     self.watch(&mut queue);
                     queue.busy += 1;
                     drop(queue);
-                    run(entry.work);
+                    self.run(entry.work);
                     queue = self.queue.lock();
                     queue.busy -= 1;
                     if queue.busy == 0 {
@@ -195,18 +238,6 @@ impl Queue {
     }
 }
 
-fn run(work: Work) {
-    // A panic is the job's own matter (a table fails closed by its guard); this thread serves the other tables on.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match work {
-        Work::Once(once) => once(),
-        Work::Job(weak) => {
-            if let Some(again) = weak.upgrade().and_then(|job| job.run()) {
-                run_after(weak, again);
-            }
-        }
-    }));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,8 +260,36 @@ mod tests {
     fn a_job_comes_again_as_long_as_it_wants() {
         let (tx, rx) = mpsc::channel();
         let job: Arc<dyn Job> = Arc::new(Counter(AtomicUsize::new(0), Mutex::new(tx)));
-        run_after(Arc::downgrade(&job), Duration::ZERO);
+        run_after(Arc::downgrade(&job), Duration::ZERO, Urgency::Awaited);
         assert_eq!([rx.recv(), rx.recv(), rx.recv()], [Ok(1), Ok(2), Ok(3)]);
+    }
+
+    fn leaked() -> &'static Pool {
+        Box::leak(Box::new(Pool::new(Urgency::Patient)))
+    }
+
+    /// All was done by one kind of threads: they took the processor from a process that read and wrote, for up to 4 ms at a time, and with threads that wait for their turn a commit would have waited.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn work_is_patient_unless_somebody_waits_for_it() {
+        #[derive(Debug)]
+        struct Tell(AtomicUsize, Mutex<mpsc::Sender<bool>>);
+        impl Job for Tell {
+            fn run(&self) -> Option<Duration> {
+                self.1.lock().send(crate::sched::is_patient()).unwrap();
+                (self.0.fetch_add(1, Ordering::SeqCst) == 0).then_some(Duration::ZERO)
+            }
+        }
+        for urgency in [Urgency::Awaited, Urgency::Patient] {
+            let (tx, rx) = mpsc::channel();
+            let job: Arc<dyn Job> = Arc::new(Tell(AtomicUsize::new(0), Mutex::new(tx)));
+            run_after(Arc::downgrade(&job), Duration::ZERO, urgency);
+            let wanted = urgency == Urgency::Patient;
+            assert_eq!([rx.recv(), rx.recv()], [Ok(wanted), Ok(wanted)]);
+        }
+        let (tx, rx) = mpsc::channel();
+        run_once(move || tx.send(crate::sched::is_patient()).unwrap());
+        assert_eq!(rx.recv(), Ok(true));
     }
 
     /// What the next two tell, by whichever thread first, well within the hour.
@@ -250,7 +309,7 @@ mod tests {
                 None
             }
         }
-        let pool: &'static Pool = Box::leak(Box::default());
+        let pool = leaked();
         let (tx, rx) = mpsc::channel();
         let jobs: Vec<Arc<dyn Job>> = [3600, 20, 0]
             .iter()
@@ -275,7 +334,7 @@ mod tests {
     /// the queue did not begin with it, and who did that work saw that somebody waited for the time.
     #[test]
     fn what_comes_right_behind_work_that_is_due_does_not_wait_for_the_hour() {
-        let pool: &'static Pool = Box::leak(Box::default());
+        let pool = leaked();
         let (tx, rx) = mpsc::channel();
         let tell = |n: u32| {
             let tx = tx.clone();
@@ -300,7 +359,7 @@ mod tests {
 
     #[test]
     fn who_gives_way_waits_until_all_are_done_or_for_so_long() {
-        let pool: &'static Pool = Box::leak(Box::default());
+        let pool = leaked();
         assert_eq!(pool.await_quiet(Duration::from_hours(1)), Duration::ZERO);
         let (began, begun) = mpsc::channel();
         let start = || {
@@ -329,7 +388,7 @@ mod tests {
 
     #[test]
     fn long_work_holds_up_no_other_while_there_are_threads() {
-        let pool: &'static Pool = Box::leak(Box::default());
+        let pool = leaked();
         let (held, done) = (Arc::new(Mutex::new(())), mpsc::channel());
         let guard = held.lock();
         for _ in 1..MAX_THREADS {
@@ -347,7 +406,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_the_time_is_one() {
-        let pool: &'static Pool = Box::leak(Box::default());
+        let pool = leaked();
         // Each waits until all threads have work.
         let all = Arc::new(std::sync::Barrier::new(MAX_THREADS + 1));
         for _ in 0..MAX_THREADS {

@@ -180,6 +180,8 @@ const STRETCH: u64 = 128 << 10;
 const MAX_OWED: Duration = Duration::from_millis(250);
 /// It gives way for so long at a time.
 const MAX_REST: Duration = Duration::from_millis(10);
+/// A step ends after so long, whatever its budget: who cancels waits for it.
+const MAX_STEP: Duration = Duration::from_millis(25);
 
 impl Merge {
     /// A merge of those of the table's sealed segments, which come in the order of their seqs, that have these indices.
@@ -231,7 +233,7 @@ impl Merge {
         }
     }
 
-    /// Goes on, for about so many bytes of records, or fewer if background threads have work and it `gives_way` to them: with them it would want more than one processor,
+    /// Goes on, for about so many bytes of records, or fewer if those take long, or if background threads have work and it `gives_way` to them: with them it would want more than one processor,
     /// and take what is more from those who read and write.
     pub(crate) fn step(
         &mut self,
@@ -239,7 +241,7 @@ impl Merge {
         mut budget: u64,
         gives_way: bool,
     ) -> std::result::Result<(), Failed> {
-        let phase = self.phase;
+        let (phase, step_began) = (self.phase, Instant::now());
         loop {
             let (began, part) = (Instant::now(), budget.min(STRETCH));
             self.stretch(inner, part)?;
@@ -252,7 +254,8 @@ impl Merge {
             }
             // Of the others a stretch does as much as a step shall. Who waits for the step to end has waited for the rest.
             let goes_on = matches!(phase, Phase::Mark | Phase::Copy | Phase::Filter | Phase::Relocate);
-            if budget == 0 || self.phase != phase || !goes_on || !rested.is_zero() {
+            let is_long = step_began.elapsed() >= MAX_STEP;
+            if budget == 0 || is_long || self.phase != phase || !goes_on || !rested.is_zero() {
                 return Ok(());
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{Inner, Sync, Table};
-use crate::background::{self, Job};
+use crate::background::{self, Job, Urgency};
 use crate::epoch;
 use crate::keydir::Keydir;
 use crate::log::Care;
@@ -64,7 +64,7 @@ impl Inner {
         let due = self.log.config().background && self.log.keeps_retired();
         if due && !self.release.planned.swap(true, Ordering::AcqRel) {
             let job = Arc::downgrade(&self.release);
-            background::run_after(job, RELEASE_AFTER);
+            background::run_after(job, RELEASE_AFTER, Urgency::Patient);
         }
     }
 
@@ -73,13 +73,19 @@ impl Inner {
         if !self.log.config().background {
             return;
         }
-        let delay = match (care, self.log.config().sync) {
+        let sync = self.log.config().sync;
+        let delay = match (care, sync) {
             (Care::None, _) | (Care::Later, Sync::None) => return,
             (Care::Now, _) | (Care::Later, Sync::Always) => Duration::ZERO,
             (Care::Later, Sync::Interval(ms)) => Duration::from_millis(ms),
         };
         let job: Weak<dyn Job> = Weak::clone(&self.itself) as Weak<dyn Job>;
-        background::run_after(job, delay);
+        // Who commits waits for the sync.
+        let urgency = match sync {
+            Sync::Always => Urgency::Awaited,
+            Sync::Interval(_) | Sync::None => Urgency::Patient,
+        };
+        background::run_after(job, delay, urgency);
     }
 }
 

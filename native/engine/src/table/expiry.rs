@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Cursor, Inner, Table, Ttl, Wait};
-use crate::background::{self, Job};
+use crate::background::{self, Job, Urgency};
 use crate::format::{get_varint, put_varint};
 use crate::keydir::{Batch, Keydir};
 use crate::{Deadline, Error, Key, Now, Result};
@@ -234,7 +234,7 @@ impl Inner {
             && !timers.planned.swap(true, Ordering::AcqRel)
         {
             let job: Weak<dyn Job> = std::sync::Arc::downgrade(&self.sweeper) as Weak<dyn Job>;
-            background::run_after(job, Duration::from_millis(PERIOD_MS));
+            background::run_after(job, Duration::from_millis(PERIOD_MS), Urgency::Patient);
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Commit, Table};
 use crate::merge::{Merge, Phase, Policy, Progress, Share};
+use crate::sched::Patient;
 use crate::{Error, Result};
 
 /// Bytes of a step of a merge that nobody waits beside.
@@ -104,7 +105,9 @@ impl Table {
             inner.check()?;
             return Ok(None);
         };
+        let patient = gives_way.then(Patient::begin);
         let stepped = merge.step(inner, budget, gives_way);
+        drop(patient);
         let progress = merge.progress();
         match stepped {
             Ok(()) if progress.phase == Phase::Done => {
