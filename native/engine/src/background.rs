@@ -6,11 +6,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{LazyLock, Weak};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::sched::Patient;
 
@@ -37,26 +39,35 @@ static PATIENT: LazyLock<Pool> = LazyLock::new(|| Pool::new(Urgency::Patient));
 
 struct Pool {
     urgency: Urgency,
+    /// What was pushed goes here first: who pushes may be a scheduler of the VM, and must not wait for a thread that holds the queue while the system runs another.
+    pushed: Sender<(Instant, Work)>,
+    /// Whether something was pushed that nobody has looked for since.
+    news: AtomicBool,
     queue: Mutex<Queue>,
-    /// For a thread that waits for work.
-    work: Condvar,
-    /// For the one among them that waits for the time of the next work.
-    time: Condvar,
-    /// For who waits until nothing is at work.
-    quiet: Condvar,
+    /// Threads that are at work. Changed under the lock of the queue.
+    busy: AtomicUsize,
 }
 
-#[derive(Default)]
 struct Queue {
+    pushed: Receiver<(Instant, Work)>,
     due: BinaryHeap<Reverse<Entry>>,
     ticket: u64,
     threads: usize,
-    /// Threads that are at work.
-    busy: usize,
-    /// Threads that wait for work.
-    idle: usize,
-    /// Until when a thread waits for the time of the next work. One does for all: if each did, all would be woken for it.
-    timed: Option<Instant>,
+    /// Who waits for work.
+    idle: Vec<Thread>,
+    /// Who waits for the time of the next work, and until when. One does for all: if each did, all would be woken for it.
+    timed: Option<(Instant, Thread)>,
+    /// Who waits until nothing is at work.
+    quiet: Vec<Thread>,
+}
+
+/// What a thread does next.
+enum Turn {
+    Work(Work),
+    /// It waits for this time, or until it is called.
+    Until(Instant),
+    /// It waits until it is called.
+    Called,
 }
 
 struct Entry {
@@ -115,17 +126,63 @@ pub fn await_quiet(limit: Duration) -> Duration {
 
 impl Pool {
     fn new(urgency: Urgency) -> Pool {
+        let (pushed, receiver) = mpsc::channel();
         Pool {
             urgency,
-            queue: Mutex::default(),
-            work: Condvar::new(),
-            time: Condvar::new(),
-            quiet: Condvar::new(),
+            pushed,
+            news: AtomicBool::new(false),
+            queue: Mutex::new(Queue {
+                pushed: receiver,
+                due: BinaryHeap::new(),
+                ticket: 0,
+                threads: 0,
+                idle: Vec::new(),
+                timed: None,
+                quiet: Vec::new(),
+            }),
+            busy: AtomicUsize::new(0),
         }
     }
 
+    /// Never waits.
     fn push(&'static self, at: Instant, work: Work) {
-        self.add(&mut self.queue.lock(), at, work);
+        // The receiver is there as long as the pool, which is always.
+        let _ = self.pushed.send((at, work));
+        self.news.store(true, Ordering::Release);
+        self.settle();
+    }
+
+    /// Puts what was pushed into the queue, or leaves that to who has it: that one looks here once it has let go.
+    fn settle(&'static self) {
+        loop {
+            // Either this sees the queue free, or who lets it go sees the news: each has told the one before it asks for the other.
+            fence(Ordering::SeqCst);
+            if !self.news.load(Ordering::Relaxed) {
+                return;
+            }
+            let Some(mut queue) = self.queue.try_lock() else {
+                return;
+            };
+            self.take_in(&mut queue);
+        }
+    }
+
+    /// Does something with the queue. Waits for others to do so.
+    fn with<R>(&'static self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut queue = self.queue.lock();
+        self.take_in(&mut queue);
+        let result = f(&mut queue);
+        drop(queue);
+        self.settle();
+        result
+    }
+
+    fn take_in(&'static self, queue: &mut Queue) {
+        if self.news.swap(false, Ordering::Acquire) {
+            while let Ok((at, work)) = queue.pushed.try_recv() {
+                self.add(queue, at, work);
+            }
+        }
     }
 
     fn add(&'static self, queue: &mut Queue, at: Instant, work: Work) {
@@ -142,20 +199,20 @@ impl Pool {
     /// Sees to it that somebody waits no longer than until the next work is due. To be called by who adds or takes work, and by who stops looking at the queue.
     fn watch(&'static self, queue: &mut Queue) {
         let Some(next) = queue.next() else { return };
-        match queue.timed {
+        match &queue.timed {
+            Some((until, _)) if *until <= next => {}
+            Some(_) => queue.call_timed(),
             None => self.call(queue),
-            // If its time has just come, it looks by itself.
-            Some(until) if next < until => drop(self.call_timed(queue)),
-            Some(_) => {}
         }
     }
 
     /// Has a thread look at the queue. There may be none: then one does that is at work, once it is done.
     fn call(&'static self, queue: &mut Queue) {
-        if queue.idle > 0 {
-            queue.idle -= 1;
-            self.work.notify_one();
-        } else if !self.call_timed(queue) && queue.threads < MAX_THREADS {
+        if let Some(idle) = queue.idle.pop() {
+            idle.unpark();
+        } else if queue.timed.is_some() {
+            queue.call_timed();
+        } else if queue.threads < MAX_THREADS {
             let named = thread::Builder::new().name("bets".into());
             // Without a thread the work waits for one of the others; if there is none yet, for the next push.
             if named.spawn(|| self.serve()).is_ok() {
@@ -164,23 +221,69 @@ impl Pool {
         }
     }
 
-    /// Has the thread look that waits for the time. `false` if there is none, or its time has just come.
-    fn call_timed(&self, queue: &mut Queue) -> bool {
-        let called = queue.timed.is_some() && self.time.notify_one();
-        if called {
-            queue.timed = None;
-        }
-        called
-    }
-
-    fn await_quiet(&self, limit: Duration) -> Duration {
-        let mut queue = self.queue.lock();
-        if queue.busy == 0 {
+    fn await_quiet(&'static self, limit: Duration) -> Duration {
+        if self.busy.load(Ordering::Relaxed) == 0 {
             return Duration::ZERO;
         }
-        let began = Instant::now();
-        while queue.busy > 0 && !self.quiet.wait_until(&mut queue, began + limit).timed_out() {}
-        began.elapsed().min(limit)
+        let (began, me) = (Instant::now(), thread::current());
+        loop {
+            let waited = began.elapsed().min(limit);
+            let goes_on = self.with(|queue| {
+                queue.quiet.retain(|thread| thread.id() != me.id());
+                let goes_on = waited < limit && self.busy.load(Ordering::Relaxed) > 0;
+                if goes_on {
+                    queue.quiet.push(me.clone());
+                }
+                goes_on
+            });
+            if !goes_on {
+                return waited;
+            }
+            thread::park_timeout(limit.saturating_sub(waited));
+        }
+    }
+
+    fn serve(&'static self) {
+        let _patient = (self.urgency == Urgency::Patient).then(Patient::begin);
+        let me = thread::current();
+        loop {
+            match self.with(|queue| self.turn(queue, &me)) {
+                Turn::Work(work) => {
+                    self.run(work);
+                    self.with(|queue| {
+                        if self.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+                            queue.quiet.drain(..).for_each(|thread| thread.unpark());
+                        }
+                    });
+                }
+                Turn::Until(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
+                Turn::Called => thread::park(),
+            }
+        }
+    }
+
+    /// Work that is due, or what this thread waits for.
+    fn turn(&'static self, queue: &mut Queue, me: &Thread) -> Turn {
+        queue.forget(me);
+        match queue.next() {
+            Some(at) if at > Instant::now() && queue.timed.is_none() => {
+                queue.timed = Some((at, me.clone()));
+                Turn::Until(at)
+            }
+            Some(at)
+                if at <= Instant::now()
+                    && let Some(Reverse(entry)) = queue.due.pop() =>
+            {
+                self.watch(queue);
+                self.busy.fetch_add(1, Ordering::Relaxed);
+                Turn::Work(entry.work)
+            }
+            _ => {
+                self.watch(queue);
+                queue.idle.push(me.clone());
+                Turn::Called
+            }
+        }
     }
 
     fn run(&'static self, work: Work) {
@@ -194,41 +297,6 @@ impl Pool {
             }
         }));
     }
-
-    fn serve(&'static self) {
-        let _patient = (self.urgency == Urgency::Patient).then(Patient::begin);
-        let mut queue = self.queue.lock();
-        loop {
-            match queue.next() {
-                Some(at) if at <= Instant::now() => {
-                    let Some(Reverse(entry)) = queue.due.pop() else {
-                        continue;
-                    };
-                    self.watch(&mut queue);
-                    queue.busy += 1;
-                    drop(queue);
-                    self.run(entry.work);
-                    queue = self.queue.lock();
-                    queue.busy -= 1;
-                    if queue.busy == 0 {
-                        self.quiet.notify_all();
-                    }
-                }
-                Some(at) if queue.timed.is_none() => {
-                    queue.timed = Some(at);
-                    if self.time.wait_until(&mut queue, at).timed_out() {
-                        queue.timed = None;
-                    }
-                }
-                _ => {
-                    self.watch(&mut queue);
-                    // Who calls counts it off.
-                    queue.idle += 1;
-                    self.work.wait(&mut queue);
-                }
-            }
-        }
-    }
 }
 
 impl Queue {
@@ -236,14 +304,31 @@ impl Queue {
     fn next(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse(entry)| entry.at)
     }
+
+    /// Has the thread look that waits for the time.
+    fn call_timed(&mut self) {
+        if let Some((_, thread)) = self.timed.take() {
+            thread.unpark();
+        }
+    }
+
+    /// This thread waits for nothing any more, though nobody called it.
+    fn forget(&mut self, me: &Thread) {
+        self.idle.retain(|idle| idle.id() != me.id());
+        if self
+            .timed
+            .as_ref()
+            .is_some_and(|(_, timed)| timed.id() == me.id())
+        {
+            self.timed = None;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc;
 
     #[derive(Debug)]
     struct Counter(AtomicUsize, Mutex<mpsc::Sender<usize>>);
@@ -346,7 +431,7 @@ mod tests {
         (0..2).for_each(|n| pool.push(Instant::now(), tell(n)));
         rx.iter().take(2).for_each(drop);
         pool.push(Instant::now() + Duration::from_hours(1), tell(9));
-        while pool.queue.lock().timed.is_none() || pool.queue.lock().idle == 0 {
+        while pool.queue.lock().timed.is_none() || pool.queue.lock().idle.is_empty() {
             thread::yield_now();
         }
         // Under one lock, so that nobody looks between.
@@ -376,7 +461,7 @@ mod tests {
         let (one, other) = (start(), start());
         drop(one);
         // Once no more than the other is at work.
-        while pool.queue.lock().busy > 1 {
+        while pool.busy.load(Ordering::Relaxed) > 1 {
             thread::yield_now();
         }
         assert_eq!(pool.await_quiet(short), short);
@@ -419,11 +504,50 @@ mod tests {
         all.wait();
         let hour = Instant::now() + Duration::from_hours(1);
         pool.push(hour, Work::Once(Box::new(|| {})));
-        let waits = |queue: &Queue| queue.timed.is_some() && queue.idle + 1 == queue.threads;
+        let waits = |queue: &Queue| queue.timed.is_some() && queue.idle.len() + 1 == queue.threads;
         while !waits(&pool.queue.lock()) {
             thread::yield_now();
         }
         assert_eq!(pool.queue.lock().threads, MAX_THREADS);
+    }
+
+    /// Who pushed took the lock of the queue, and so a scheduler of the VM stood still for 3.6 ms: the thread that it had been handed to did not run yet, for a merge had its processor.
+    #[test]
+    fn who_pushes_does_not_wait_for_who_has_the_queue() {
+        let pool = leaked();
+        let (tx, rx) = mpsc::channel();
+        let queue = pool.queue.lock();
+        let pusher = thread::spawn(move || {
+            for n in 0..10 {
+                let tx = tx.clone();
+                pool.push(Instant::now(), Work::Once(Box::new(move || tx.send(n).unwrap())));
+            }
+        });
+        let waited_until = Instant::now() + Duration::from_mins(1);
+        while !pusher.is_finished() {
+            assert!(Instant::now() < waited_until, "it waits");
+            thread::yield_now();
+        }
+        assert!(queue.due.is_empty());
+        drop(queue);
+        pool.settle();
+        assert_eq!(rx.iter().take(10).sum::<i32>(), 45);
+    }
+
+    /// Each piece of work comes when those who did the one before are about to wait, and nothing comes behind it by which it would be found.
+    #[test]
+    fn what_is_pushed_while_others_have_the_queue_is_done() {
+        let pool = leaked();
+        let (tx, rx) = mpsc::channel();
+        for n in 0..20_000u64 {
+            let tx = tx.clone();
+            let at = Instant::now() + Duration::from_micros(n % 4 * 10);
+            pool.push(at, Work::Once(Box::new(move || tx.send(n).unwrap())));
+            while rx.try_recv() != Ok(n) {
+                assert!(at.elapsed() < Duration::from_mins(1), "{n} is not done");
+                std::hint::spin_loop();
+            }
+        }
     }
 
     #[test]

@@ -19,8 +19,9 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
+
+use crate::sync::Mutex;
 
 /// A thread hands over what it deferred when there are so many of it.
 const BAG_LEN: usize = 64;

@@ -2,16 +2,74 @@
 //! underneath all of it at once: with the feature `shuttle` every step of them is one at which another thread may go on.
 
 #[cfg(not(feature = "shuttle"))]
-pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub(crate) use locks::Mutex;
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use std::hint::spin_loop;
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
+pub(crate) use parking_lot::MutexGuard;
 pub(crate) use std::sync::atomic::Ordering;
 
 #[cfg(feature = "shuttle")]
 pub(crate) use modelled::*;
+
+#[cfg(not(feature = "shuttle"))]
+mod locks {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::MutexGuard;
+
+    /// So often a lock is asked for at once, some ten microseconds in all.
+    const SPINS: u32 = 200;
+    /// How long a thread sleeps before it asks once more.
+    const PAUSE: Duration = Duration::from_micros(50);
+
+    /// The mutex of what calls on the VM's schedulers and other threads share: it belongs to nobody who does not run. `parking_lot`'s own `lock` makes a queue of those who wait, and now and then unlocking hands the lock
+    /// to the first of them; until the system has found that thread a processor, which it may not for milliseconds, all schedulers stand still for it. So who waits here asks again and again.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Mutex(parking_lot::Mutex::new(value))
+        }
+
+        #[inline]
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            match self.0.try_lock() {
+                Some(guard) => guard,
+                None => self.wait(),
+            }
+        }
+
+        #[cold]
+        fn wait(&self) -> MutexGuard<'_, T> {
+            let mut spins = 0;
+            loop {
+                if let Some(guard) = self.0.try_lock() {
+                    return guard;
+                }
+                if spins < SPINS {
+                    spins += 1;
+                    super::spin_loop();
+                } else {
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+
+        #[inline]
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock()
+        }
+
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut()
+        }
+    }
+}
 
 /// Something on cache lines of its own, for what every read looks at: what writers change beside it must not take it out of the readers' caches. Lines are
 /// fetched in pairs.
@@ -35,7 +93,7 @@ impl<T> std::ops::Deref for Lines<T> {
 mod modelled {
     use std::sync::atomic::{self, Ordering};
 
-    pub(crate) use parking_lot::MutexGuard;
+    use super::MutexGuard;
 
     /// Lets another thread go on. Behind the end of a model's run, where what it let go of is freed, there is none.
     fn step() {

@@ -4,8 +4,7 @@
 //! references would write to one line with every record that comes and goes, so accounts live for ever instead: one whose table is gone serves
 //! another table as soon as it is empty.
 
-use crate::sync::{AtomicU64, Ordering};
-use parking_lot::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Writers of different records mostly write to different parts.
 const PARTS: usize = 4;

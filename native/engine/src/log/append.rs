@@ -7,8 +7,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
-
 use super::stage::Stage;
 use super::{Log, MAX_UNSYNCED_BYTES};
 use crate::cache::{Filler, Keeper};
@@ -17,6 +15,7 @@ use crate::format::segment::HEADER_LEN;
 use crate::io::File;
 use crate::keydir::Location;
 use crate::segment::Segment;
+use crate::sync::MutexGuard;
 use crate::table::{Sync, Wait};
 use crate::{Error, Key, Result};
 

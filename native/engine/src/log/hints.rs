@@ -7,13 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::Log;
 use crate::format::manifest::Entry;
 use crate::segment::Segment;
 use crate::segment::hint::{HintWriter, identity};
 use crate::segment::reading::Reading;
+use crate::sync::Mutex;
 
 /// A step reads so many bytes of a segment: some milliseconds' work if they are in memory.
 const STEP_LEN: u64 = 8 << 20;
@@ -27,7 +26,7 @@ pub(super) struct Hints {
     /// Those that a merge is about to make go.
     put_off: Mutex<Vec<Entry>>,
     /// Held during a step.
-    job: Mutex<Option<Job>>,
+    job: parking_lot::Mutex<Option<Job>>,
 }
 
 #[derive(Debug)]

@@ -21,8 +21,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 pub use append::{Appended, Care, End};
 pub use extent::Extent;
 pub(crate) use publish::create_segment;
@@ -43,7 +41,7 @@ use crate::segment::handles::Handles;
 use crate::segment::read::Near;
 use crate::segment::{Segment, Segments};
 use crate::sticky::Sticky;
-use crate::sync::Lines;
+use crate::sync::{Lines, Mutex};
 use crate::table::{Config, Meta};
 use crate::{Error, Result};
 use hints::Hints;
@@ -66,7 +64,7 @@ pub struct Log {
     segments: Lines<Current<Segments>>,
     pub(crate) handles: Handles,
     append: Mutex<End>,
-    maintenance: Mutex<Maintenance>,
+    maintenance: parking_lot::Mutex<Maintenance>,
     durable_seq: AtomicU64,
     last_seq: AtomicU64,
     unsynced_bytes: AtomicU64,
@@ -116,7 +114,7 @@ impl Log {
             config,
             segments: Lines(Current::new(segments)),
             append: Mutex::new(End::new(end, last_seq + 1)),
-            maintenance: Mutex::new(Maintenance {
+            maintenance: parking_lot::Mutex::new(Maintenance {
                 manifest,
                 cannot_reserve: false,
                 cannot_stage: false,

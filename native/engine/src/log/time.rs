@@ -6,14 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use super::append::End;
 use super::{Log, Maintenance};
 use crate::clock::Clock;
 use crate::format::clock::{FILE, LEN, header, time};
 use crate::format::record::{Kind, Record, Stamp};
 use crate::io::Window;
+use crate::sync::Mutex;
 use crate::table::Wait;
 use crate::{Error, Key, Now, Result};
 

@@ -1,7 +1,6 @@
 //! Those who wait for their write to be durable.
 
-use parking_lot::Mutex;
-
+use crate::sync::Mutex;
 use crate::{Error, Result};
 
 /// What is called once when a write is durable, or known never to be.

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::Guard;
-use parking_lot::Mutex;
 
 use super::{Handle, Segment};
 use crate::dir::Dir;
 use crate::io::{File, Storage};
+use crate::sync::Mutex;
 use crate::table::Wait;
 use crate::{Error, Result};
 

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::keydir::Location;
+use crate::sync::Mutex;
 
 /// The bytes of a segment's live frames.
 ///

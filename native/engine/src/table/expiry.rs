@@ -9,12 +9,11 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::{Cursor, Inner, Table, Ttl, Wait};
 use crate::background::{self, Job, Urgency};
 use crate::format::{get_varint, put_varint};
 use crate::keydir::{Batch, Keydir};
+use crate::sync::Mutex;
 use crate::{Deadline, Error, Key, Now, Result};
 
 /// The width of the narrowest bucket, and the time between two sweeps, in milliseconds.
@@ -38,7 +37,7 @@ pub(super) struct Timers {
     bytes: AtomicUsize,
     /// Whether a sweep is planned.
     planned: AtomicBool,
-    work: Mutex<Work>,
+    work: parking_lot::Mutex<Work>,
 }
 
 /// Keys, each behind its length. They are few bytes each, and many.
@@ -64,7 +63,7 @@ impl Timers {
             count: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             planned: AtomicBool::new(false),
-            work: Mutex::default(),
+            work: parking_lot::Mutex::default(),
         }
     }
 

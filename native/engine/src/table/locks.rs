@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
-
 use super::{Inner, Wait};
 use crate::epoch::{self, Guard};
 use crate::keydir::{Keydir, WriteGuard};
+use crate::sync::MutexGuard;
 use crate::{Error, Key, Result};
 
 /// How often a call that may not wait looks at a lock before it gives up.

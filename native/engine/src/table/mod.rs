@@ -26,8 +26,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 pub use bag::Same;
 pub use batch::Write;
 pub use expiring::Expiring;
@@ -47,6 +45,7 @@ use crate::lock::DirLock;
 use crate::log::{Care, Log};
 use crate::merge::Merge;
 use crate::recovery::{self, Opened, delete::delete};
+use crate::sync::Mutex;
 use crate::{Error, Result};
 use care::{Release, free};
 use expiry::{Sweeper, Timers};
@@ -70,8 +69,8 @@ pub(crate) struct Inner {
     many: Mutex<()>,
     pub(crate) cache: Option<TableCache>,
     /// The merge under way. Taken before `maintenance` of the log.
-    merge: Mutex<Option<Merge>>,
-    lock: Mutex<Option<DirLock>>,
+    merge: parking_lot::Mutex<Option<Merge>>,
+    lock: parking_lot::Mutex<Option<DirLock>>,
     panicked: AtomicBool,
     timers: Timers,
     sweeper: Arc<Sweeper>,
@@ -101,8 +100,8 @@ impl Table {
             epoch: AtomicU64::new(0),
             many: Mutex::new(()),
             cache,
-            merge: Mutex::new(None),
-            lock: Mutex::new(Some(lock)),
+            merge: parking_lot::Mutex::new(None),
+            lock: parking_lot::Mutex::new(Some(lock)),
             panicked: AtomicBool::new(false),
             timers: Timers::new(),
             sweeper: Arc::new(Sweeper(Weak::clone(itself))),

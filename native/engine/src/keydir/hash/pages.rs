@@ -11,9 +11,10 @@ mod tests;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use rustix::param::page_size;
 use smallvec::SmallVec;
+
+use crate::sync::Mutex;
 
 /// Bytes of a region.
 const REGION: usize = 64 << 20;

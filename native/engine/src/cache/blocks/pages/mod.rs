@@ -21,9 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::LEN;
+use crate::sync::Mutex;
 use crate::{background, epoch};
 
 /// Bytes of a large page.

@@ -49,10 +49,9 @@ fn take_all_from(pool: &Mutex<Pool>) -> Vec<*mut u8> {
     blocks
 }
 
-fn free_all(pool: Mutex<Pool>) {
-    for chunk in pool.into_inner().chunks.into_values() {
-        chunk.free();
-    }
+fn free_all(pool: &Mutex<Pool>) {
+    let chunks = std::mem::take(&mut pool.lock().chunks);
+    chunks.into_values().for_each(Chunk::free);
 }
 
 fn await_pool() {
@@ -117,11 +116,8 @@ fn blocks_do_not_overlap_and_are_taken_again() {
         assert!(pool.lock().give(Block(block)));
     }
     release(&pool);
-    let pool = pool.into_inner();
-    assert!(pool.chunks.len() < 3, "no chunk has gone");
-    for chunk in pool.chunks.into_values() {
-        chunk.free();
-    }
+    assert!(pool.lock().chunks.len() < 3, "no chunk has gone");
+    free_all(&pool);
 }
 
 /// Each block that was let go of beyond some megabytes was given back at once, by whoever let it go: a merge did so 2,900 times, and interrupted each time the processors on which
@@ -135,7 +131,7 @@ fn who_lets_go_of_blocks_leaves_their_memory() {
         assert!(pool.lock().give(Block(block)));
     }
     assert!(blocks.iter().all(|&block| is_filled_with(block, 7)));
-    free_all(pool);
+    free_all(&pool);
 }
 
 #[test]
@@ -183,7 +179,7 @@ fn the_system_gets_what_is_free_beyond_what_is_kept() {
     };
     assert_eq!(unready(&pool.lock()), gone.count() / BLOCKS);
     assert!(pool.lock().next_page().is_some());
-    free_all(pool);
+    free_all(&pool);
 }
 
 /// New chunks were asked for, while those that there were had lost most of what they had.
@@ -212,7 +208,7 @@ fn what_pages_have_lost_is_made_ready_again_before_a_chunk_is_asked_for() {
     assert_eq!(pool.lock().chunks.len(), 2);
     fill(&pool, usize::MAX);
     assert_eq!((gone(&pool), pool.lock().chunks.len()), (0, 3));
-    free_all(pool);
+    free_all(&pool);
 }
 
 /// Pages that had lost nearly all of their memory counted as those with most blocks in use, were kept for one free block each, and with them their chunks.
@@ -247,7 +243,7 @@ fn a_page_that_is_of_no_use_any_more_is_not_kept_for_one_block() {
         pages <= KEPT / BLOCKS + 2,
         "{pages} pages are kept for one block in use"
     );
-    free_all(pool);
+    free_all(&pool);
 }
 
 #[test]
