@@ -1,6 +1,11 @@
 //! How the system shares its processors between the threads that a caller waits for and the others.
 #![allow(unsafe_code, reason = "scheduling policies are set by C functions")]
 
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
 /// This thread's work is nobody's to wait for until this is dropped: when it wakes up it does not take the processor from who is at work, as it else would, but waits for one to be free or for
 /// its turn. It gets the same share. Where the system knows no such policy, or this thread has one of its own, nothing changes.
 #[derive(Debug)]
@@ -20,6 +25,48 @@ impl Drop for Patient {
             policy::change(policy::BATCH, policy::PLAIN);
         }
     }
+}
+
+/// A moment, in which the thread before this one on its processor goes on.
+const MOMENT: Duration = Duration::from_micros(50);
+
+/// Waits a moment: when a thread wakes up, the system looks for a processor that is free. Else it does so every few milliseconds, for which one thread stands behind the other though a processor has nothing to do.
+pub(crate) fn step_aside() {
+    thread::sleep(MOMENT);
+}
+
+/// How the time of this thread passes.
+#[derive(Debug)]
+pub(crate) struct Laps {
+    began: Instant,
+    /// The processor time that it had had by then.
+    worked: Duration,
+}
+
+impl Laps {
+    /// The first one begins.
+    pub(crate) fn begin() -> Laps {
+        Laps {
+            began: Instant::now(),
+            worked: worked(),
+        }
+    }
+
+    /// The next one begins. Tells how long this thread worked in the last one, and how long it stood: it waited, or another thread had its processor.
+    pub(crate) fn next(&mut self) -> (Duration, Duration) {
+        let next = Laps::begin();
+        let worked = next.worked.saturating_sub(self.worked);
+        let stood = (next.began - self.began).saturating_sub(worked);
+        *self = next;
+        (worked, stood)
+    }
+}
+
+/// The processor time of this thread.
+fn worked() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime)
+        .try_into()
+        .unwrap_or_default()
 }
 
 #[cfg(target_os = "linux")]
@@ -55,7 +102,10 @@ pub(crate) fn is_patient() -> bool {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::{Patient, policy};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::{Laps, Patient, policy, worked};
 
     pub(super) fn policy_now() -> i32 {
         // SAFETY: asks about the calling thread.
@@ -81,5 +131,22 @@ mod tests {
         assert_eq!(policy_now(), libc::SCHED_IDLE);
         drop(patient);
         assert_eq!(policy_now(), libc::SCHED_IDLE);
+    }
+    #[test]
+    fn a_lap_tells_work_from_waiting() {
+        let long = Duration::from_millis(20);
+        let mut laps = Laps::begin();
+        thread::sleep(long);
+        let (waiting, stood) = laps.next();
+        assert!(stood + waiting >= long, "{stood:?}");
+        let before = worked();
+        while worked() < before + long {
+            std::hint::spin_loop();
+        }
+        let began = Instant::now();
+        let (working, _) = laps.next();
+        assert!(working >= long, "{working:?}");
+        let (worked, stood) = laps.next();
+        assert!(worked + stood <= began.elapsed(), "what is over counts no more");
     }
 }

@@ -33,6 +33,7 @@ use crate::background;
 use crate::format::manifest::Entry;
 use crate::keydir::{Batch, Keydir, SHARDS};
 use crate::log::Output;
+use crate::sched::{self, Laps};
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 use crate::segment::scan::Scanner;
@@ -63,7 +64,7 @@ pub(crate) struct Merge {
     older: Older,
     /// The run of neighbouring inputs that the last output has records of.
     run: usize,
-    /// So long it may give way to background threads yet: as long as it has worked, within bounds.
+    /// So long it may give way to others yet: as long as it has worked, within bounds.
     owed: Duration,
     report: Report,
 }
@@ -180,6 +181,8 @@ const STRETCH: u64 = 128 << 10;
 const MAX_OWED: Duration = Duration::from_millis(250);
 /// It gives way for so long at a time.
 const MAX_REST: Duration = Duration::from_millis(10);
+/// If it stood for so long while it did a stretch, the system had another thread run on its processor, or it waited for the disk.
+const NOTICED: Duration = Duration::from_micros(500);
 /// A step ends after so long, whatever its budget: who cancels waits for it.
 const MAX_STEP: Duration = Duration::from_millis(25);
 
@@ -234,7 +237,7 @@ impl Merge {
     }
 
     /// Goes on, for about so many bytes of records, or fewer if those take long, or if background threads have work and it `gives_way` to them: with them it would want more than one processor,
-    /// and take what is more from those who read and write.
+    /// and take what is more from those who read and write. For their sake it also looks for another processor when it begins, and when it found out that it shares its own.
     pub(crate) fn step(
         &mut self,
         inner: &Inner,
@@ -242,15 +245,26 @@ impl Merge {
         gives_way: bool,
     ) -> std::result::Result<(), Failed> {
         let (phase, step_began) = (self.phase, Instant::now());
+        let gives_way = gives_way && inner.log.config().background;
+        let mut laps = Laps::begin();
+        if gives_way && self.owed >= NOTICED {
+            sched::step_aside();
+        }
         loop {
-            let (began, part) = (Instant::now(), budget.min(STRETCH));
+            let part = budget.min(STRETCH);
             self.stretch(inner, part)?;
             budget -= part;
             let mut rested = Duration::ZERO;
-            if gives_way && inner.log.config().background {
-                self.owed = (self.owed + began.elapsed()).min(MAX_OWED);
+            if gives_way {
+                let (worked, stood) = laps.next();
+                self.owed = (self.owed + worked)
+                    .saturating_sub(stood.min(MAX_REST))
+                    .min(MAX_OWED);
                 rested = background::await_quiet(self.owed.min(MAX_REST));
                 self.owed -= rested;
+                if stood >= NOTICED && self.owed >= NOTICED {
+                    sched::step_aside();
+                }
             }
             // Of the others a stretch does as much as a step shall. Who waits for the step to end has waited for the rest.
             let goes_on = matches!(phase, Phase::Mark | Phase::Copy | Phase::Filter | Phase::Relocate);

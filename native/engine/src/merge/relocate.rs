@@ -9,6 +9,7 @@ use crate::cache::Spot;
 use crate::format::record::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
+use crate::sched;
 use crate::segment::read::explain;
 use crate::segment::scan::Found;
 use crate::table::{Inner, Wait};
@@ -146,7 +147,12 @@ impl Merge {
             .collect();
         inner.log.remove_inputs(&input_files(next));
         if self.at == 0 && inner.log.config().background {
-            background::run_once(move || drop(held));
+            background::run_once(move || {
+                for file in held {
+                    sched::step_aside();
+                    drop(file);
+                }
+            });
         }
         self.at += RETIRED_AT_ONCE;
         Ok(self.at < self.inputs.len())

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use super::LEN;
 use crate::sync::Mutex;
-use crate::{background, epoch};
+use crate::{background, epoch, sched};
 
 /// Bytes of a large page.
 const LARGE: usize = 2 << 20;
@@ -98,7 +98,7 @@ pub(super) fn take(bytes: u64) -> Option<*mut u8> {
     if pool.free.len() < READY && !pool.filling {
         pool.filling = true;
         drop(pool);
-        background::run_once(|| fill(&POOL, usize::MAX));
+        background::run_once(|| fill(&POOL, usize::MAX, sched::step_aside));
     }
     block
 }
@@ -114,7 +114,7 @@ pub(super) fn make_ready(bytes: u64) {
     if pool.free.len() < READY + BLOCKS && !pool.filling {
         pool.filling = true;
         drop(pool);
-        fill(&POOL, READY / BLOCKS + 1);
+        fill(&POOL, READY / BLOCKS + 1, || {});
     }
 }
 
@@ -229,9 +229,10 @@ fn page_of(block: Block) -> usize {
 }
 
 /// Makes blocks ready until there are enough, or about so many pages of them were made: of pages that have no memory first, then what is missing of others, and
-/// of a new chunk only then. Takes as long as the kernel does.
-fn fill(pool: &Mutex<Pool>, mut pages: usize) {
+/// of a new chunk only then. Does this before each page. Takes as long as the kernel does.
+fn fill(pool: &Mutex<Pool>, mut pages: usize, before_each: fn()) {
     loop {
+        before_each();
         let mut held = pool.lock();
         if held.free.len() >= READY + BLOCKS || pages == 0 {
             held.filling = false;

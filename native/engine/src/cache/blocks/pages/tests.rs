@@ -201,12 +201,12 @@ fn what_pages_have_lost_is_made_ready_again_before_a_chunk_is_asked_for() {
     let lost = gone(&pool);
     assert!(lost as usize > READY + BLOCKS, "{lost}");
     pool.lock().free.clear();
-    fill(&pool, usize::MAX);
+    fill(&pool, usize::MAX, || {});
     let (still_gone, ready) = (gone(&pool), std::mem::take(&mut pool.lock().free));
     assert_eq!(ready.len() as u32, lost - still_gone);
     assert!(ready.len() >= READY + BLOCKS);
     assert_eq!(pool.lock().chunks.len(), 2);
-    fill(&pool, usize::MAX);
+    fill(&pool, usize::MAX, || {});
     assert_eq!((gone(&pool), pool.lock().chunks.len()), (0, 3));
     free_all(&pool);
 }
