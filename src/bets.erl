@@ -1020,7 +1020,7 @@ merge(Tab) ->
 %% </dl>
 %% What goes on can also be asked for: `info(Tab, merge)'.
 %%
-%% Waits for a step of a merge, up to some ten milliseconds.
+%% Waits for a step of a merge, mostly up to 35 milliseconds; if that waits for the disk, for the disk too.
 %%
 %% Errors: `badarg' if there is no such table or command.
 %% ```
