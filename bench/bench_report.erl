@@ -78,12 +78,13 @@ targets(Results) ->
 row(Subject, {Op, Procs} = What, Bound, Results) ->
     {ok, #{title := Title, unit := Unit}} = bench_ops:find(Op),
     Median = median(values(What, Subject, Results)),
-    Floor = values(What, bench_floor:subject(Subject), Results),
-    {Measured, Met} =
+    {Measured, Met, Floor} =
         case bench_targets:judge(Subject, What, Bound, Results) of
-            unknown -> {"\x{2013}", "not measured"};
-            #{measured := M, met := true, reference := R} -> {against(Bound, M, R, Unit), "yes"};
-            #{measured := M, met := false, reference := R} -> {against(Bound, M, R, Unit), missed(Median, Floor)}
+            unknown ->
+                {"\x{2013}", "not measured", "\x{2013}"};
+            #{measured := M, met := IsMet, reference := R} ->
+                Least = least(Bound, What, bench_floor:subject(Subject), {M, Median}, Results),
+                {against(Bound, M, R, Unit), met(IsMet, Least), floor(Bound, Least, Unit)}
         end,
     [
         [type(Subject), Title],
@@ -92,7 +93,7 @@ row(Subject, {Op, Procs} = What, Bound, Results) ->
         bound(Bound, Unit),
         Measured,
         Met,
-        floor(Median, Floor, Unit)
+        Floor
     ].
 
 type(Subject) ->
@@ -110,16 +111,25 @@ against({of_subject, durable, _}, Ratio, Name, _Unit) -> [ratio(Ratio), " of ", 
 against({at_most, _}, Value, _Name, Unit) -> quantity(Value, Unit);
 against(_Bound, Ratio, _Name, _Unit) -> ratio(Ratio).
 
-missed(Median, Floor) when Floor =/= #{} ->
-    case Median =< 1.1 * median(Floor) of
-        true -> ?FLOOR;
-        false -> "**no**"
+%% The floor of a row, and how many times that we take, or it us if more is better.
+least({faster_than_one, _} = Bound, What, Floor, {Measured, _}, Results) ->
+    case bench_targets:judge(Floor, What, Bound, Results) of
+        #{measured := Least} -> {Least, Least / Measured};
+        unknown -> none
     end;
-missed(_Median, _Floor) ->
-    "**no**".
+least(_Bound, What, Floor, {_, Median}, Results) ->
+    case values(What, Floor, Results) of
+        Values when Values =:= #{} -> none;
+        Values -> {median(Values), Median / median(Values)}
+    end.
 
-floor(_Median, Floor, _Unit) when Floor =:= #{} -> "\x{2013}";
-floor(Median, Floor, Unit) -> [quantity(median(Floor), Unit), "; ", ratio(Median / median(Floor)), " times that"].
+met(true, _Least) -> "yes";
+met(false, {_, Times}) when Times =< 1.1 -> ?FLOOR;
+met(false, _Least) -> "**no**".
+
+floor(_Bound, none, _Unit) -> "\x{2013}";
+floor({faster_than_one, _}, {Least, Times}, _Unit) -> [ratio(Least), "; ", ratio(1 / Times), " times that"];
+floor(_Bound, {Least, Times}, Unit) -> [quantity(Least, Unit), "; ", ratio(Times), " times that"].
 
 title(Name) ->
     {ok, #{title := Title}} = bench_subject:find(Name),

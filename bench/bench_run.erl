@@ -84,6 +84,8 @@ step(#{name := Name, items := Kind} = Op, #{objects := N} = Job, _Context, Table
     Count =:= expected(Op, Job) orelse error({wrong_count, Name, Count, expected(Op, Job), N}),
     {#{op => Name, count => Count, value => (lists:sum(Ns) - lists:sum(Empty)) / Count, empty => lists:sum(Empty) / Count}, Table}.
 
+timed(#{mode := write} = Op, Batch, #{subject := #{one_writer := true}, procs := Procs} = Job, Table) when Procs > 1 ->
+    timed(Op, Batch, Job#{procs := 1}, Table);
 timed(#{name := Name, items := Kind, mode := Mode}, Batch, #{subject := #{module := Module}, procs := Procs, seed := Seed} = Job, Table) ->
     Kind =:= none orelse bench_data:prepare(Kind, Batch, Job, {Name, Seed}),
     Prepare = fun(M) ->

@@ -23,7 +23,9 @@
     %% what a report measures of it
     scenarios := all | [bench_ops:scenario()],
     %% objects beyond which the subject is too slow to be measured
-    limit := infinity | pos_integer()
+    limit := infinity | pos_integer(),
+    %% one process writes, however many read
+    one_writer => true
 }.
 -type context() :: #{
     dir := file:filename(),

@@ -1,7 +1,7 @@
 //! A table: the log, and an index of it by hash or in the order of keys.
 //!
 //! A writer takes the lock of the key's shard and that of the log's end. A reader takes none and writes to nothing: a table is for one process at a time,
-//! which is what the benchmark's floor is measured with. Safe sharing costs a reader more, so it is no part of the least.
+//! or for several that only read, which is what the benchmark's floor is measured with. Safe sharing costs a reader more, so it is no part of the least.
 #![expect(unsafe_code, reason = "reads without locks")]
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ enum Index {
 
 /// What a lock guards, without the lock.
 fn read<T>(lock: &Mutex<T>) -> &T {
-    // SAFETY: by the contract of tables nobody else is in a call with this one, and no caller holds the lock.
+    // SAFETY: by the contract of tables nobody else is in a call with this one but to read, and no caller holds the lock.
     unsafe { &*lock.data_ptr() }
 }
 
