@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::sched::Patient;
+use crate::sched::{self, Patient};
 
 /// Whether callers wait for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ static PATIENT: LazyLock<Pool> = LazyLock::new(|| Pool::new(Urgency::Patient));
 
 struct Pool {
     urgency: Urgency,
+    /// Whether a thread was ever to be had; it stays.
+    is_served: AtomicBool,
     /// What was pushed goes here first: who pushes may be a scheduler of the VM, and must not wait for a thread that holds the queue while the system runs another.
     pushed: Sender<(Instant, Work)>,
     /// Whether something was pushed that nobody has looked for since.
@@ -100,11 +102,19 @@ impl Ord for Entry {
 
 /// Runs a job after some time. A job that is gone by then is forgotten.
 pub fn run_after(job: Weak<dyn Job>, delay: Duration, urgency: Urgency) {
-    let pool = match urgency {
+    pool(urgency).push(Instant::now() + delay, Work::Job(job));
+}
+
+/// Whether what is left to them will be done. Before, each push tries to start a thread.
+pub fn is_served(urgency: Urgency) -> bool {
+    pool(urgency).is_served.load(Ordering::Relaxed)
+}
+
+fn pool(urgency: Urgency) -> &'static Pool {
+    match urgency {
         Urgency::Awaited => &AWAITED,
         Urgency::Patient => &PATIENT,
-    };
-    pool.push(Instant::now() + delay, Work::Job(job));
+    }
 }
 
 /// Runs something once, soon, for which nobody waits.
@@ -129,6 +139,7 @@ impl Pool {
         let (pushed, receiver) = mpsc::channel();
         Pool {
             urgency,
+            is_served: AtomicBool::new(false),
             pushed,
             news: AtomicBool::new(false),
             queue: Mutex::new(Queue {
@@ -144,7 +155,7 @@ impl Pool {
         }
     }
 
-    /// Never waits.
+    /// Waits for no lock.
     fn push(&'static self, at: Instant, work: Work) {
         // The receiver is there as long as the pool, which is always.
         let _ = self.pushed.send((at, work));
@@ -244,6 +255,8 @@ impl Pool {
     }
 
     fn serve(&'static self) {
+        self.is_served.store(true, Ordering::Relaxed);
+        sched::be_prompt();
         let _patient = (self.urgency == Urgency::Patient).then(Patient::begin);
         let me = thread::current();
         loop {

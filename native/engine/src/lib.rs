@@ -22,7 +22,7 @@ pub mod merge;
 mod ram;
 pub mod recovery;
 pub mod repair;
-mod sched;
+pub mod sched;
 pub mod seeded;
 pub mod segment;
 mod sticky;

@@ -21,13 +21,15 @@ mod locks {
 
     use super::MutexGuard;
 
-    /// So often a lock is asked for at once, some ten microseconds in all.
+    /// So often a lock is asked for at once, some microseconds in all.
     const SPINS: u32 = 200;
     /// How long a thread sleeps before it asks once more.
     const PAUSE: Duration = Duration::from_micros(50);
+    /// Who has slept so often stands in line after all: nobody waits for ever.
+    const PAUSES: u32 = 200;
 
     /// The mutex of what calls on the VM's schedulers and other threads share: it belongs to nobody who does not run. `parking_lot`'s own `lock` makes a queue of those who wait, and now and then unlocking hands the lock
-    /// to the first of them; until the system has found that thread a processor, which it may not for milliseconds, all schedulers stand still for it. So who waits here asks again and again.
+    /// to the first of them; until the system has found that thread a processor, which it may not for milliseconds, all schedulers stand still for it. So who waits here asks again and again, for some ten milliseconds at least.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
 
@@ -46,18 +48,17 @@ mod locks {
 
         #[cold]
         fn wait(&self) -> MutexGuard<'_, T> {
-            let mut spins = 0;
-            loop {
+            for asked in 0..SPINS + PAUSES {
                 if let Some(guard) = self.0.try_lock() {
                     return guard;
                 }
-                if spins < SPINS {
-                    spins += 1;
+                if asked < SPINS {
                     super::spin_loop();
                 } else {
                     thread::sleep(PAUSE);
                 }
             }
+            self.0.lock()
         }
 
         #[inline]

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use bets_engine::sched;
 use bets_engine::table::Table;
 use parking_lot::{Condvar, Mutex};
 
@@ -84,6 +85,8 @@ pub fn drain() {
 }
 
 fn work() {
+    // A merge may have started it.
+    sched::be_prompt();
     let mut queue = QUEUE.lock();
     loop {
         if let Some(job) = queue.jobs.pop_front() {

@@ -25,7 +25,7 @@ fn leaked() -> &'static Pool {
 }
 
 /// All was done by one kind of threads: they took the processor from a process that read and wrote, for up to 4 ms at a time, and with threads that wait for their turn a commit would have waited.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn work_is_patient_unless_somebody_waits_for_it() {
     #[derive(Debug)]
@@ -199,7 +199,6 @@ fn who_pushes_does_not_wait_for_who_has_the_queue() {
         assert!(Instant::now() < waited_until, "it waits");
         thread::yield_now();
     }
-    assert!(queue.due.is_empty());
     drop(queue);
     pool.settle();
     assert_eq!(rx.iter().take(10).sum::<i32>(), 45);

@@ -34,6 +34,11 @@ impl Log {
         Ok(())
     }
 
+    /// Whether care that is due now has to be planned: not if it was, and has not begun.
+    pub fn plans_care(&self) -> bool {
+        !self.care_is_planned.swap(true, Ordering::AcqRel)
+    }
+
     /// Does what is due: a sync, the sealing of segments left, a spare, a reservation. Gives the time after which to come again.
     pub fn care(&self) -> Result<Option<Duration>> {
         let mut maintenance = self.maintenance.lock();
@@ -43,6 +48,8 @@ impl Log {
             return Ok(None);
         }
         self.needs_care.store(false, Ordering::Release);
+        // Who planned it from here on has it done once more; before, what it was planned for is seen to.
+        self.care_is_planned.swap(false, Ordering::AcqRel);
         let left = self.make_durable()?;
         self.seal_left(&mut maintenance, &left)?;
         let half_full = u64::from(self.append.lock().active.tail) >= self.config.max_file_size / 2;

@@ -73,6 +73,8 @@ pub struct Log {
     cleared_seq: AtomicU64,
     closed: Lines<AtomicBool>,
     needs_care: AtomicBool,
+    /// Whether somebody was told that care is due now, and it has not begun.
+    care_is_planned: AtomicBool,
     pub(crate) sticky: Sticky,
     waiters: Waiters,
     hints: Hints,
@@ -127,6 +129,7 @@ impl Log {
             cleared_seq: AtomicU64::new(0),
             closed: Lines(AtomicBool::new(false)),
             needs_care: AtomicBool::new(false),
+            care_is_planned: AtomicBool::new(false),
             sticky: Sticky::default(),
             waiters: Waiters::default(),
             hints: Hints::default(),

@@ -120,6 +120,13 @@ pub enum Phase {
     Done,
 }
 
+impl Phase {
+    /// Whether it goes through all there is, and holds nothing that others wait for meanwhile, but for the key that it is at.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self, Phase::Mark | Phase::Copy | Phase::Filter | Phase::Relocate)
+    }
+}
+
 /// What a merge has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -181,7 +188,7 @@ const STRETCH: u64 = 128 << 10;
 const MAX_OWED: Duration = Duration::from_millis(250);
 /// It gives way for so long at a time.
 const MAX_REST: Duration = Duration::from_millis(10);
-/// If it stood for so long while it did a stretch, the system had another thread run on its processor, or it waited for the disk.
+/// If it stood for so long in a stretch, or when it woke up before that, the system had another thread run on its processor, or it waited for the disk.
 const NOTICED: Duration = Duration::from_micros(500);
 /// A step ends after so long, whatever its budget: who cancels waits for it.
 const MAX_STEP: Duration = Duration::from_millis(25);
@@ -267,8 +274,8 @@ impl Merge {
                 }
             }
             // Of the others a stretch does as much as a step shall. Who waits for the step to end has waited for the rest.
-            let goes_on = matches!(phase, Phase::Mark | Phase::Copy | Phase::Filter | Phase::Relocate);
-            let is_long = step_began.elapsed() >= MAX_STEP;
+            let goes_on = phase.is_long();
+            let is_long = gives_way && step_began.elapsed() >= MAX_STEP;
             if budget == 0 || is_long || self.phase != phase || !goes_on || !rested.is_zero() {
                 return Ok(());
             }

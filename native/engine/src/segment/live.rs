@@ -83,11 +83,11 @@ impl Live {
         self.others.fetch_sub(frame_len, Ordering::Release);
     }
 
-    /// Counts none of the frames any more. Nobody else may count meanwhile, nor append.
+    /// Counts none of the frames any more. Nobody else may count meanwhile, nor append; who asks for the bytes sees those of before or none.
     pub fn clear(&self) {
         self.long.lock().clear();
-        self.others.store(0, Ordering::Relaxed);
-        self.appended.store(0, Ordering::Relaxed);
+        let appended = self.appended.load(Ordering::Relaxed);
+        self.others.store(appended.wrapping_neg(), Ordering::Release);
     }
 }
 

@@ -105,7 +105,7 @@ impl Table {
             inner.check()?;
             return Ok(None);
         };
-        let patient = gives_way.then(Patient::begin);
+        let patient = (gives_way && merge.progress().phase.is_long()).then(Patient::begin);
         let stepped = merge.step(inner, budget, gives_way);
         drop(patient);
         let progress = merge.progress();
