@@ -28,7 +28,7 @@ mod locks {
     /// Who has slept so often, for about half a millisecond, stands in line after all: a lock that others take again as soon as they let it go would never be free when it is asked for.
     const PAUSES: u32 = 4;
 
-    /// The mutex of what calls on the VM's schedulers and other threads share: it belongs to nobody who does not run. `parking_lot`'s own `lock` makes a queue of those who wait, and now and then unlocking hands the lock
+    /// The mutex of what calls on the VM's schedulers and other threads share: it hardly ever belongs to one who does not run. `parking_lot`'s own `lock` makes a queue of those who wait, and now and then unlocking hands the lock
     /// to the first of them; until the system has found that thread a processor, which it may not for milliseconds, all schedulers stand still for it. So who waits here first asks again and again, and mostly finds it free.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
