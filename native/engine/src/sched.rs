@@ -99,10 +99,17 @@ mod policy {
     }
 }
 
-/// Whether the calling thread is patient.
+/// Whether the thread of this number is patient; 0 is the calling one.
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
-pub(crate) fn is_patient() -> bool {
-    tests::policy_now() == policy::BATCH
+pub(crate) fn is_patient(number: i32) -> bool {
+    tests::policy_of(number) == policy::BATCH
+}
+
+/// The system's number of the calling thread.
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+pub(crate) fn thread_number() -> i32 {
+    // SAFETY: asks about the calling thread.
+    unsafe { libc::gettid() }
 }
 
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
@@ -112,9 +119,13 @@ mod tests {
 
     use super::{Laps, Patient, policy, worked};
 
-    pub(super) fn policy_now() -> i32 {
-        // SAFETY: asks about the calling thread.
-        unsafe { libc::sched_getscheduler(0) }
+    pub(super) fn policy_of(number: i32) -> i32 {
+        // SAFETY: reads nothing of ours.
+        unsafe { libc::sched_getscheduler(number) }
+    }
+
+    fn policy_now() -> i32 {
+        policy_of(0)
     }
 
     #[test]

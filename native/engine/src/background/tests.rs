@@ -32,7 +32,7 @@ fn work_is_patient_unless_somebody_waits_for_it() {
     struct Tell(AtomicUsize, Mutex<mpsc::Sender<bool>>);
     impl Job for Tell {
         fn run(&self) -> Option<Duration> {
-            self.1.lock().send(crate::sched::is_patient()).unwrap();
+            self.1.lock().send(crate::sched::is_patient(0)).unwrap();
             (self.0.fetch_add(1, Ordering::SeqCst) == 0).then_some(Duration::ZERO)
         }
     }
@@ -44,7 +44,7 @@ fn work_is_patient_unless_somebody_waits_for_it() {
         assert_eq!([rx.recv(), rx.recv()], [Ok(wanted), Ok(wanted)]);
     }
     let (tx, rx) = mpsc::channel();
-    run_once(move || tx.send(crate::sched::is_patient()).unwrap());
+    run_once(move || tx.send(crate::sched::is_patient(0)).unwrap());
     assert_eq!(rx.recv(), Ok(true));
 }
 

@@ -190,8 +190,6 @@ const MAX_OWED: Duration = Duration::from_millis(250);
 const MAX_REST: Duration = Duration::from_millis(10);
 /// If it stood for so long in a stretch, or when it woke up before that, the system had another thread run on its processor, or it waited for the disk.
 const NOTICED: Duration = Duration::from_micros(500);
-/// A step ends after so long, whatever its budget: who cancels waits for it.
-const MAX_STEP: Duration = Duration::from_millis(25);
 
 impl Merge {
     /// A merge of those of the table's sealed segments, which come in the order of their seqs, that have these indices.
@@ -243,16 +241,16 @@ impl Merge {
         }
     }
 
-    /// Goes on, for about so many bytes of records, or fewer if those take long, or if background threads have work and it `gives_way` to them: with them it would want more than one processor,
-    /// and take what is more from those who read and write. For their sake it also looks for another processor when it begins, and when it found out that it shares its own.
+    /// Goes on, for about so many bytes of records. With a limit to its time nobody waits for it: it does less if those take longer, or if background threads have work, to which it gives way,
+    /// for with them it would want more than one processor, and take what is more from those who read and write. For their sake it also looks for another processor when it begins, and when it found out that it shares its own.
     pub(crate) fn step(
         &mut self,
         inner: &Inner,
         mut budget: u64,
-        gives_way: bool,
+        limit: Option<Duration>,
     ) -> std::result::Result<(), Failed> {
         let (phase, step_began) = (self.phase, Instant::now());
-        let gives_way = gives_way && inner.log.config().background;
+        let gives_way = limit.is_some() && inner.log.config().background;
         let mut laps = Laps::begin();
         if gives_way && self.owed >= NOTICED {
             sched::step_aside();
@@ -275,7 +273,7 @@ impl Merge {
             }
             // Of the others a stretch does as much as a step shall. Who waits for the step to end has waited for the rest.
             let goes_on = phase.is_long();
-            let is_long = gives_way && step_began.elapsed() >= MAX_STEP;
+            let is_long = limit.is_some_and(|limit| step_began.elapsed() >= limit);
             if budget == 0 || is_long || self.phase != phase || !goes_on || !rested.is_zero() {
                 return Ok(());
             }

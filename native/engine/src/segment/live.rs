@@ -125,4 +125,29 @@ mod tests {
         live.clear();
         assert_eq!(live.bytes(), 0);
     }
+    /// The counters were cleared one after the other: a merge that looked between found live bytes in an input that had none, and gave up as if a bug had been met.
+    #[test]
+    fn who_asks_while_all_is_cleared_sees_what_was_there_or_nothing() {
+        let live = Live::default();
+        let location = Location::new(3, 32, 100);
+        let (rounds, is_over) = (AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while is_over.load(Ordering::Relaxed) == 0 {
+                    // More than there are may be seen while others append, but never fewer than none.
+                    let bytes = live.bytes();
+                    assert!(bytes < 1 << 63, "{bytes}");
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let began = std::time::Instant::now();
+            while rounds.load(Ordering::Relaxed) < 1_000_000 && began.elapsed().as_secs() < 60 {
+                live.append(location, 100);
+                live.append(location, 100);
+                live.subtract(location);
+                live.clear();
+            }
+            is_over.store(1, Ordering::Relaxed);
+        });
+    }
 }

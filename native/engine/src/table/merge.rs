@@ -1,6 +1,7 @@
 //! Merging, as the NIF calls it: step by step.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Commit, Table};
 use crate::merge::{Merge, Phase, Policy, Progress, Share};
@@ -9,6 +10,9 @@ use crate::{Error, Result};
 
 /// Bytes of a step of a merge that nobody waits beside.
 const CROWD_STEP: u64 = 4 << 20;
+
+/// A step that nobody waits for ends behind the first stretch that ends later than this, whatever its budget: who cancels waits for it.
+const MAX_STEP: Duration = Duration::from_millis(25);
 
 /// What a merge shall take in.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +89,7 @@ impl Table {
             return Ok(());
         }
         // Who opens the table waits for it.
-        while let Some(progress) = self.merge_on(CROWD_STEP, false)?
+        while let Some(progress) = self.merge_on(CROWD_STEP, None)?
             && progress.phase != Phase::Done
         {}
         Ok(())
@@ -95,18 +99,18 @@ impl Table {
     /// is given up and nothing is lost; but if the manifest names the outputs already, the next step tries again. Does less if background threads have work, for which it waits some
     /// milliseconds. Touches the disk, and waits for it.
     pub fn merge_step(&self, budget: u64) -> Result<Option<Progress>> {
-        self.merge_on(budget, true)
+        self.merge_on(budget, Some(MAX_STEP))
     }
 
-    fn merge_on(&self, budget: u64, gives_way: bool) -> Result<Option<Progress>> {
+    fn merge_on(&self, budget: u64, limit: Option<Duration>) -> Result<Option<Progress>> {
         let inner = &*self.inner;
         let mut held = inner.merge.lock();
         let Some(merge) = held.as_mut() else {
             inner.check()?;
             return Ok(None);
         };
-        let patient = (gives_way && merge.progress().phase.is_long()).then(Patient::begin);
-        let stepped = merge.step(inner, budget, gives_way);
+        let patient = (limit.is_some() && merge.progress().phase.is_long()).then(Patient::begin);
+        let stepped = merge.step(inner, budget, limit);
         drop(patient);
         let progress = merge.progress();
         match stepped {
@@ -197,7 +201,7 @@ mod tests {
     use crate::keydir::Location;
     use crate::merge::Phase;
     use crate::segment::Segment;
-    use crate::table::{Config, Meta, Open, Table, TableKind, Wait};
+    use crate::table::{Config, Meta, Open, Sync, Table, TableKind, Wait};
     use crate::{Key, background};
 
     fn merge(table: &Table) {
@@ -211,6 +215,10 @@ mod tests {
 
     /// A table of a hundred objects, each written four times, that has background threads.
     fn overwritten() -> Table {
+        overwritten_with(Config::default())
+    }
+
+    fn overwritten_with(config: Config) -> Table {
         let storage: Arc<dyn Storage> = Arc::new(Sim::new());
         let open = Open::OrCreate(Meta {
             kind: TableKind::Set,
@@ -218,7 +226,7 @@ mod tests {
             equality: 0,
             name: Vec::new(),
         });
-        let table = Table::open(&storage, Path::new("/t"), &open, Config::default()).unwrap();
+        let table = Table::open(&storage, Path::new("/t"), &open, config).unwrap();
         for value in [1, 2].repeat(2) {
             for key in 0..100_u8 {
                 table
@@ -241,20 +249,108 @@ mod tests {
     }
 
     /// The table of [`overwritten`], merged beside a background thread at work, and how many steps that took, each of which may go through everything.
-    fn merged_beside_work(gives_way: bool) -> (Table, usize) {
+    fn merged_beside_work(limit: Option<Duration>) -> (Table, usize) {
         let (table, at_work) = (overwritten(), busy());
-        assert!(table.merge_start(MergeChoice::Everything).unwrap());
-        let step = || table.merge_on(1 << 40, gives_way).unwrap().unwrap();
-        let unfinished = std::iter::repeat_with(step).take_while(|progress| progress.phase != Phase::Done);
-        let steps = 1 + unfinished.count();
+        let steps = steps_of_a_merge(&table, limit);
         drop(at_work);
         (table, steps)
+    }
+
+    /// So many steps it takes to merge everything, if each may go through everything, but for this long.
+    fn steps_of_a_merge(table: &Table, limit: Option<Duration>) -> usize {
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        let step = || table.merge_on(1 << 40, limit).unwrap().unwrap();
+        let unfinished = std::iter::repeat_with(step).take_while(|progress| progress.phase != Phase::Done);
+        1 + unfinished.count()
+    }
+
+    const LONG: Option<Duration> = Some(Duration::from_hours(1));
+
+    /// A step takes in what would take a second to copy from a slow disk, and who cancels it, or closes the table, waits for it.
+    #[test]
+    fn a_step_that_took_long_ends_behind_the_next_stretch() {
+        let steps = |limit| {
+            steps_of_a_merge(
+                &overwritten_with(Config {
+                    background: false,
+                    ..Config::default()
+                }),
+                limit,
+            )
+        };
+        let stretches = WRITTEN / (256 << 10);
+        assert!(steps(Some(Duration::ZERO)) > stretches);
+        assert!(steps(LONG) < stretches);
+    }
+
+    /// The thread of a merge took the processor from one that read and wrote, for up to 4 ms each time it woke up.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn a_merge_is_patient_in_its_steps_and_its_thread_is_not_behind_them() {
+        let (table, at_work) = (overwritten(), busy());
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        let (tx, rx) = mpsc::channel();
+        let merging = std::thread::spawn(move || {
+            tx.send(crate::sched::thread_number()).unwrap();
+            while table.merge_on(1 << 40, LONG).unwrap().unwrap().phase != Phase::Done {
+                assert!(!crate::sched::is_patient(0), "behind a step");
+            }
+        });
+        let number = rx.recv().unwrap();
+        let mut was_patient = false;
+        while !merging.is_finished() {
+            was_patient |= crate::sched::is_patient(number);
+        }
+        merging.join().unwrap();
+        drop(at_work);
+        assert!(was_patient, "in none of its steps");
+    }
+
+    /// Has the thread that syncs the table's last write tell who it is, and whether it is patient.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn who_answers(table: &Table) -> mpsc::Receiver<(std::thread::ThreadId, bool)> {
+        let (told, commit) = (
+            mpsc::channel(),
+            table.put(Key::plain(&[1]), &[3], Wait::May).unwrap(),
+        );
+        let tell = move |_| {
+            let who = (std::thread::current().id(), crate::sched::is_patient(0));
+            told.0.send(who).unwrap();
+        };
+        table.on_durable(commit, Box::new(tell));
+        told.1
+    }
+
+    /// A merge that publishes syncs what others wait for, and answers them.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn who_waits_for_a_commit_is_not_kept_waiting_by_a_patient_thread() {
+        let with = |sync, background| {
+            let config = Config::default();
+            overwritten_with(Config {
+                sync,
+                background,
+                ..config
+            })
+        };
+        let (table, me) = (with(Sync::Always, false), std::thread::current().id());
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        let answer = who_answers(&table);
+        while table.merge_on(1 << 40, LONG).unwrap().unwrap().phase != Phase::Done {}
+        assert_eq!(answer.try_recv(), Ok((me, false)));
+        for (sync, is_patient) in [(Sync::Always, false), (Sync::Interval(1000), true)] {
+            let table = with(sync, true);
+            // What was synced before it was asked for is answered at once.
+            let mut answers = std::iter::repeat_with(|| who_answers(&table).recv().unwrap());
+            let (_, was_patient) = answers.find(|(who, _)| *who != me).unwrap();
+            assert_eq!(was_patient, is_patient, "{sync:?}");
+        }
     }
 
     /// Beside background threads a merge took a processor from those who read and wrote. When it gave way to them, it kept who wanted to close its table waiting for sixteen rests.
     #[test]
     fn a_merge_gives_way_to_background_threads_but_not_for_ever_and_each_step_rests_once() {
-        let (table, resting) = merged_beside_work(true);
+        let (table, resting) = merged_beside_work(LONG);
         // Reading the segments is a stretch of 128 KiB each time, behind which it rests.
         assert!(
             resting > WRITTEN / (256 << 10),
@@ -269,7 +365,7 @@ mod tests {
     /// An opening that merges first waited for the syncs of other tables.
     #[test]
     fn a_merge_that_somebody_waits_for_does_not_rest() {
-        let (_, steps) = merged_beside_work(false);
+        let (_, steps) = merged_beside_work(None);
         assert!(steps < 12, "{steps} steps");
     }
 
