@@ -4,7 +4,7 @@
 #[path = "common/counting.rs"]
 mod counting;
 
-use bets_engine::keydir::{Keydir, Location};
+use bets_engine::keydir::{Chain, Exclusive, KeyChange, Keydir, Location, OrderedKeydir};
 use bets_engine::table::TableKind;
 use bets_engine::{Deadline, Key};
 
@@ -21,7 +21,11 @@ fn load(keydir: &mut Keydir, i: u64, len: usize) {
 }
 
 fn load_at(keydir: &mut Keydir, hash: u64, key: Key<'_>, seq: u64) {
-    let mut guard = keydir.exclusive().lock(Keydir::shard_of(hash));
+    let shard = Keydir::shard_of(hash);
+    let mut guard = match keydir.exclusive() {
+        Exclusive::Hashed(keydir) => keydir.lock(shard),
+        Exclusive::Ordered(_) => keydir.lock(shard),
+    };
     let record = (Location::from_bits(seq), Deadline::NEVER);
     guard.put(hash, key, record, seq).unwrap();
 }
@@ -54,6 +58,7 @@ fn memory_is_bounded_counted_and_given_back() {
         // It counts neither what pages are told apart by nor leaves that wait for readers to leave.
         off: (1 << 20, 200),
     });
+    holds_what_a_chain_brought();
 }
 
 /// Bytes an object beyond the key's, for keys of so many objects.
@@ -79,6 +84,42 @@ fn holds_objects(per_key: u64, most: f64) {
     let each = (counted as f64 - 16.0 * keys as f64) / (keys * per_key) as f64;
     println!("{per_key} objects a key: {each:.1} bytes an object beyond the key");
     assert!(each <= most, "{each} bytes an object beyond the key");
+    drop(keydir);
+    let left = counting::held() - start;
+    assert!(left < 4096, "{left} bytes are not given back");
+}
+
+/// The way of an opening: many keys at a time, in order.
+fn holds_what_a_chain_brought() {
+    const BATCH: u64 = 50_000;
+    let start = counting::held();
+    let mut chain = Chain::new();
+    for batch in 0..20 {
+        let mut keys: Vec<_> = (batch * BATCH..(batch + 1) * BATCH)
+            .map(|i| key(i.wrapping_mul(0x9e37_79b9_7f4a_7c15), 16))
+            .collect();
+        keys.sort_unstable();
+        let changes = keys.iter().map(|key| KeyChange {
+            key: Key::plain(key),
+            to: Some((Location::from_bits(batch), Deadline::NEVER)),
+        });
+        chain.merge(changes, |_| unreachable!());
+        drop(keys);
+        let (counted, allocated) = (chain.memory_bytes(), counting::held() - start);
+        assert!(
+            counted.abs_diff(allocated) < (64 << 10) + allocated / 100,
+            "a chain: {counted}, {allocated} allocated"
+        );
+    }
+    let mut keydir = OrderedKeydir::new(1);
+    keydir.fill(chain);
+    let (counted, allocated) = (keydir.memory_bytes() as usize, counting::held() - start);
+    assert!(
+        counted.abs_diff(allocated) < (64 << 10) + allocated / 100,
+        "filled: {counted}, {allocated} allocated"
+    );
+    let each = counted as f64 / (20 * BATCH) as f64 - 16.0;
+    assert!(each <= 60.0, "{each} bytes a key beyond the key");
     drop(keydir);
     let left = counting::held() - start;
     assert!(left < 4096, "{left} bytes are not given back");

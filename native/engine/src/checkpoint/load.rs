@@ -10,7 +10,7 @@ use super::path;
 use crate::Deadline;
 use crate::format::checkpoint::{HEADER_LEN, Header, Identity, Section, SectionPart, SegmentPart, Tail};
 use crate::io::{File, Storage};
-use crate::keydir::{Exclusive, Full, Keydir, Location, OrderedKeydir, SHARDS, WriteGuard};
+use crate::keydir::{Chain, Exclusive, Full, Hashed, KeyChange, Keydir, Location, SHARDS, WriteGuard};
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 
@@ -113,41 +113,58 @@ impl Loading {
     }
 
     fn fill(&self, keydir: Exclusive<'_>, threads: usize, expires: &AtomicBool) -> Result<()> {
-        let count = self.sections.len();
-        if !matches!(keydir, Exclusive::Ordered(_)) && count != SHARDS {
-            return Err(Unusable);
+        match keydir {
+            Exclusive::Hashed(_) if self.sections.len() != SHARDS => Err(Unusable),
+            Exclusive::Hashed(keydir) => self.each_section(threads, |section, bytes| {
+                self.shard(section, keydir, bytes, expires)
+            }),
+            Exclusive::Ordered(keydir) => {
+                // By one thread: two would wait for each other where the allocator has one lock for both.
+                let (mut bytes, mut whole) = (Vec::new(), Chain::new());
+                for section in 0..self.sections.len() {
+                    let chain = self.ordered(section, &mut bytes, expires)?;
+                    if !whole.is_before(&chain) {
+                        return Err(Unusable);
+                    }
+                    whole.append(chain);
+                }
+                keydir.fill(whole);
+                Ok(())
+            }
         }
-        if let Exclusive::Ordered(keydir) = keydir {
-            // One behind the other: threads would only wait for each other at the tree's root.
-            let mut bytes = Vec::new();
-            return (0..count).try_for_each(|section| self.ordered(section, keydir, &mut bytes, expires));
-        }
+    }
+
+    /// Has `load` load each section, with bytes that it may use, on several threads.
+    fn each_section(
+        &self,
+        threads: usize,
+        load: impl Fn(usize, &mut Vec<u8>) -> Result<()> + Sync,
+    ) -> Result<()> {
         let next = AtomicUsize::new(0);
         let work = || -> Result<()> {
             let mut bytes = Vec::new();
             loop {
                 let section = next.fetch_add(1, Ordering::Relaxed);
-                if section >= count {
+                if section >= self.sections.len() {
                     return Ok(());
                 }
-                self.shard(section, keydir, &mut bytes, expires)?;
+                load(section, &mut bytes)?;
             }
         };
         if threads <= 1 {
-            work()
-        } else {
-            thread::scope(|scope| {
-                let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-                let mut done = work();
-                for other in others {
-                    match other.join() {
-                        Ok(result) => done = done.and(result),
-                        Err(panic) => std::panic::resume_unwind(panic),
-                    }
-                }
-                done
-            })
+            return work();
         }
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            for other in others {
+                match other.join() {
+                    Ok(result) => done = done.and(result),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            done
+        })
     }
 
     /// The location that one of the checkpoint stands for.
@@ -173,7 +190,7 @@ impl Loading {
     fn shard(
         &self,
         shard: usize,
-        keydir: Exclusive<'_>,
+        keydir: Hashed<'_>,
         bytes: &mut Vec<u8>,
         expires: &AtomicBool,
     ) -> Result<()> {
@@ -212,22 +229,27 @@ impl Loading {
         if good { Ok(()) } else { Err(Unusable) }
     }
 
-    fn ordered(
-        &self,
-        section: usize,
-        keydir: &OrderedKeydir,
-        bytes: &mut Vec<u8>,
-        expires: &AtomicBool,
-    ) -> Result<()> {
+    /// The keys of a section, if they are in order.
+    fn ordered(&self, section: usize, bytes: &mut Vec<u8>, expires: &AtomicBool) -> Result<Chain> {
         let (_, mut section) = self.section(section, bytes)?;
-        let mut fill = keydir.fill();
-        let mut any = false;
-        while !section.is_done() {
-            let (key, location, deadline) = section.one().ok_or(Unusable)?;
-            fill.push(key, self.place(location)?, deadline);
+        let (mut chain, mut any, mut done) = (Chain::new(), false, Ok(()));
+        let mut last: Option<&[u8]> = None;
+        let entries = std::iter::from_fn(|| (!section.is_done()).then(|| section.one().ok_or(Unusable)));
+        let changes = entries.map(|entry| {
+            let (key, location, deadline) = entry?;
+            if last.is_some_and(|last| last >= key.compared()) {
+                return Err(Unusable);
+            }
+            last = Some(key.compared());
             any |= deadline != Deadline::NEVER;
-        }
+            let to = Some((self.place(location)?, deadline));
+            Ok(KeyChange { key, to })
+        });
+        chain.merge(
+            changes.map_while(|change| change.map_err(|unusable| done = Err(unusable)).ok()),
+            |_| {},
+        );
         expires.fetch_or(any, Ordering::Relaxed);
-        Ok(())
+        done.map(|()| chain)
     }
 }

@@ -123,11 +123,11 @@ impl Keydir {
         }
     }
 
-    /// A keydir that nobody else has yet, for several threads to load.
+    /// A keydir that nobody else has yet, to be loaded.
     pub fn exclusive(&mut self) -> Exclusive<'_> {
         match self {
-            Keydir::Hash(keydir) => Exclusive::Hash(keydir.exclusive()),
-            Keydir::Bag(keydir) => Exclusive::Bag(keydir.exclusive()),
+            Keydir::Hash(keydir) => Exclusive::Hashed(Hashed::Hash(keydir.exclusive())),
+            Keydir::Bag(keydir) => Exclusive::Hashed(Hashed::Bag(keydir.exclusive())),
             Keydir::Ordered(keydir) => Exclusive::Ordered(keydir),
         }
     }
@@ -206,25 +206,31 @@ impl Keydir {
     }
 }
 
-/// A hold on a [`Keydir`] that nobody else has: what its locks' holders let go of need not wait for readers.
-#[derive(Clone, Copy, Debug)]
+/// A hold on a [`Keydir`] that nobody else has.
+#[derive(Debug)]
 pub enum Exclusive<'a> {
-    /// Of a keydir in hash order.
-    Hash(hash::Exclusive<'a>),
-    /// Of a keydir with many objects a key.
-    Bag(hash::ExclusiveBag<'a>),
-    /// Of a keydir in the order of the keys.
-    Ordered(&'a OrderedKeydir),
+    /// In the order of the key's hash.
+    Hashed(Hashed<'a>),
+    /// In the order of the keys, to be filled from a chain.
+    Ordered(&'a mut OrderedKeydir),
 }
 
-impl<'a> Exclusive<'a> {
+/// A hold, for several threads, on a keydir in hash order that nobody else has: what its locks' holders let go of need not wait for readers.
+#[derive(Clone, Copy, Debug)]
+pub enum Hashed<'a> {
+    /// With one object a key.
+    Hash(hash::Exclusive<'a>),
+    /// With many.
+    Bag(hash::ExclusiveBag<'a>),
+}
+
+impl<'a> Hashed<'a> {
     /// As [`Keydir::hash`].
     #[inline]
     pub fn hash(self, key: Key<'_>) -> u64 {
         match self {
-            Exclusive::Hash(keydir) => keydir.hash(key),
-            Exclusive::Bag(keydir) => keydir.hash(key),
-            Exclusive::Ordered(keydir) => keydir.hash(key),
+            Hashed::Hash(keydir) => keydir.hash(key),
+            Hashed::Bag(keydir) => keydir.hash(key),
         }
     }
 
@@ -232,18 +238,16 @@ impl<'a> Exclusive<'a> {
     #[inline]
     pub fn prefetch(self, hash: u64) {
         match self {
-            Exclusive::Hash(keydir) => keydir.prefetch(hash),
-            Exclusive::Bag(keydir) => keydir.prefetch(hash),
-            Exclusive::Ordered(_) => {}
+            Hashed::Hash(keydir) => keydir.prefetch(hash),
+            Hashed::Bag(keydir) => keydir.prefetch(hash),
         }
     }
 
     /// As [`Keydir::lock`].
     pub fn lock(self, shard: usize) -> WriteGuard<'a> {
         match self {
-            Exclusive::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
-            Exclusive::Bag(keydir) => WriteGuard::Bag(keydir.lock(shard)),
-            Exclusive::Ordered(keydir) => WriteGuard::Ordered(keydir.lock(shard)),
+            Hashed::Hash(keydir) => WriteGuard::Hash(keydir.lock(shard)),
+            Hashed::Bag(keydir) => WriteGuard::Bag(keydir.lock(shard)),
         }
     }
 }

@@ -15,9 +15,10 @@ mod span;
 pub use batch::{Batch, Next};
 pub use guard::{Removed, WriteGuard};
 pub use hash::{BagGuard, BagKeydir, Cursor, Entries, HashKeydir, use_slot_pages};
-pub use kinds::{Exclusive, Keydir};
+pub use kinds::{Exclusive, Hashed, Keydir};
 pub use location::Location;
-pub use ordered::OrderedKeydir;
+pub use ordered::{Chain, KeyChange, OrderedKeydir};
+pub(crate) use ordered::{common, head};
 pub use span::{Direction, Span};
 
 use batch::BATCH_BYTES;

@@ -280,6 +280,6 @@ pub(super) fn apply_under(
 }
 
 /// The segment that a location names.
-fn named(segments: &Segments, location: Location) -> Option<&Arc<Segment>> {
+pub(super) fn named(segments: &Segments, location: Location) -> Option<&Arc<Segment>> {
     segments.get(usize::from(location.segment()))?.as_ref()
 }

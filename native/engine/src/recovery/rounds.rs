@@ -1,12 +1,14 @@
 //! Loading sealed segments into the keydir, by hint or by reading them, on several threads.
 //!
-//! The work goes in rounds. In a round the next *units* (blocks of hints, or a piece of a segment) are decoded, their records sorted into one heap for
-//! each shard of the keydir; at the same time the records of the round before are applied, each shard's by one thread, in the order of the
-//! units. So a key's records are applied in the order of their seqs, whatever the number of threads is, and what is decoded ahead is bounded.
+//! The work goes in rounds. In a round the next *units* (blocks of hints, or a piece of a segment) are decoded; at the same time those that were decoded before are applied, each part of the
+//! keydir by one thread (`hashed`, `sorted`), in the order of the units. So a key's records are applied in the order of their seqs, whatever the number of threads is, and what
+//! is decoded ahead is bounded.
 //!
 //! A clear makes all that stands before it void: what a unit has before its clear is dropped when it is decoded, and the units before it
 //! before they are applied.
 
+mod hashed;
+mod sorted;
 mod unit;
 
 use std::sync::Arc;
@@ -18,13 +20,12 @@ use parking_lot::Mutex;
 pub(super) use self::unit::Loaded;
 use self::unit::{Item, Unit, Work};
 use super::Expiry;
-use super::load::{Refused, apply_under};
+use super::load::Refused;
 use crate::format::hint;
 use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
 use crate::io::Storage;
-use crate::keydir::prefetch::prefetch;
-use crate::keydir::{Exclusive, Keydir, SHARDS};
+use crate::keydir::{Chain, Exclusive, Hashed, Keydir};
 use crate::segment::hint::{self as hint_file, HintReader, HintWriter, identity};
 use crate::segment::reading::Reading;
 use crate::segment::{Segment, Segments};
@@ -36,8 +37,6 @@ const MAX_UNITS: usize = 8;
 const MIN_ROUNDS: u64 = 32;
 /// Bytes of a segment that make up a unit.
 const PIECE_LEN: std::ops::Range<u64> = 256 << 10..2 << 20;
-/// A round's applying is cut into so many parts.
-const PARTS: usize = 32;
 /// A load of fewer bytes is done sooner than threads are started.
 const ALONE_LEN: u64 = 1 << 20;
 /// More threads than this wait for memory.
@@ -96,22 +95,39 @@ impl Load<'_> {
         let threads = threads(self.threads, self.bytes());
         let mut feed = Feed::new(self);
         let (mut now, mut next, mut spare) = (Vec::new(), Vec::new(), Vec::new());
+        let mut chain = Chain::new();
         loop {
             feed.fill(&mut next, &mut spare)?;
             if now.is_empty() && next.is_empty() {
-                return Ok(());
+                break;
             }
-            self.round(keydir.exclusive(), &now, &mut next, threads)?;
-            spare.append(&mut now);
-            std::mem::swap(&mut now, &mut next);
+            match keydir.exclusive() {
+                Exclusive::Hashed(keydir) => {
+                    self.hashed_round(keydir, &now, &mut next, threads)?;
+                    spare.append(&mut now);
+                }
+                // The fewer times its leaves are made anew the better.
+                Exclusive::Ordered(_) if next.is_empty() || sorted::are_enough(&now, &chain) => {
+                    self.sorted_round(&mut chain, &now, &mut next, threads)?;
+                    spare.append(&mut now);
+                }
+                Exclusive::Ordered(_) => self.round(&mut next, None, 0, threads, |_| Ok(()))?,
+            }
+            now.append(&mut next);
             feed.take_back(&mut now);
             if let Some(clear) = now.iter().rposition(|unit| unit.cleared) {
                 *keydir = keydir.fresh();
+                chain = Chain::new();
                 let segments = self.segments.iter().flatten();
                 segments.for_each(|segment| segment.add_all_dead());
                 spare.extend(now.drain(..clear));
+                now[0].cleared = false;
             }
         }
+        if let Exclusive::Ordered(keydir) = keydir.exclusive() {
+            keydir.fill(chain);
+        }
+        Ok(())
     }
 
     /// Removes the hints that it began or wrote: a table that cannot be opened stays as it is.
@@ -143,33 +159,28 @@ impl Load<'_> {
         Ok(Reading::new(file, identity(self.table, &source.entry), hint))
     }
 
-    /// Applies the units of `now` and decodes those of `next`.
+    /// Decodes the units of `next`, and has so many parts applied.
     fn round(
         &self,
-        keydir: Exclusive<'_>,
-        now: &[Unit],
         next: &mut [Unit],
+        keydir: Option<Hashed<'_>>,
+        parts: usize,
         threads: usize,
+        apply: impl Fn(usize) -> Result<()> + Sync,
     ) -> std::result::Result<(), Stopped> {
-        // What is sorted by key goes better in few large parts.
-        let parts = match keydir {
-            Exclusive::Ordered(_) => threads,
-            _ if threads == 1 => 1,
-            _ => PARTS,
-        };
-        let parts = if now.is_empty() { 0 } else { parts };
         let next: Vec<Mutex<&mut Unit>> = next.iter_mut().map(Mutex::new).collect();
         let begun = AtomicUsize::new(0);
+        // What takes longest begins first: a piece of a segment, or the only part of a keydir in the order of the keys.
+        let units_from = if keydir.is_some() { 0 } else { parts };
+        let parts_from = if keydir.is_some() { next.len() } else { 0 };
         let work = || loop {
             let task = begun.fetch_add(1, Ordering::Relaxed);
-            match next.get(task) {
+            if task >= next.len() + parts {
+                return Ok(());
+            }
+            match task.checked_sub(units_from).and_then(|unit| next.get(unit)) {
                 Some(unit) => unit.lock().decode(self, keydir)?,
-                None if task - next.len() < parts => {
-                    let part = task - next.len();
-                    let shards = SHARDS * part / parts..SHARDS * (part + 1) / parts;
-                    self.apply(keydir, now, shards)?;
-                }
-                None => return Ok(()),
+                None => apply(task - parts_from)?,
             }
         };
         if threads == 1 {
@@ -194,60 +205,10 @@ impl Load<'_> {
         })
     }
 
-    /// Applies what the units have for some shards.
-    fn apply(&self, keydir: Exclusive<'_>, units: &[Unit], shards: std::ops::Range<usize>) -> Result<()> {
-        let refused = |unit: &Unit, item: &Item, refused: Refused| {
-            let source = &self.sources[unit.source];
-            refused.into_error(&source.segment, u64::from(item.location.offset()))
-        };
-        let mut live = vec![0; units.len()];
-        if let Exclusive::Ordered(_) = keydir {
-            // Neighbours in the list have their way to it in common.
-            let of_shards = |unit: &Unit| unit.items[shards.clone()].iter().map(Vec::len).sum::<usize>();
-            let mut all = Vec::with_capacity(units.iter().map(of_shards).sum());
-            for (at, unit) in units.iter().enumerate() {
-                let items = unit.items[shards.clone()].iter().flatten();
-                all.extend(items.map(|item| (unit.key(item), at, item)));
-            }
-            // A stable sort: a key's records stay in their order, which is that of one shard.
-            all.sort_by(|a, b| a.0.compared().cmp(b.0.compared()));
-            for (key, at, item) in all {
-                let guard = &mut keydir.lock(Keydir::shard_of(item.hash));
-                apply_under(
-                    guard,
-                    self.segments,
-                    &item.record(key),
-                    self.expiry,
-                    &mut live[at],
-                )
-                .map_err(|r| refused(&units[at], item, r))?;
-            }
-        } else {
-            for shard in shards {
-                if units.iter().all(|unit| unit.items[shard].is_empty()) {
-                    continue;
-                }
-                // The keys were decoded by another thread, and the slots were last used a round ago: waiting for them one by one would be half of a load.
-                for unit in units {
-                    for item in &unit.items[shard] {
-                        keydir.prefetch(item.hash);
-                        prefetch(unit.bytes.as_ptr().wrapping_add(item.start as usize));
-                    }
-                }
-                let mut guard = keydir.lock(shard);
-                for (unit, live) in units.iter().zip(&mut live) {
-                    for item in &unit.items[shard] {
-                        let record = item.record(unit.key(item));
-                        apply_under(&mut guard, self.segments, &record, self.expiry, live)
-                            .map_err(|r| refused(unit, item, r))?;
-                    }
-                }
-            }
-        }
-        for (unit, live) in units.iter().zip(live) {
-            self.sources[unit.source].segment.add_live_bytes(live);
-        }
-        Ok(())
+    /// Why the item of a unit cannot be applied.
+    fn refused(&self, unit: &Unit, item: &Item, refused: Refused) -> Error {
+        let source = &self.sources[unit.source];
+        refused.into_error(&source.segment, u64::from(item.location.offset()))
     }
 }
 

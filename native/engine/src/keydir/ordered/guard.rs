@@ -64,10 +64,8 @@ impl<'a> WriteGuard<'a> {
             same_form: old.suffix == key.suffix(),
             deadline: old.deadline,
         };
-        if hit.same_form && hit.deadline == deadline {
-            node.cell.set_location(location, &guard);
-        } else {
-            let (came, went) = node.cell.set_form(location, key.suffix(), deadline, &guard);
+        let (came, went) = node.update(key.suffix(), location, deadline, &guard);
+        if came != went {
             self.account(0, came, went);
         }
         Some(hit)

@@ -16,6 +16,8 @@ mod tree;
 mod tests;
 
 pub use guard::WriteGuard;
+pub use tree::{Chain, KeyChange};
+pub(crate) use tree::{common, head};
 
 use crate::epoch;
 

@@ -22,6 +22,24 @@ impl Node {
         }
     }
 
+    /// Gives it another location, and the stored form that goes with it. Gives by how many bytes the memory held outside changed: those that came
+    /// and those that went.
+    pub(super) fn update(
+        &self,
+        suffix: &[u8],
+        location: Location,
+        deadline: Deadline,
+        guard: &Guard,
+    ) -> (usize, usize) {
+        let old = self.cell.read(&self.key, guard);
+        if old.suffix == suffix && old.deadline == deadline {
+            self.cell.set_location(location, guard);
+            (0, 0)
+        } else {
+            self.cell.set_form(location, suffix, deadline, guard)
+        }
+    }
+
     /// Bytes of memory that it holds outside itself.
     pub(super) fn outside(&self, guard: &Guard) -> usize {
         self.key.outside() + self.cell.outside(guard)

@@ -4,7 +4,7 @@ use super::super::load::location;
 use super::{Load, Stopped};
 use crate::format::hint;
 use crate::format::record::Kind;
-use crate::keydir::{Exclusive, Keydir, Location, SHARDS};
+use crate::keydir::{Hashed, Keydir, Location, SHARDS, common, head};
 use crate::segment::Segment;
 use crate::segment::hint::{Blocks, Place};
 use crate::segment::reading::Reading;
@@ -19,9 +19,9 @@ pub(super) struct Item {
     pub(super) start: u32,
     key_len: u32,
     suffix_len: u32,
-    frame_len: u32,
-    kind: Kind,
-    deadline: Deadline,
+    pub(super) frame_len: u32,
+    pub(super) kind: Kind,
+    pub(super) deadline: Deadline,
 }
 
 /// A record as it is applied.
@@ -56,7 +56,7 @@ pub(super) struct Unit {
     pub(super) source: usize,
     pub(super) work: Work,
     pub(super) bytes: Vec<u8>,
-    /// By shard.
+    /// By shard; for a keydir in the order of the keys, all in the first list.
     pub(super) items: Vec<Vec<Item>>,
     /// Its first record stands behind a clear.
     pub(super) cleared: bool,
@@ -81,6 +81,16 @@ impl Unit {
         }
     }
 
+    /// The items for a keydir in the order of the keys.
+    pub(super) fn all_items(&self) -> &[Item] {
+        &self.items[0]
+    }
+
+    /// Bytes of memory that its records take.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.items.iter().map(Vec::capacity).sum::<usize>() * size_of::<Item>()
+    }
+
     pub(super) fn key(&self, item: &Item) -> Key<'_> {
         let bytes = &self.bytes[item.start as usize..][..item.key_len as usize];
         Key::new(bytes, (item.key_len - item.suffix_len) as usize)
@@ -89,7 +99,36 @@ impl Unit {
     pub(super) fn decode(
         &mut self,
         load: &Load<'_>,
-        keydir: Exclusive<'_>,
+        keydir: Option<Hashed<'_>>,
+    ) -> std::result::Result<(), Stopped> {
+        self.decode_items(load, keydir)?;
+        if keydir.is_none() {
+            self.sort();
+        }
+        Ok(())
+    }
+
+    /// Brings the items, and the keys that stand in the bytes, into the order of the keys; the items of one key stay in theirs.
+    fn sort(&mut self) {
+        let mut items = std::mem::take(&mut self.items[0]);
+        let key = |item: &Item| self.key(item).compared();
+        let first = items.first().map_or(&[][..], key);
+        let skip = items.iter().map(|item| common(first, key(item))).min();
+        items.sort_by_cached_key(|item| (head(key(item), skip.unwrap_or(0)), key(item)));
+        let mut keys = Vec::with_capacity(items.iter().map(|item| item.key_len as usize).sum());
+        for item in &mut items {
+            let start = keys.len() as u32;
+            keys.extend_from_slice(self.key(item).bytes());
+            item.start = start;
+        }
+        self.bytes = keys;
+        self.items[0] = items;
+    }
+
+    fn decode_items(
+        &mut self,
+        load: &Load<'_>,
+        keydir: Option<Hashed<'_>>,
     ) -> std::result::Result<(), Stopped> {
         self.items.iter_mut().for_each(Vec::clear);
         self.cleared = false;
@@ -136,7 +175,7 @@ impl Unit {
 
 /// Puts a record, whose key begins at `start` of its unit's bytes, with those of its shard.
 fn keep(
-    keydir: Exclusive<'_>,
+    keydir: Option<Hashed<'_>>,
     segment: &Segment,
     entry: &hint::Entry<'_>,
     start: usize,
@@ -148,7 +187,7 @@ fn keep(
         *cleared = true;
         return;
     }
-    let hash = keydir.hash(entry.key);
+    let hash = keydir.map_or(0, |keydir| keydir.hash(entry.key));
     items[Keydir::shard_of(hash)].push(Item {
         hash,
         seq: entry.seq,

@@ -81,14 +81,16 @@ fn keys_of_every_length_keep_both_parts() {
 /// Keys that came by a checkpoint are all booked in one lock's books, and go by those of their own locks: once a table's whole account was then above any memory.
 #[test]
 fn what_was_filled_and_removed_is_on_no_account() {
-    let keydir = OrderedKeydir::new(0);
+    let mut keydir = OrderedKeydir::new(0);
     let empty = keydir.memory_bytes();
     let keys: Vec<[u8; 40]> = (0..50).map(|i| [i; 40]).collect();
-    let mut fill = keydir.fill();
-    for key in &keys {
-        fill.push(Key::plain(key), Location::from_bits(0), Deadline::NEVER);
-    }
-    drop(fill);
+    let mut chain = Chain::new();
+    let put = |key| KeyChange {
+        key: Key::plain(key),
+        to: Some((Location::from_bits(0), Deadline::NEVER)),
+    };
+    chain.merge(keys.iter().map(|key| put(key.as_slice())), |_| {});
+    keydir.fill(chain);
     assert_eq!((keydir.len(), keydir.outside()), (50, 50 * 40));
     assert!(keydir.memory_bytes() > empty);
     for key in &keys {
@@ -98,38 +100,6 @@ fn what_was_filled_and_removed_is_on_no_account() {
         assert!(keydir.memory_bytes() < 1 << 20);
     }
     assert_eq!(keydir.memory_bytes(), empty);
-}
-
-/// Two threads fill a stretch each, the upper one first, with keys of the other kind between them; some keys are there already.
-#[test]
-fn stretches_that_are_filled_meet() {
-    let keydir = OrderedKeydir::new(0);
-    let key = |i: u32| i.to_be_bytes();
-    put(&keydir, Key::plain(&key(150)), 7);
-    let mut fills = [keydir.fill(), keydir.fill()];
-    for i in 0..100 {
-        fills[1].push(Key::plain(&key(100 + i)), Location::from_bits(1), Deadline::NEVER);
-        fills[0].push(Key::plain(&key(i)), Location::from_bits(1), Deadline::NEVER);
-        if i == 50 {
-            // Out of order, and not for the first time.
-            fills[0].push(Key::plain(&key(20)), Location::from_bits(2), Deadline::NEVER);
-        }
-    }
-    drop(fills);
-    assert_eq!(keydir.len(), 200);
-    for direction in [Direction::Forward, Direction::Backward] {
-        let mut batch = Batch::new();
-        assert!(!keydir.scan(&all(direction), 1000, &mut batch));
-        let mut found: Vec<_> = batch
-            .iter()
-            .map(|(key, location)| (key.bytes().to_vec(), location.to_bits()))
-            .collect();
-        if direction == Direction::Backward {
-            found.reverse();
-        }
-        let expected = (0..200).map(|i| (key(i).to_vec(), if i == 150 { 7 } else { 1 }));
-        assert!(found.into_iter().eq(expected));
-    }
 }
 
 #[test]

@@ -82,7 +82,21 @@ impl Child {
 impl Inner {
     /// The tree of one page.
     pub(super) fn of(page: &Page) -> *mut Self {
-        Inner::build(&[Child::page(page)]).inner.0
+        Inner::over(std::iter::once(page))
+    }
+
+    /// The tree of these pages, which come in order and of which there is one at least.
+    pub(super) fn over<'p>(pages: impl Iterator<Item = &'p Page>) -> *mut Self {
+        let mut level: Vec<Child> = pages.map(Child::page).collect();
+        loop {
+            let (len, count) = (level.len(), level.len().div_ceil(FANOUT));
+            level = (0..count)
+                .map(|i| Inner::build(&level[len * i / count..len * (i + 1) / count]))
+                .collect();
+            if let [root] = level.as_slice() {
+                return root.inner.0;
+            }
+        }
     }
 
     fn build(children: &[Child]) -> Child {

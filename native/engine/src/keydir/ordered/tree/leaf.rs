@@ -55,7 +55,7 @@ pub(super) const LEAF_LEN: usize = size_of::<Header>();
 pub(super) const ENTRY_LEN: usize = size_of::<u64>() + size_of::<*const Node>();
 
 /// The cache lines of a full leaf, all of which a search may look at: the front, the heads, the nodes, and the prefix behind them.
-const SEARCHED_LINES: usize = (LEAF_LEN + LEAF_MAX * ENTRY_LEN).div_ceil(LINE);
+pub(super) const SEARCHED_LINES: usize = (LEAF_LEN + LEAF_MAX * ENTRY_LEN).div_ceil(LINE);
 
 /// The length that no leaf has: the page was taken out of the tree, and has no keys.
 const GONE: u32 = u32::MAX;
@@ -109,6 +109,15 @@ pub(super) unsafe fn of(nodes: &[*const Node], next: *const Page) -> NonNull<Hea
         next,
     }
     .build()
+}
+
+/// Puts a leaf in front of another page.
+///
+/// # Safety
+/// It is from this module, and nobody else has it.
+pub(super) unsafe fn set_next(leaf: NonNull<Header>, next: *const Page) {
+    // SAFETY: by this function's contract.
+    unsafe { (*leaf.as_ptr()).next = next };
 }
 
 /// The mark of a page that was taken out of the tree. It belongs to the caller.
@@ -285,6 +294,18 @@ impl<'g> Leaf<'g> {
     pub(super) fn key(self, at: usize) -> &'g [u8] {
         // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
         unsafe { &*self.pointers()[at] }.key.compared()
+    }
+
+    /// The node of the sorted key that [`Leaf::before`] found for this one, if it is the same.
+    pub(super) fn node(self, at: usize, key: &[u8]) -> Option<&'g Node> {
+        let node = *self.pointers().get(at)?;
+        // Another head tells as much without a look at the node.
+        if self.heads()[at] != search::head(key, self.prefix().len()) {
+            return None;
+        }
+        // SAFETY: nodes named by a leaf live as long as it, by the contract of `new`.
+        let node = unsafe { &*node };
+        (node.key.compared() == key).then_some(node)
     }
 
     /// Adds a key that is not there; `false` if there is no place for it.

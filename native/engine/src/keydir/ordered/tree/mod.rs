@@ -10,6 +10,7 @@
 //! added to it; the page before it takes its place in the chain. Between the last two, a writer that finds the mark takes the last one itself.
 #![allow(unsafe_code, reason = "follows and frees pointers that the epoch protects")]
 
+mod chain;
 mod inner;
 mod keys;
 mod leaf;
@@ -23,15 +24,17 @@ use std::ptr::NonNull;
 
 use crate::epoch::Guard;
 
+pub use self::chain::{Chain, KeyChange};
 use self::inner::{Change, Inner};
 use self::leaf::Leaf;
 use self::page::Page;
+pub(crate) use self::search::{common, head};
 use super::node::Node;
 use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 
 /// A leaf of so many keys is split before the next one is added. It mostly stays below a kilobyte, from which on the C library tidies up all its free memory at an
 /// allocation.
-pub(super) const LEAF_MAX: usize = if cfg!(any(test, feature = "shuttle")) {
+const LEAF_MAX: usize = if cfg!(any(test, feature = "shuttle")) {
     4
 } else {
     48
@@ -40,9 +43,6 @@ pub(super) const LEAF_MAX: usize = if cfg!(any(test, feature = "shuttle")) {
 /// What a key costs in its leaf, and a page beyond its keys, in bytes.
 pub(super) const ENTRY_LEN: usize = leaf::ENTRY_LEN;
 const PAGE_LEN: usize = size_of::<Page>() + leaf::LEAF_LEN + inner::CHILD_LEN;
-
-/// New nodes, in the order of their keys. They stay at their addresses when they come into the tree.
-pub(super) type Run = Vec<Box<Node>>;
 
 /// See the module. It owns its nodes.
 #[derive(Debug)]
@@ -72,6 +72,21 @@ impl Tree {
             first,
             structure: Mutex::new(()),
             pages: AtomicUsize::new(1),
+        }
+    }
+
+    /// A tree of these pages.
+    pub(super) fn of(chain: Chain) -> Self {
+        let pages = chain.into_linked();
+        let Some(first) = pages.first() else {
+            return Tree::new();
+        };
+        Tree {
+            // SAFETY: they were just given to this tree, and go with it.
+            root: AtomicPtr::new(Inner::over(pages.iter().map(|page| unsafe { page.as_ref() }))),
+            first: *first,
+            structure: Mutex::new(()),
+            pages: AtomicUsize::new(pages.len()),
         }
     }
 
@@ -113,41 +128,6 @@ impl Tree {
         }
         // SAFETY: a node lives as long as it is in the tree, and then as long as the guards of its time.
         (unsafe { &*node }, true)
-    }
-
-    /// Adds new keys that come in order, as a page of their own, and gives back those for which that cannot be. Nobody else adds keys between them meanwhile. Waits for who is
-    /// changing the tree.
-    pub(super) fn append(&self, run: Run, guard: &Guard) -> Run {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else {
-            return run;
-        };
-        let _structure = self.structure.lock();
-        let (page, leaf) = self.leaf_to_change(first.key.compared(), guard);
-        let keys = leaf.close();
-        let is_last = keys.before(first.key.compared(), false) == keys.len();
-        if !is_last || page_behind(leaf, guard).is_some_and(|next| next.low() <= last.key.compared()) {
-            return run;
-        }
-        let low = first.key.compared().into();
-        let nodes: Vec<*const Node> = run
-            .into_iter()
-            .map(|node| Box::into_raw(node).cast_const())
-            .collect();
-        // SAFETY: they were boxes until now.
-        let upper = unsafe { leaf::of(&nodes, leaf.next()) };
-        let right = Box::into_raw(Box::new(Page::new(low, upper)));
-        if page.replace(leaf, keys.in_front_of(right), guard) {
-            self.add_to_root(right, guard);
-            return Run::new();
-        }
-        // SAFETY: nobody else has seen the page, nor the nodes, which came from boxes.
-        unsafe {
-            drop(Box::from_raw(right));
-            nodes
-                .into_iter()
-                .map(|node| Box::from_raw(node.cast_mut()))
-                .collect()
-        }
     }
 
     /// Takes a key out. Its node lives as long as the guard.

@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 
 use crate::epoch::Guard;
 
-use super::leaf::{self, Header, Leaf};
+use super::leaf::{self, Header, Leaf, SEARCHED_LINES};
+use crate::keydir::prefetch::{LINE, prefetch};
 use crate::sync::{AtomicPtr, Ordering};
 
 /// See the module. Its keys are those from its lower bound up to that of the page behind it.
@@ -36,6 +37,33 @@ impl Page {
     /// What none of its keys comes before.
     pub(super) fn low(&self) -> &[u8] {
         &self.low
+    }
+
+    /// Lets its keys begin where all keys do.
+    pub(super) fn open_below(&mut self) {
+        self.low = Box::default();
+    }
+
+    /// Has the processor fetch what is looked at when keys of it change.
+    pub(super) fn prefetch(&self) {
+        prefetch(self.low.as_ptr());
+        let leaf = self.leaf.load(Ordering::Relaxed);
+        for line in 0..SEARCHED_LINES {
+            prefetch(leaf.cast::<u8>().wrapping_add(line * LINE));
+        }
+    }
+
+    /// Puts a leaf in the place of the old one, which is freed.
+    pub(super) fn set_leaf(&mut self, leaf: NonNull<Header>) {
+        let old = std::mem::replace(self.leaf.get_mut(), leaf.as_ptr());
+        // SAFETY: nobody else has the page any more, and the leaf was its own.
+        unsafe { leaf::free(NonNull::new_unchecked(old)) };
+    }
+
+    /// Tells its leaf the page behind this one.
+    pub(super) fn set_next(&mut self, next: *const Page) {
+        // SAFETY: as in `set_leaf`.
+        unsafe { leaf::set_next(NonNull::new_unchecked(*self.leaf.get_mut()), next) };
     }
 
     /// Its keys at this moment.

@@ -5,7 +5,7 @@
 const MAX_PREFIX_LEN: usize = 256;
 
 /// The eight bytes of a key from `skip` on, as a number of the same order. What is missing counts as zeros.
-pub(super) fn head(key: &[u8], skip: usize) -> u64 {
+pub(crate) fn head(key: &[u8], skip: usize) -> u64 {
     let rest = key.get(skip..).unwrap_or_default();
     match rest.first_chunk() {
         Some(bytes) => u64::from_be_bytes(*bytes),
@@ -17,7 +17,7 @@ pub(super) fn head(key: &[u8], skip: usize) -> u64 {
 }
 
 /// How many bytes both begin with.
-pub(super) fn common(a: &[u8], b: &[u8]) -> usize {
+pub(crate) fn common(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 

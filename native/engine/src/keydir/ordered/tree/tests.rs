@@ -32,7 +32,7 @@ fn keys(tree: &Tree, direction: Direction) -> Vec<Vec<u8>> {
 }
 
 /// Looks at the tree as a whole, while nobody changes it.
-fn check(tree: &Tree) {
+pub(super) fn check(tree: &Tree) {
     let guard = &epoch::pin();
     let mut pages = 0;
     // SAFETY: the first page is there as long as the tree.
