@@ -12,6 +12,7 @@ mod edit;
 mod error;
 mod fix;
 mod integer;
+mod lock;
 mod ops;
 mod options;
 mod owner;

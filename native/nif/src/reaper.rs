@@ -4,12 +4,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use bets_engine::sched;
 use bets_engine::table::Table;
-use parking_lot::{Condvar, Mutex};
 
+use crate::lock::{lock, wait};
 use crate::owner;
 use crate::registry;
 use crate::resource::TableArc;
@@ -53,33 +54,33 @@ static DONE: Condvar = Condvar::new();
 
 /// Leaves a job to the threads. Does not wait.
 pub fn push(job: Job) {
-    let mut queue = QUEUE.lock();
+    let mut queue = lock(&QUEUE);
     queue.jobs.push_back(job);
-    if queue.idle >= queue.jobs.len() {
+    let has_idle = queue.idle >= queue.jobs.len();
+    let starts = !has_idle && queue.threads < THREADS_MAX;
+    queue.threads += usize::from(starts);
+    drop(queue);
+    if has_idle {
         WORK.notify_one();
-    } else if queue.threads < THREADS_MAX {
-        // If the system has no thread to give, those that run do the job, or those that the next job starts.
-        if std::thread::Builder::new()
-            .name("bets_reaper".into())
-            .spawn(work)
-            .is_ok()
-        {
-            queue.threads += 1;
-        }
+    }
+    // If the system has no thread to give, those that run do the job, or those that the next job starts.
+    let thread = || std::thread::Builder::new().name("bets_reaper".into()).spawn(work);
+    if starts && thread().is_err() {
+        lock(&QUEUE).threads -= 1;
     }
 }
 
 /// Waits until every job is done.
 pub fn drain() {
-    let mut queue = QUEUE.lock();
+    let mut queue = lock(&QUEUE);
     while !queue.jobs.is_empty() || queue.threads > queue.idle {
         if queue.threads == 0 {
             let Some(job) = queue.jobs.pop_front() else { return };
             drop(queue);
             run(job);
-            queue = QUEUE.lock();
+            queue = lock(&QUEUE);
         } else {
-            DONE.wait_for(&mut queue, Duration::from_millis(100));
+            (queue, _) = wait(&DONE, queue, Duration::from_millis(100));
         }
     }
 }
@@ -87,19 +88,20 @@ pub fn drain() {
 fn work() {
     // A merge may have started it.
     sched::be_prompt();
-    let mut queue = QUEUE.lock();
+    let mut queue = lock(&QUEUE);
     loop {
         if let Some(job) = queue.jobs.pop_front() {
             drop(queue);
             run(job);
-            queue = QUEUE.lock();
+            queue = lock(&QUEUE);
             continue;
         }
         queue.idle += 1;
         DONE.notify_all();
-        let timeout = WORK.wait_for(&mut queue, IDLE);
+        let timed_out;
+        (queue, timed_out) = wait(&WORK, queue, IDLE);
         queue.idle -= 1;
-        if timeout.timed_out() && queue.jobs.is_empty() {
+        if timed_out && queue.jobs.is_empty() {
             queue.threads -= 1;
             return;
         }

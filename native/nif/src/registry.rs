@@ -8,16 +8,16 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bets_engine::Error;
-use parking_lot::{Condvar, Mutex};
 use rustler::{Atom, Env};
 
 use crate::atoms;
 use crate::error::Fail;
+use crate::lock::{lock, wait};
 use crate::owner;
 use crate::raw::{atom_word, is_alive, pid_word};
 use crate::resource::TableArc;
@@ -107,12 +107,12 @@ pub fn by_name(name: Atom) -> Option<TableArc> {
 
 /// The table of this number.
 pub fn by_id(id: u64) -> Option<TableArc> {
-    TABLES.lock().by_id.get(&id).map(|entry| entry.table.clone())
+    lock(&TABLES).by_id.get(&id).map(|entry| entry.table.clone())
 }
 
 /// All tables that take calls, in the order of their opening.
 pub fn all() -> Vec<TableArc> {
-    let tables = TABLES.lock();
+    let tables = lock(&TABLES);
     let open = tables
         .by_id
         .values()
@@ -137,9 +137,9 @@ pub struct Claim {
 pub fn claim(env: Env<'_>, name: Option<Atom>, dir: Option<&Path>) -> Result<Claim, Fail> {
     let raw = name.map(atom_word);
     loop {
-        let mut tables = TABLES.lock();
+        let mut tables = lock(&TABLES);
         if tables.is_opened_by_dead(env, raw, dir) {
-            CLOSED.wait_for(&mut tables, Duration::from_millis(100));
+            drop(wait(&CLOSED, tables, Duration::from_millis(100)));
             continue;
         }
         let rival = match (raw, name.and_then(by_name)) {
@@ -193,7 +193,7 @@ pub fn claim(env: Env<'_>, name: Option<Atom>, dir: Option<&Path>) -> Result<Cla
 impl Claim {
     /// Makes the opened table visible.
     pub fn publish(mut self, table: &TableArc) {
-        let mut tables = TABLES.lock();
+        let mut tables = lock(&TABLES);
         self.published = true;
         let dir = std::mem::take(&mut self.dir);
         if let Some(dir) = &dir {
@@ -218,7 +218,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.published {
-            let mut tables = TABLES.lock();
+            let mut tables = lock(&TABLES);
             if let Some(dir) = &self.dir {
                 tables.dirs.remove(dir);
                 tables.openers.remove(dir);
@@ -249,7 +249,7 @@ fn remove_name(_tables: &Tables, name: usize, table: &TableResource) {
 /// Takes away the name of a table that is closing.
 pub fn unname(table: &TableResource) {
     if table.options.named {
-        remove_name(&TABLES.lock(), atom_word(table.name()), table);
+        remove_name(&lock(&TABLES), atom_word(table.name()), table);
     }
 }
 
@@ -268,7 +268,7 @@ pub fn begin_renaming<'t>(env: Env<'_>, table: &'t TableArc, name: Atom) -> Opti
         owner::orphaned(Some(env), &rival);
     }
     let raw = atom_word(name);
-    let mut tables = TABLES.lock();
+    let mut tables = lock(&TABLES);
     let free = !tables.reserved.contains(&raw) && !shard(raw).load().contains_key(&raw);
     (free && tables.reserved.insert(raw)).then_some(Renaming { table, name })
 }
@@ -276,7 +276,7 @@ pub fn begin_renaming<'t>(env: Env<'_>, table: &'t TableArc, name: Atom) -> Opti
 impl Renaming<'_> {
     /// Makes the name the table's, and `dir` its directory if it moved. `false` if the table was closed meanwhile.
     pub fn finish(self, dir: Option<PathBuf>) -> bool {
-        let mut tables = TABLES.lock();
+        let mut tables = lock(&TABLES);
         if let Some(dir) = dir
             && let Some(entry) = tables.by_id.get_mut(&self.table.id)
         {
@@ -298,13 +298,13 @@ impl Renaming<'_> {
 
 impl Drop for Renaming<'_> {
     fn drop(&mut self) {
-        TABLES.lock().reserved.remove(&atom_word(self.name));
+        lock(&TABLES).reserved.remove(&atom_word(self.name));
     }
 }
 
 /// Forgets a table that was closed.
 pub fn forget(table: &TableResource) {
-    let mut tables = TABLES.lock();
+    let mut tables = lock(&TABLES);
     let dir = tables.by_id.remove(&table.id).and_then(|entry| entry.dir);
     if let Some(dir) = dir {
         tables.dirs.remove(&dir);
@@ -314,9 +314,9 @@ pub fn forget(table: &TableResource) {
 
 /// Waits until a closing table is closed.
 pub fn wait_closed(table: &TableResource) {
-    let mut tables = TABLES.lock();
+    let mut tables = lock(&TABLES);
     while tables.by_id.contains_key(&table.id) {
-        CLOSED.wait_for(&mut tables, Duration::from_millis(100));
+        (tables, _) = wait(&CLOSED, tables, Duration::from_millis(100));
     }
 }
 

@@ -23,7 +23,7 @@ mod older;
 mod policy;
 mod relocate;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub use filter::Filter;
@@ -66,6 +66,8 @@ pub(crate) struct Merge {
     run: usize,
     /// So long it may give way to others yet: as long as it has worked, within bounds.
     owed: Duration,
+    /// Counts while a background thread frees what removed inputs took.
+    freeing: Weak<()>,
     report: Report,
 }
 
@@ -237,6 +239,7 @@ impl Merge {
             older: Older::default(),
             run: 0,
             owed: MAX_OWED,
+            freeing: Weak::new(),
             report,
         }
     }
@@ -257,7 +260,7 @@ impl Merge {
         }
         loop {
             let part = budget.min(STRETCH);
-            self.stretch(inner, part)?;
+            self.stretch(inner, part, gives_way)?;
             budget -= part;
             let mut rested = Duration::ZERO;
             if gives_way {
@@ -280,8 +283,8 @@ impl Merge {
         }
     }
 
-    /// Goes on without looking at others.
-    fn stretch(&mut self, inner: &Inner, budget: u64) -> std::result::Result<(), Failed> {
+    /// Goes on without looking at others. Whoever `gives_way` leaves to background threads what nobody waits for.
+    fn stretch(&mut self, inner: &Inner, budget: u64, gives_way: bool) -> std::result::Result<(), Failed> {
         inner.check()?;
         match self.phase {
             Phase::Mark => {
@@ -306,7 +309,7 @@ impl Merge {
                 }
             }
             Phase::Retire => {
-                if !self.retire(inner)? {
+                if !self.retire(inner, gives_way)? {
                     self.begin(Phase::Done);
                 }
             }

@@ -1,9 +1,11 @@
 //! Pointing the keydir at the copies.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::thread;
 
 use super::mark::by_slot;
-use super::{Merge, await_writers, input_files};
+use super::{MAX_REST, Merge, await_writers, input_files};
 use crate::background;
 use crate::cache::Spot;
 use crate::format::record::Kind;
@@ -128,9 +130,13 @@ impl Merge {
         Ok(true)
     }
 
-    /// Removes the inputs' files, some in each step. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
+    /// Removes the inputs' files, some in each step; the next ones when a background thread has freed what those took. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
     /// the table is closed, there is no other merge until then, and nothing is lost.
-    pub(super) fn retire(&mut self, inner: &Inner) -> Result<bool> {
+    pub(super) fn retire(&mut self, inner: &Inner, gives_way: bool) -> Result<bool> {
+        if self.freeing.strong_count() > 0 {
+            thread::sleep(MAX_REST);
+            return Ok(true);
+        }
         if self.at == 0 {
             // What was replaced a moment ago may not be counted as dead yet.
             await_writers(inner);
@@ -146,12 +152,15 @@ impl Merge {
             .filter_map(|input| input.segment.open(&*inner.log.storage).ok())
             .collect();
         inner.log.remove_inputs(&input_files(next));
-        if self.at == 0 && inner.log.config().background {
+        if gives_way {
+            let freeing = Arc::new(());
+            self.freeing = Arc::downgrade(&freeing);
             background::run_once(move || {
                 for file in held {
                     sched::step_aside();
                     drop(file);
                 }
+                drop(freeing);
             });
         }
         self.at += RETIRED_AT_ONCE;

@@ -347,6 +347,30 @@ mod tests {
         }
     }
 
+    /// From the ninth input on, what the files took was freed within the steps, and who cancelled the merge, or closed the table, waited for gigabytes.
+    #[test]
+    fn a_merge_frees_what_its_inputs_took_on_background_threads_a_few_at_a_time() {
+        let config = Config {
+            max_file_size: 128 << 10,
+            ..Config::default()
+        };
+        let table = overwritten_with(config);
+        // Background threads seal them.
+        while table.segments().len() <= 16 {
+            std::thread::yield_now();
+        }
+        assert!(table.merge_start(MergeChoice::Everything).unwrap());
+        let step = || table.merge_on(1 << 40, LONG).unwrap().unwrap().phase;
+        while step() != Phase::Retire {}
+        // No thread is left to free anything.
+        let at_work: Vec<_> = (0..4).map(|_| busy()).collect();
+        for _ in 0..10 {
+            assert_eq!(step(), Phase::Retire);
+        }
+        drop(at_work);
+        while step() != Phase::Done {}
+    }
+
     /// Beside background threads a merge took a processor from those who read and wrote. When it gave way to them, it kept who wanted to close its table waiting for sixteen rests.
     #[test]
     fn a_merge_gives_way_to_background_threads_but_not_for_ever_and_each_step_rests_once() {
