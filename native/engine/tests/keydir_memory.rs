@@ -123,6 +123,32 @@ fn holds_what_a_chain_brought() {
     drop(keydir);
     let left = counting::held() - start;
     assert!(left < 4096, "{left} bytes are not given back");
+
+    // Keys that go take their memory with them, and so does a chain that comes into no keydir.
+    let mut chain = Chain::new();
+    for keys in [0..BATCH, BATCH..2 * BATCH] {
+        for to in [Some((Location::from_bits(1), Deadline::NEVER)), None] {
+            let keys: Vec<_> = keys.clone().map(|i| key(i, 40)).collect();
+            let until = if to.is_some() {
+                keys.len()
+            } else {
+                keys.len() - 100
+            };
+            let change = |key| KeyChange {
+                key: Key::plain(key),
+                to,
+            };
+            chain.merge(keys[..until].iter().map(|key| change(key)), |_| {});
+        }
+    }
+    let (counted, allocated) = (chain.memory_bytes(), counting::held() - start);
+    assert!(
+        (200 * 60..200 * 150).contains(&counted) && counted.abs_diff(allocated) < 64 << 10,
+        "200 keys are left: {counted}, {allocated} allocated"
+    );
+    drop(chain);
+    let left = counting::held() - start;
+    assert!(left < 4096, "{left} bytes are not given back");
 }
 
 fn holds(asked: &Asked) {

@@ -112,6 +112,29 @@ fn what_an_opening_has_left_out_stays_out() {
 }
 
 #[test]
+fn an_opening_takes_no_memory_for_what_has_expired() {
+    for kind in ALL_KINDS {
+        let (sim, clock) = (Sim::new(), Hand::new());
+        let table = open(&sim, kind, &clock, None);
+        let empty = table.stats().memory_bytes;
+        for (n, ttl) in (0..200u8).flat_map(|n| [(n, 10_000), (n, 1_000)]) {
+            let stored = marked(&[n], &[n; 30]);
+            let expiring = table.expiring(Ttl::Ms(ttl));
+            expiring.put(Key::new(&stored, 1), &[n; 30], Wait::May).unwrap();
+        }
+        table.close().unwrap();
+        sim.remove(Path::new("/t/CHECKPOINT")).unwrap();
+        clock.go(11_000);
+        let table = open(&sim, kind, &clock, None);
+        let held = table.stats().memory_bytes;
+        assert!(held < empty + 4096, "{kind:?}: {held}, empty {empty}");
+        let segments = table.segments();
+        let is_dead = |share: &bets_engine::merge::Share| share.dead_bytes == share.bytes;
+        assert!(segments.iter().all(|segment| is_dead(&segment.share)), "{kind:?}");
+    }
+}
+
+#[test]
 fn what_has_expired_is_taken_for_dead_and_merged_away() {
     for kind in ALL_KINDS {
         let (sim, clock) = (Sim::new(), Hand::new());

@@ -34,7 +34,7 @@ pub struct KeyChange<'k> {
 /// Pages keep their addresses.
 type Pages = Vec<Box<Page>>;
 
-/// See the module. It owns its nodes, and its leaves have sorted keys alone.
+/// See the module. It owns its nodes, and its leaves have sorted keys alone. Its first page takes whatever comes before the second, also keys below its bound.
 #[derive(Debug, Default)]
 pub struct Chain {
     /// None is without keys.
@@ -86,6 +86,11 @@ impl Chain {
 
     /// Puts a chain behind it whose keys come after its own.
     pub fn append(&mut self, mut upper: Chain) {
+        if let Some(first) = upper.pages.first_mut() {
+            // SAFETY: nobody else has the pages.
+            let low = first.leaf(&unsafe { epoch::unprotected() }).key(0).into();
+            first.set_low(low);
+        }
         self.pages.append(&mut upper.pages);
         self.len += upper.len;
         self.outside += upper.outside;
@@ -177,7 +182,7 @@ impl Chain {
             let page = &mut pages[at];
             page.set_next(behind);
             if at == 0 {
-                page.open_below();
+                page.set_low(Box::default());
             }
             behind = &raw const **page;
         }

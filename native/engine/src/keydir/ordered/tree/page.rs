@@ -39,9 +39,9 @@ impl Page {
         &self.low
     }
 
-    /// Lets its keys begin where all keys do.
-    pub(super) fn open_below(&mut self) {
-        self.low = Box::default();
+    /// Gives it another lower bound.
+    pub(super) fn set_low(&mut self, low: Box<[u8]>) {
+        self.low = low;
     }
 
     /// Has the processor fetch what is looked at when keys of it change.

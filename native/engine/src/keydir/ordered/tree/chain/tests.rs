@@ -113,6 +113,21 @@ proptest! {
     }
 }
 
+/// The bound of a chain's first page is that of the key which came first. When the chain was put behind another one, keys before it could not be found any more.
+#[test]
+fn the_lowest_keys_of_a_chain_are_found_behind_another_one() {
+    let (mut lower, mut upper) = (Chain::new(), Chain::new());
+    let put = |chain: &mut Chain, ids: std::ops::Range<u16>| {
+        let changes = ids.map(|id| (id, Some((0, false)))).collect();
+        apply(chain, &mut Model::new(), 1, &changes);
+    };
+    put(&mut lower, 0..1);
+    put(&mut upper, 520..530);
+    put(&mut upper, 260..264);
+    lower.append(upper);
+    check(&Tree::of(lower));
+}
+
 /// A checkpoint's sections are chains that are put behind each other.
 #[test]
 fn chains_are_put_behind_each_other() {
