@@ -121,7 +121,6 @@ impl Load<'_> {
                 let segments = self.segments.iter().flatten();
                 segments.for_each(|segment| segment.add_all_dead());
                 spare.extend(now.drain(..clear));
-                now[0].cleared = false;
             }
         }
         if let Exclusive::Ordered(keydir) = keydir.exclusive() {
