@@ -17,13 +17,14 @@
 
 mod copy;
 mod filter;
+mod held;
 mod mark;
 mod notes;
 mod older;
 mod policy;
 mod relocate;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use filter::Filter;
@@ -39,6 +40,7 @@ use crate::segment::Segment;
 use crate::segment::scan::Scanner;
 use crate::table::{Cursor, Inner};
 use crate::{Error, Result};
+use held::Held;
 use notes::Notes;
 use older::Older;
 
@@ -66,8 +68,10 @@ pub(crate) struct Merge {
     run: usize,
     /// So long it may give way to others yet: as long as it has worked, within bounds.
     owed: Duration,
-    /// Counts while a background thread frees what removed inputs took.
-    freeing: Weak<()>,
+    /// Counts one more for each time that background threads still free what removed inputs took.
+    freeing: Arc<()>,
+    /// How often that was waited for.
+    waited: u32,
     report: Report,
 }
 
@@ -239,7 +243,8 @@ impl Merge {
             older: Older::default(),
             run: 0,
             owed: MAX_OWED,
-            freeing: Weak::new(),
+            freeing: Arc::new(()),
+            waited: 0,
             report,
         }
     }
@@ -260,7 +265,7 @@ impl Merge {
         }
         loop {
             let part = budget.min(STRETCH);
-            self.stretch(inner, part, gives_way)?;
+            self.stretch(inner, part)?;
             budget -= part;
             let mut rested = Duration::ZERO;
             if gives_way {
@@ -283,8 +288,8 @@ impl Merge {
         }
     }
 
-    /// Goes on without looking at others. Whoever `gives_way` leaves to background threads what nobody waits for.
-    fn stretch(&mut self, inner: &Inner, budget: u64, gives_way: bool) -> std::result::Result<(), Failed> {
+    /// Goes on without looking at others.
+    fn stretch(&mut self, inner: &Inner, budget: u64) -> std::result::Result<(), Failed> {
         inner.check()?;
         match self.phase {
             Phase::Mark => {
@@ -309,7 +314,7 @@ impl Merge {
                 }
             }
             Phase::Retire => {
-                if !self.retire(inner, gives_way)? {
+                if !self.retire(inner)? {
                     self.begin(Phase::Done);
                 }
             }
@@ -341,10 +346,15 @@ impl Merge {
     pub(crate) fn give_up(self, inner: &Inner) {
         if !self.is_published() {
             self.spare_inputs(inner);
+            let held = Held::of(inner, self.outputs.iter().map(|output| &output.segment));
             inner.log.remove_outputs(self.outputs);
+            held.free(self.freeing);
         } else if self.phase != Phase::Done {
             let removed = if self.phase == Phase::Retire { self.at } else { 0 };
-            inner.log.remove_inputs(&input_files(&self.inputs[removed..]));
+            let inputs = self.inputs.get(removed..).unwrap_or_default();
+            let held = Held::of(inner, inputs.iter().map(|input| &input.segment));
+            inner.log.remove_inputs(&input_files(inputs));
+            held.free(self.freeing);
         }
     }
 

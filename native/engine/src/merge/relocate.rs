@@ -4,21 +4,24 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 
+use super::held::Held;
 use super::mark::by_slot;
 use super::{MAX_REST, Merge, await_writers, input_files};
-use crate::background;
 use crate::cache::Spot;
 use crate::format::record::Kind;
 use crate::format::segment::HEADER_LEN;
 use crate::keydir::Location;
-use crate::sched;
 use crate::segment::read::explain;
 use crate::segment::scan::Found;
 use crate::table::{Inner, Wait};
 use crate::{Error, Result};
 
-/// So many inputs are held open at once while they are removed.
+/// So many inputs are removed at once.
 const RETIRED_AT_ONCE: usize = 8;
+/// The large ones of so many times that are freed by background threads at most.
+const FREED_AT_ONCE: usize = if cfg!(test) { 1 } else { 4 };
+/// So often, for [`MAX_REST`], a merge waits for them. Then it does without.
+const MAX_WAITS: u32 = 100;
 /// The value cache is asked for so many records ahead.
 const WARMED: usize = 32;
 
@@ -130,10 +133,12 @@ impl Merge {
         Ok(true)
     }
 
-    /// Removes the inputs' files, some in each step; the next ones when a background thread has freed what those took. If an object were live in one all the same, that would be a fault of this library: then all of them stay until
-    /// the table is closed, there is no other merge until then, and nothing is lost.
-    pub(super) fn retire(&mut self, inner: &Inner, gives_way: bool) -> Result<bool> {
-        if self.freeing.strong_count() > 0 {
+    /// Removes the inputs' files, some in each step, unless background threads have much to free of those that went before. If an object were live in one all the same, that would be a
+    /// fault of this library: then all of them stay until the table is closed, there is no other merge until then, and nothing is lost.
+    pub(super) fn retire(&mut self, inner: &Inner) -> Result<bool> {
+        // Of the threads one may be at work for long, or all of them.
+        if Arc::strong_count(&self.freeing) > FREED_AT_ONCE && self.waited < MAX_WAITS {
+            self.waited += 1;
             thread::sleep(MAX_REST);
             return Ok(true);
         }
@@ -145,23 +150,10 @@ impl Merge {
             return Err(Error::MergeStuck);
         }
         let next = &self.inputs[self.at..self.inputs.len().min(self.at + RETIRED_AT_ONCE)];
-        // The system frees what a file takes when the last one closes it: for gigabytes that is a good part of a second, which neither a
-        // lock is to be held for, nor a reader that comes out of it late.
-        let held: Vec<_> = next
-            .iter()
-            .filter_map(|input| input.segment.open(&*inner.log.storage).ok())
-            .collect();
+        let held = Held::of(inner, next.iter().map(|input| &input.segment));
         inner.log.remove_inputs(&input_files(next));
-        if gives_way {
-            let freeing = Arc::new(());
-            self.freeing = Arc::downgrade(&freeing);
-            background::run_once(move || {
-                for file in held {
-                    sched::step_aside();
-                    drop(file);
-                }
-                drop(freeing);
-            });
+        if self.waited < MAX_WAITS {
+            held.free(Arc::clone(&self.freeing));
         }
         self.at += RETIRED_AT_ONCE;
         Ok(self.at < self.inputs.len())

@@ -1,7 +1,7 @@
 //! Loading sealed segments into the keydir, by hint or by reading them, on several threads.
 //!
-//! The work goes in rounds. In a round the next *units* (blocks of hints, or a piece of a segment) are decoded; at the same time those that were decoded before are applied, each part of the
-//! keydir by one thread (`hashed`, `sorted`), in the order of the units. So a key's records are applied in the order of their seqs, whatever the number of threads is, and what
+//! The work goes in rounds. In a round the next *units* (blocks of hints, or a piece of a segment) are decoded; at the same time those of the round before are applied, each part of the
+//! keydir by one thread (`hashed`), or, where the order is that of the keys, those of many rounds before (`sorted`), in the order of the units. So a key's records are applied in the order of their seqs, whatever the number of threads is, and what
 //! is decoded ahead is bounded.
 //!
 //! A clear makes all that stands before it void: what a unit has before its clear is dropped when it is decoded, and the units before it
@@ -17,6 +17,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 
+use self::sorted::Gathered;
 pub(super) use self::unit::Loaded;
 use self::unit::{Item, Unit, Work};
 use super::Expiry;
@@ -31,8 +32,8 @@ use crate::segment::reading::Reading;
 use crate::segment::{Segment, Segments};
 use crate::{Error, Result};
 
-/// Units that are decoded in one round at most: half a MiB of hints, so that they stay in the processor's cache.
-const MAX_UNITS: usize = 8;
+/// Units that are decoded in one round at most: 384 KiB of hints, so that they stay in the processor's cache and are a small part of a table of a million keys.
+const MAX_UNITS: usize = 6;
 /// A table is loaded in so many rounds at least, if its units suffice: so what is decoded ahead is a small part of the whole.
 const MIN_ROUNDS: u64 = 32;
 /// Bytes of a segment that make up a unit.
@@ -95,32 +96,44 @@ impl Load<'_> {
         let threads = threads(self.threads, self.bytes());
         let mut feed = Feed::new(self);
         let (mut now, mut next, mut spare) = (Vec::new(), Vec::new(), Vec::new());
-        let mut chain = Chain::new();
+        let (mut chain, mut gathered) = (Chain::new(), Gathered::default());
         loop {
             feed.fill(&mut next, &mut spare)?;
-            if now.is_empty() && next.is_empty() {
+            if now.is_empty() && next.is_empty() && gathered.is_empty() {
                 break;
             }
-            match keydir.exclusive() {
+            let is_sorted = match keydir.exclusive() {
                 Exclusive::Hashed(keydir) => {
                     self.hashed_round(keydir, &now, &mut next, threads)?;
-                    spare.append(&mut now);
+                    false
                 }
-                // The fewer times its leaves are made anew the better.
-                Exclusive::Ordered(_) if next.is_empty() || sorted::are_enough(&now, &chain) => {
-                    self.sorted_round(&mut chain, &now, &mut next, threads)?;
-                    spare.append(&mut now);
+                Exclusive::Ordered(_) => {
+                    let is_due = next.is_empty() || gathered.is_enough(&chain);
+                    let due = if is_due {
+                        std::mem::take(&mut gathered)
+                    } else {
+                        Gathered::default()
+                    };
+                    self.sorted_round(&mut chain, &due, &mut next, threads)?;
+                    true
                 }
-                Exclusive::Ordered(_) => self.round(&mut next, None, 0, threads, |_| Ok(()))?,
-            }
-            now.append(&mut next);
-            feed.take_back(&mut now);
-            if let Some(clear) = now.iter().rposition(|unit| unit.cleared) {
+            };
+            spare.append(&mut now);
+            feed.take_back(&mut next);
+            if let Some(clear) = next.iter().rposition(|unit| unit.cleared) {
                 *keydir = keydir.fresh();
-                chain = Chain::new();
+                (chain, gathered) = (Chain::new(), Gathered::default());
                 let segments = self.segments.iter().flatten();
                 segments.for_each(|segment| segment.add_all_dead());
-                spare.extend(now.drain(..clear));
+                spare.extend(next.drain(..clear));
+            }
+            if is_sorted {
+                for unit in &mut next {
+                    gathered.take(unit);
+                }
+                spare.append(&mut next);
+            } else {
+                std::mem::swap(&mut now, &mut next);
             }
         }
         if let Exclusive::Ordered(keydir) = keydir.exclusive() {
@@ -204,9 +217,9 @@ impl Load<'_> {
         })
     }
 
-    /// Why the item of a unit cannot be applied.
-    fn refused(&self, unit: &Unit, item: &Item, refused: Refused) -> Error {
-        let source = &self.sources[unit.source];
+    /// Why the item of a source cannot be applied.
+    fn refused(&self, source: usize, item: &Item, refused: Refused) -> Error {
+        let source = &self.sources[source];
         refused.into_error(&source.segment, u64::from(item.location.offset()))
     }
 }

@@ -349,7 +349,7 @@ mod tests {
 
     /// From the ninth input on, what the files took was freed within the steps, and who cancelled the merge, or closed the table, waited for gigabytes.
     #[test]
-    fn a_merge_frees_what_its_inputs_took_on_background_threads_a_few_at_a_time() {
+    fn what_the_inputs_took_is_freed_on_background_threads_some_of_it_at_a_time() {
         let config = Config {
             max_file_size: 128 << 10,
             ..Config::default()
@@ -369,6 +369,21 @@ mod tests {
         }
         drop(at_work);
         while step() != Phase::Done {}
+    }
+
+    /// Where all background threads hung, at another table's disk say, a merge would not have ended, and no other one would have begun.
+    #[test]
+    fn a_merge_does_not_wait_for_background_threads_for_ever() {
+        let table = overwritten_with(Config {
+            max_file_size: 128 << 10,
+            ..Config::default()
+        });
+        while table.segments().len() <= 16 {
+            std::thread::yield_now();
+        }
+        let at_work: Vec<_> = (0..4).map(|_| busy()).collect();
+        assert!(steps_of_a_merge(&table, LONG) > 100);
+        drop(at_work);
     }
 
     /// Beside background threads a merge took a processor from those who read and wrote. When it gave way to them, it kept who wanted to close its table waiting for sixteen rests.

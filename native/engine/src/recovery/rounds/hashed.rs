@@ -49,7 +49,7 @@ impl Load<'_> {
                 for item in &unit.items[shard] {
                     let record = item.record(unit.key(item));
                     apply_under(&mut guard, self.segments, &record, self.expiry, live)
-                        .map_err(|r| self.refused(unit, item, r))?;
+                        .map_err(|r| self.refused(unit.source, item, r))?;
                 }
             }
         }

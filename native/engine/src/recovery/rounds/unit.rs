@@ -37,6 +37,12 @@ pub(in crate::recovery) struct Loaded<'a> {
 }
 
 impl Item {
+    /// Its key, which stands in these bytes.
+    pub(super) fn key<'b>(&self, bytes: &'b [u8]) -> Key<'b> {
+        let bytes = &bytes[self.start as usize..][..self.key_len as usize];
+        Key::new(bytes, (self.key_len - self.suffix_len) as usize)
+    }
+
     pub(super) fn record<'a>(&self, key: Key<'a>) -> Loaded<'a> {
         Loaded {
             kind: self.kind,
@@ -50,14 +56,47 @@ impl Item {
     }
 }
 
+/// Records in the order of their keys, those of one key in the order of their seqs. It takes no more memory than they need.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    pub(super) source: usize,
+    pub(super) items: Vec<Item>,
+    /// Their keys, in the same order.
+    pub(super) keys: Vec<u8>,
+}
+
+impl Run {
+    /// The items of a source in the order of the keys, which stand in `bytes`; those of one key stay in theirs.
+    fn of(source: usize, items: &[Item], bytes: &[u8]) -> Run {
+        let key = |item: &Item| item.key(bytes).compared();
+        let first = items.first().map_or(&[][..], key);
+        let skip = items.iter().map(|item| common(first, key(item))).min();
+        let mut items = items.to_vec();
+        items.sort_by_cached_key(|item| (head(key(item), skip.unwrap_or(0)), key(item)));
+        let mut keys = Vec::with_capacity(items.iter().map(|item| item.key_len as usize).sum());
+        for item in &mut items {
+            let start = keys.len() as u32;
+            keys.extend_from_slice(item.key(bytes).bytes());
+            item.start = start;
+        }
+        Run { source, items, keys }
+    }
+
+    pub(super) fn key(&self, item: &Item) -> Key<'_> {
+        item.key(&self.keys)
+    }
+}
+
 /// What one thread decodes in one go. Used again and again, it keeps its memory.
 #[derive(Debug)]
 pub(super) struct Unit {
     pub(super) source: usize,
     pub(super) work: Work,
     pub(super) bytes: Vec<u8>,
-    /// By shard; for a keydir in the order of the keys, all in the first list.
+    /// By shard; for a keydir in the order of the keys, all in the first list, until they are in `run`.
     pub(super) items: Vec<Vec<Item>>,
+    /// What it has for a keydir in the order of the keys.
+    pub(super) run: Run,
     /// Its first record stands behind a clear.
     pub(super) cleared: bool,
 }
@@ -77,23 +116,13 @@ impl Unit {
             work: Work::Done,
             bytes: Vec::new(),
             items: (0..SHARDS).map(|_| Vec::new()).collect(),
+            run: Run::default(),
             cleared: false,
         }
     }
 
-    /// The items for a keydir in the order of the keys.
-    pub(super) fn all_items(&self) -> &[Item] {
-        &self.items[0]
-    }
-
-    /// Bytes of memory that its records take.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.items.iter().map(Vec::capacity).sum::<usize>() * size_of::<Item>()
-    }
-
     pub(super) fn key(&self, item: &Item) -> Key<'_> {
-        let bytes = &self.bytes[item.start as usize..][..item.key_len as usize];
-        Key::new(bytes, (item.key_len - item.suffix_len) as usize)
+        item.key(&self.bytes)
     }
 
     pub(super) fn decode(
@@ -103,26 +132,9 @@ impl Unit {
     ) -> std::result::Result<(), Stopped> {
         self.decode_items(load, keydir)?;
         if keydir.is_none() {
-            self.sort();
+            self.run = Run::of(self.source, &self.items[0], &self.bytes);
         }
         Ok(())
-    }
-
-    /// Brings the items, and the keys that stand in the bytes, into the order of the keys; the items of one key stay in theirs.
-    fn sort(&mut self) {
-        let mut items = std::mem::take(&mut self.items[0]);
-        let key = |item: &Item| self.key(item).compared();
-        let first = items.first().map_or(&[][..], key);
-        let skip = items.iter().map(|item| common(first, key(item))).min();
-        items.sort_by_cached_key(|item| (head(key(item), skip.unwrap_or(0)), key(item)));
-        let mut keys = Vec::with_capacity(items.iter().map(|item| item.key_len as usize).sum());
-        for item in &mut items {
-            let start = keys.len() as u32;
-            keys.extend_from_slice(self.key(item).bytes());
-            item.start = start;
-        }
-        self.bytes = keys;
-        self.items[0] = items;
     }
 
     fn decode_items(

@@ -173,23 +173,27 @@ impl Chain {
 
     /// Its pages, each with the one behind it; the first takes all keys before those of the second. They belong to the caller.
     pub(super) fn into_linked(mut self) -> Vec<NonNull<Page>> {
-        let mut pages = std::mem::take(&mut self.pages);
-        let mut behind = std::ptr::null();
-        for at in (0..pages.len()).rev() {
-            if let Some(page) = at.checked_sub(AHEAD).map(|at| &pages[at]) {
-                page.prefetch();
-            }
-            let page = &mut pages[at];
-            page.set_next(behind);
-            if at == 0 {
-                page.set_low(Box::default());
-            }
-            behind = &raw const **page;
+        if let Some(first) = self.pages.first_mut() {
+            first.set_low(Box::default());
         }
-        pages
+        let pages = std::mem::take(&mut self.pages);
+        let pages: Vec<_> = pages
             .into_iter()
             .map(|page| NonNull::from(Box::leak(page)))
-            .collect()
+            .collect();
+        for (at, page) in pages.iter().enumerate() {
+            // SAFETY: nobody else has them.
+            unsafe {
+                if let Some(later) = pages.get(at + AHEAD) {
+                    later.as_ref().prefetch();
+                }
+                let next = pages
+                    .get(at + 1)
+                    .map_or(std::ptr::null(), |next| next.as_ptr().cast_const());
+                (*page.as_ptr()).set_next(next);
+            }
+        }
+        pages
     }
 }
 
