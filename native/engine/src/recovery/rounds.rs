@@ -108,12 +108,7 @@ impl Load<'_> {
                     false
                 }
                 Exclusive::Ordered(_) => {
-                    let is_due = next.is_empty() || gathered.is_enough(&chain);
-                    let due = if is_due {
-                        std::mem::take(&mut gathered)
-                    } else {
-                        Gathered::default()
-                    };
+                    let due = gathered.take_due(&chain, next.is_empty());
                     self.sorted_round(&mut chain, &due, &mut next, threads)?;
                     true
                 }

@@ -44,9 +44,13 @@ impl Gathered {
         self.runs.is_empty()
     }
 
-    /// Whether it is so much that it shall come into the chain.
-    pub(super) fn is_enough(&self, chain: &Chain) -> bool {
-        self.bytes >= chain.memory_bytes() / SHARE
+    /// Takes all that there is, if it is so much that it shall come into the chain, or the last.
+    pub(super) fn take_due(&mut self, chain: &Chain, is_last: bool) -> Gathered {
+        if is_last || self.bytes >= chain.memory_bytes() / SHARE {
+            std::mem::take(self)
+        } else {
+            Gathered::default()
+        }
     }
 }
 
