@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bets_engine::cache::{Spot, TableCache};
 use bets_engine::epoch;
 use bets_engine::format::segment::HEADER_LEN;
-use bets_engine::keydir::{Batch, Direction, Keydir, Location, Span};
+use bets_engine::keydir::{Batch, Chain, Direction, Exclusive, KeyChange, Keydir, Location, Span};
 use bets_engine::seeded::{self, Fault};
 use bets_engine::table::TableKind;
 use bets_engine::{Deadline, Key, Now};
@@ -146,13 +146,26 @@ const NAMES: [&[u8]; 3] = [b"a0\0\0\0\0", b"b0\0\0\0\0", b"c0\0\0\0\0"];
 /// A keydir whose keys are in the segment that is merged.
 fn filled(kind: TableKind) -> Arc<Keydir> {
     let mut keydir = Keydir::new(kind, 7);
-    for (n, name) in (0u32..).zip(NAMES) {
-        let hash = keydir.hash(key(name));
-        keydir
-            .exclusive()
-            .lock(Keydir::shard_of(hash))
-            .put(hash, key(name), (at(OLD, n), Deadline::NEVER), u64::from(n) + 1)
-            .unwrap();
+    let records = (0u32..)
+        .zip(NAMES)
+        .map(|(n, name)| (key(name), (at(OLD, n), Deadline::NEVER), n));
+    match keydir.exclusive() {
+        Exclusive::Hashed(keydir) => {
+            for (key, record, n) in records {
+                let hash = keydir.hash(key);
+                let mut guard = keydir.lock(Keydir::shard_of(hash));
+                guard.put(hash, key, record, u64::from(n) + 1).unwrap();
+            }
+        }
+        Exclusive::Ordered(keydir) => {
+            let mut chain = Chain::new();
+            let changes = records.map(|(key, record, _)| KeyChange {
+                key,
+                to: Some(record),
+            });
+            chain.merge(changes, |_| {});
+            keydir.fill(chain);
+        }
     }
     Arc::new(keydir)
 }
