@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 
 use super::path;
 use crate::Deadline;
 use crate::format::checkpoint::{HEADER_LEN, Header, Identity, Section, SectionPart, SegmentPart, Tail};
 use crate::io::{File, Storage};
 use crate::keydir::{Chain, Exclusive, Full, Hashed, KeyChange, Keydir, Location, SHARDS, WriteGuard};
+use crate::recovery::threads::together;
 use crate::seeded::{self, Fault};
 use crate::segment::Segment;
 
@@ -151,20 +151,7 @@ impl Loading {
                 load(section, &mut bytes)?;
             }
         };
-        if threads <= 1 {
-            return work();
-        }
-        thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
-            for other in others {
-                match other.join() {
-                    Ok(result) => done = done.and(result),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            done
-        })
+        together(threads, work)
     }
 
     /// The location that one of the checkpoint stands for.

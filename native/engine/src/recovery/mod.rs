@@ -17,6 +17,7 @@ mod load;
 mod rounds;
 pub mod snapshot;
 mod tail;
+pub(crate) mod threads;
 
 use std::path::Path;
 use std::sync::Arc;

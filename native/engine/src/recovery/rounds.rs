@@ -13,7 +13,6 @@ mod unit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use parking_lot::Mutex;
 
@@ -22,6 +21,7 @@ pub(super) use self::unit::Loaded;
 use self::unit::{Item, Unit, Work};
 use super::Expiry;
 use super::load::Refused;
+use super::threads::together;
 use crate::format::hint;
 use crate::format::hint::Identity;
 use crate::format::manifest::Entry;
@@ -190,26 +190,7 @@ impl Load<'_> {
                 None => apply(task - parts_from)?,
             }
         };
-        if threads == 1 {
-            return work();
-        }
-        thread::scope(|scope| {
-            let others: Vec<_> = (1..threads)
-                .filter_map(|_| {
-                    let named = thread::Builder::new().name("bets-load".into());
-                    // Without this one the others do its work.
-                    named.spawn_scoped(scope, work).ok()
-                })
-                .collect();
-            let mut done = work();
-            for other in others {
-                match other.join() {
-                    Ok(result) => done = done.and(result),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            done
-        })
+        together(threads, work)
     }
 
     /// Why the item of a source cannot be applied.
@@ -227,7 +208,7 @@ pub(super) fn threads(wanted: usize, bytes: u64) -> usize {
     if bytes < ALONE_LEN {
         return 1;
     }
-    thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS))
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS))
 }
 
 /// Gives out the units of the sources in their order.

@@ -125,6 +125,7 @@ mod tests {
         live.clear();
         assert_eq!(live.bytes(), 0);
     }
+
     /// The counters were cleared one after the other: a merge that looked between found live bytes in an input that had none, and gave up as if a bug had been met.
     #[test]
     fn who_asks_while_all_is_cleared_sees_what_was_there_or_nothing() {

@@ -101,7 +101,7 @@ impl Load<'_> {
     }
 
     /// What the records of a key come to.
-    fn last_of<'u>(&self, sorted: &Sorted<'u>, entries: &[Entry], live: &mut [u64]) -> Result<KeyChange<'u>> {
+    fn last_of<'r>(&self, sorted: &Sorted<'r>, entries: &[Entry], live: &mut [u64]) -> Result<KeyChange<'r>> {
         let mut expires = false;
         for entry in entries {
             let (run, item) = sorted.at(entry);
