@@ -161,7 +161,7 @@ impl Merge {
             );
             self.older.passed_over();
         }
-        inner.log.remove_outputs(std::mem::take(&mut self.outputs));
+        self.remove_outputs(inner);
         for input in &mut self.inputs {
             input.notes.forget_copies();
         }

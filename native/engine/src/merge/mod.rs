@@ -24,6 +24,7 @@ mod older;
 mod policy;
 mod relocate;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -343,19 +344,36 @@ impl Merge {
     }
 
     /// Gives up what is not published. What is published stays, and files that are no longer the table's go.
-    pub(crate) fn give_up(self, inner: &Inner) {
+    pub(crate) fn give_up(mut self, inner: &Inner) {
         if !self.is_published() {
             self.spare_inputs(inner);
-            let held = Held::of(inner, self.outputs.iter().map(|output| &output.segment));
-            inner.log.remove_outputs(self.outputs);
-            held.free(self.freeing);
+            self.remove_outputs(inner);
         } else if self.phase != Phase::Done {
             let removed = if self.phase == Phase::Retire { self.at } else { 0 };
-            let inputs = self.inputs.get(removed..).unwrap_or_default();
-            let held = Held::of(inner, inputs.iter().map(|input| &input.segment));
-            inner.log.remove_inputs(&input_files(inputs));
-            held.free(self.freeing);
+            self.remove_inputs(inner, removed..self.inputs.len())
+                .free(self.freeing);
         }
+    }
+
+    /// Removes the outputs, which the manifest does not name.
+    fn remove_outputs(&mut self, inner: &Inner) {
+        let held = Held::of(inner, self.outputs.iter().map(|output| &output.segment));
+        inner.log.remove_outputs(std::mem::take(&mut self.outputs));
+        held.free(Arc::clone(&self.freeing));
+    }
+
+    /// Removes the files of some inputs, which the manifest does not name any more. What large ones take is there until what is held of them is freed.
+    fn remove_inputs(&self, inner: &Inner, which: Range<usize>) -> Held {
+        let inputs = self.inputs.get(which).unwrap_or_default();
+        let held = Held::of(inner, inputs.iter().map(|input| &input.segment));
+        inner.log.remove_inputs(&input_files(inputs));
+        held
+    }
+
+    /// Counts one for this merge, and one for each time that background threads still free what it left.
+    #[cfg(test)]
+    pub(crate) fn freeing(&self) -> std::sync::Weak<()> {
+        Arc::downgrade(&self.freeing)
     }
 
     /// Says that the inputs stay, if the manifest does not name the outputs: they get their hints then.

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 
-use super::held::Held;
 use super::mark::by_slot;
-use super::{MAX_REST, Merge, await_writers, input_files};
+use super::{MAX_REST, Merge, await_writers};
 use crate::cache::Spot;
 use crate::format::record::Kind;
 use crate::format::segment::HEADER_LEN;
@@ -149,9 +148,8 @@ impl Merge {
         if self.inputs.iter().any(|input| input.segment.live_bytes() > 0) {
             return Err(Error::MergeStuck);
         }
-        let next = &self.inputs[self.at..self.inputs.len().min(self.at + RETIRED_AT_ONCE)];
-        let held = Held::of(inner, next.iter().map(|input| &input.segment));
-        inner.log.remove_inputs(&input_files(next));
+        let next = self.at..self.inputs.len().min(self.at + RETIRED_AT_ONCE);
+        let held = self.remove_inputs(inner, next);
         if self.waited < MAX_WAITS {
             held.free(Arc::clone(&self.freeing));
         }

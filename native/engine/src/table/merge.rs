@@ -371,6 +371,34 @@ mod tests {
         while step() != Phase::Done {}
     }
 
+    /// Who cancelled a merge of gigabytes, or closed its table, waited until the system had freed them.
+    #[test]
+    fn what_a_merge_leaves_that_is_given_up_is_freed_on_background_threads() {
+        // Before the outputs are published, and behind that.
+        for phase in [Phase::Publish, Phase::Relocate] {
+            let table = overwritten();
+            assert!(table.merge_start(MergeChoice::Everything).unwrap());
+            let step = || table.merge_on(1 << 20, LONG).unwrap().unwrap().phase;
+            while step() != phase {}
+            if phase == Phase::Publish {
+                assert_eq!(
+                    step(),
+                    phase,
+                    "the output is written to its end, and not named yet"
+                );
+            }
+            let merge = table.inner.merge.lock().take().unwrap();
+            let freeing = merge.freeing();
+            let at_work: Vec<_> = (0..4).map(|_| busy()).collect();
+            merge.give_up(&table.inner);
+            assert_eq!(freeing.strong_count(), 1, "{phase:?}: left to a thread");
+            drop(at_work);
+            while freeing.strong_count() > 0 {
+                std::thread::yield_now();
+            }
+        }
+    }
+
     /// Where all background threads hung, at another table's disk say, a merge would not have ended, and no other one would have begun.
     #[test]
     fn a_merge_does_not_wait_for_background_threads_for_ever() {
