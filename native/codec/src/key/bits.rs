@@ -38,7 +38,7 @@ pub(super) fn put_bits(out: &mut Vec<u8>, mut bytes: &[u8], last_bits: u8) {
         match bytes {
             [] => break,
             [0, ..] => {
-                let zeros = leading_zeros(bytes);
+                let zeros = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
                 put_zeros(out, zeros, zeros == bytes.len());
                 bytes = &bytes[zeros..];
             }
@@ -62,23 +62,6 @@ fn put_zeros(out: &mut Vec<u8>, mut zeros: usize, then_end: bool) {
     }
     let run = zeros as u8;
     out.extend_from_slice(&[ESCAPE, if then_end { run } else { RUN_THEN_BYTE - run }]);
-}
-
-/// How many zeros the bytes begin with.
-#[inline]
-fn leading_zeros(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(eight) = bytes[at..].first_chunk::<8>() {
-        let eight = u64::from_le_bytes(*eight);
-        if eight != 0 {
-            return at + (eight.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    bytes[at..]
-        .iter()
-        .position(|&byte| byte != 0)
-        .map_or(bytes.len(), |place| at + place)
 }
 
 /// Where the first byte below 3 stands, or the length.
