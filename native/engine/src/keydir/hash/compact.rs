@@ -7,15 +7,14 @@
 #![allow(unsafe_code, reason = "holds a key while its copy is made")]
 
 use super::arena::Role;
-use super::slots;
+use super::slots::{self, Slot};
 use super::write::Writer;
 use crate::keydir::prefetch::prefetch;
 
 /// No pass begins for less than this.
 const DEAD_MIN: usize = 512;
-/// A pass begins when one byte of keys in so many is not in use, and so many as are one byte of slots in [`SLOTS_PART`].
+/// A pass begins when one byte of keys in so many is not in use, and so many as are one byte of slots in [`SLOTS_PART`], and as many as are bytes of empty slots.
 const DEAD_PART: usize = 6;
-/// While keys go and none come, slots get sparse before they shrink; to keep keys closer together than that would move each of them several times.
 const SLOTS_PART: usize = 4;
 /// What a pass moves at most is one byte in so many that are in use.
 const MOVED_PART: usize = 4;
@@ -34,7 +33,9 @@ impl Writer<'_> {
         }
         let live = self.state.arena.live();
         let slots = size_of_val(self.slots());
-        if self.state.arena.dead() > DEAD_MIN.max(live / DEAD_PART).max(slots / SLOTS_PART) {
+        // While keys go and none come, slots get sparse before they shrink; to keep keys closer together than that would move each of them several times.
+        let empty = slots - self.len() as usize * size_of::<Slot>();
+        if self.state.arena.dead() > DEAD_MIN.max(live / DEAD_PART).max(slots / SLOTS_PART).max(empty) {
             self.choose_victims((live / MOVED_PART).max(DEAD_MIN));
             self.state.pass = Some(0);
         }

@@ -6,6 +6,7 @@
 //! Filters of one word each are those of Putze, Sanders and Singler, "Cache-, hash- and space-efficient Bloom filters", 2007.
 
 use super::slots::{self, Slot};
+use crate::keydir::prefetch::{LINE, prefetch};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The homes that share a word, a power of two.
@@ -78,6 +79,14 @@ impl<'a> Marks<'a> {
         let word = &self.words[first / HOMES];
         if word.load(Ordering::Relaxed) != after {
             word.store(after, Ordering::Release);
+        }
+    }
+
+    /// Has the processor fetch the slots that [`Marks::renew`] will look at for this hash, without waiting.
+    pub(super) fn prefetch_slots(self, h32: u32, slots: &[Slot]) {
+        let first = slots.as_ptr().wrapping_add(self.home(h32) / HOMES * HOMES);
+        for line in 0..HOMES * size_of::<Slot>() / LINE {
+            prefetch(first.wrapping_add(line * (LINE / size_of::<Slot>())));
         }
     }
 

@@ -80,6 +80,7 @@ impl<'a> Writer<'a> {
             prefetch(self.address(key_ref));
             if removes {
                 self.prefetch_head(key_ref);
+                self.marks().prefetch_slots(h32_of(hash), self.slots());
             }
         }
         // Where a search goes on, and a new entry moves others to.
@@ -240,7 +241,7 @@ impl<'a> Writer<'a> {
         self.shard.memory.store(memory - bytes, Ordering::Relaxed);
     }
 
-    fn len(&self) -> u32 {
+    pub(super) fn len(&self) -> u32 {
         self.shard.len.load(Ordering::Relaxed)
     }
 
