@@ -144,7 +144,7 @@ impl Clause {
                 skip(&mut reader, between, budget)?;
                 at = position;
             }
-            if !test.takes(reader)? {
+            if !test.takes(reader.rest())? {
                 return Ok(false);
             }
         }
@@ -153,15 +153,13 @@ impl Clause {
 }
 
 impl Test {
-    /// Whether the element that the reader stands before passes. The reader is a copy.
-    fn takes(&self, mut reader: Reader<'_>) -> Result<bool, DecodeError> {
+    /// Whether the element that begins here passes.
+    fn takes(&self, rest: &[u8]) -> Result<bool, DecodeError> {
         match self {
             // No element's bytes begin with those of another one. Most differ in the first byte, which needs no call.
-            Test::Same(bytes) => {
-                let rest = reader.rest();
-                Ok(rest.first() == bytes.first() && rest.starts_with(bytes))
-            }
+            Test::Same(bytes) => Ok(rest.first() == bytes.first() && rest.starts_with(bytes)),
             Test::Int(op, constant) => {
+                let mut reader = Reader::new(rest);
                 let first = reader.byte()?;
                 Ok(match first {
                     ..tag::SHORT_BINARY | tag::INT_1..=tag::INT_8 => {

@@ -101,7 +101,9 @@ impl Batch {
 
     /// Adds an entry. `h32` is of use to keydirs in hash order alone.
     pub(super) fn push(&mut self, h32: u32, key: Key<'_>, location: Location, deadline: Deadline) {
-        self.push_parts(h32, key.compared(), key.suffix(), location, deadline);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key.bytes());
+        self.push_entry(start, key.suffix().len(), h32, location, deadline);
     }
 
     /// Adds an entry whose key comes in its two parts.
@@ -113,13 +115,18 @@ impl Batch {
         location: Location,
         deadline: Deadline,
     ) {
-        let start = self.bytes.len() as u32;
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(compared);
         self.bytes.extend_from_slice(suffix);
+        self.push_entry(start, suffix.len(), h32, location, deadline);
+    }
+
+    /// Adds an entry whose key stands in the bytes from `start` to their end.
+    fn push_entry(&mut self, start: usize, suffix: usize, h32: u32, location: Location, deadline: Deadline) {
         self.entries.push(Entry {
-            start,
+            start: start as u32,
             end: self.bytes.len() as u32,
-            suffix: suffix.len() as u32,
+            suffix: suffix as u32,
             h32,
             location,
             deadline,

@@ -164,6 +164,23 @@ impl Keydir {
         }
     }
 
+    /// The locations alone of what [`Keydir::scan`] gives, where that costs less: `None` where it does not.
+    pub fn locations(
+        &self,
+        span: &Span<'_>,
+        limit: usize,
+        out: &mut Vec<Location>,
+    ) -> Result<Option<bool>, Busy> {
+        match self {
+            Keydir::Hash(keydir) => {
+                let cursor = hash_cursor(|key| keydir.hash(key), span);
+                keydir.locations(&cursor, limit, out).map(Some)
+            }
+            Keydir::Ordered(keydir) => Ok(Some(keydir.locations(span, limit, out))),
+            Keydir::Bag(_) => Ok(None),
+        }
+    }
+
     /// The stored keys, but for expired ones, of one of `SHARDS << bits` parts of a keydir in hash order. `None` if there is no such part.
     pub fn slot(&self, slot: usize, bits: u32, now: Now, out: &mut Vec<Vec<u8>>) -> Result<Option<()>, Busy> {
         match self {

@@ -211,20 +211,32 @@ impl Log {
             .for_each(Blocks::clear);
     }
 
-    /// Those of so many records that are in blocks, which the processor begins to fetch. See [`Near::find`].
+    /// Puts into `near` those of the records at these locations that are in blocks, which the processor begins to fetch. See [`Near::find`].
+    #[inline]
     pub fn near<'g>(
         &'g self,
-        count: usize,
-        location: impl Fn(usize) -> Location,
+        locations: impl Iterator<Item = Location>,
         whole: bool,
         guard: &'g Guard,
-    ) -> Vec<Option<Near<'g>>> {
+        near: &mut [Option<Near<'g>>],
+    ) {
         let segments = self.segments.load(guard);
-        let near = |location: Location| {
-            let segment = segments.get(usize::from(location.segment()))?.as_ref()?;
-            Near::find(segment, location, whole, guard)
-        };
-        (0..count).map(|at| near(location(at))).collect()
+        for (near, location) in near.iter_mut().zip(locations) {
+            let segment = segments
+                .get(usize::from(location.segment()))
+                .and_then(Option::as_ref);
+            *near = segment.and_then(|segment| Near::find(segment, location, whole, guard));
+        }
+    }
+
+    /// Calls `f` with a record that is in a block, or in two. See [`Near::with`].
+    pub fn with_near<R>(
+        &self,
+        location: Location,
+        guard: &Guard,
+        f: impl FnOnce(Near<'_>) -> Option<R>,
+    ) -> Option<R> {
+        Near::with(self.segment_under(location.segment(), guard)?, location, guard, f)
     }
 
     /// No object is live any more since this record. To be called under all write locks.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::handles::Handles;
 use super::{Handle, Segment};
+use crate::Key;
 use crate::epoch::{self, Guard};
 use crate::format::frame::{Bad, Frame, Head, MAX_HEAD_LEN, MIN_LEN};
 use crate::format::packed::{plain_len, unpack};
@@ -83,16 +84,9 @@ pub fn cached_put<R>(
     guard: &Guard,
     f: impl FnOnce(&[u8], &[u8]) -> R,
 ) -> Option<R> {
-    let len = usize::from(location.frame_len()?);
-    let frame = |frame: &[u8]| {
-        Near {
-            frame,
-            id: segment.id,
-        }
-        .put()
-        .map(|(key, value)| f(key, value))
-    };
-    segment.blocks()?.get(location.offset(), len, guard, frame)?
+    Near::with(segment, location, guard, |near| {
+        near.put().map(|(key, value)| f(key, value))
+    })
 }
 
 /// The bytes in a block where the frame of a put record of this segment stands, unless the location is older than the segment's slot.
@@ -104,6 +98,7 @@ pub struct Near<'g> {
 
 impl<'g> Near<'g> {
     /// What stands at a location, if it is in one block. It is fetched as [`Blocks::near`](crate::cache::Blocks::near) says.
+    #[inline]
     pub fn find(segment: &'g Segment, location: Location, whole: bool, guard: &'g Guard) -> Option<Self> {
         let len = usize::from(location.frame_len()?);
         let frame = segment.blocks()?.near(location.offset(), len, whole, guard)?;
@@ -111,6 +106,19 @@ impl<'g> Near<'g> {
             frame,
             id: segment.id,
         })
+    }
+
+    /// Calls `f` with what stands at a location, in one block or put together of two.
+    pub fn with<R>(
+        segment: &Segment,
+        location: Location,
+        guard: &Guard,
+        f: impl FnOnce(Near<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let len = usize::from(location.frame_len()?);
+        let id = segment.id;
+        let blocks = segment.blocks()?;
+        blocks.get(location.offset(), len, guard, |frame| f(Near { frame, id }))?
     }
 
     /// The stored key's bytes and the value, if it is the record and not compressed. It was written by this process, so no CRC is checked.
@@ -124,6 +132,13 @@ impl<'g> Near<'g> {
         }
         let key = frame.get(head.head_len..head.checked_len())?;
         Some((key, frame.get(head.checked_len()..)?))
+    }
+
+    /// The stored key in its parts, of what [`Near::put`] says is the record.
+    pub fn key(self) -> Option<Key<'g>> {
+        let head = Head::parse_in_place(self.frame).ok()?;
+        let key = self.frame.get(head.head_len..head.checked_len())?;
+        Some(Key::new(key, key.len().checked_sub(head.suffix_len)?))
     }
 }
 

@@ -18,6 +18,7 @@ mod packed;
 mod read;
 mod scan;
 mod slot;
+mod standing;
 mod types;
 mod update;
 mod write;
@@ -189,9 +190,15 @@ impl Table {
     /// The same with this configuration.
     #[cfg(test)]
     pub(crate) fn simulated_with(config: Config) -> Table {
+        Table::simulated_of(TableKind::Set, config)
+    }
+
+    /// The same of this type.
+    #[cfg(test)]
+    pub(crate) fn simulated_of(kind: TableKind, config: Config) -> Table {
         let storage: Arc<dyn Storage> = Arc::new(crate::io::sim::Sim::new());
         let open = Open::OrCreate(Meta {
-            kind: TableKind::Set,
+            kind,
             keypos: 1,
             equality: 0,
             name: Vec::new(),

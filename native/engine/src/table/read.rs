@@ -130,11 +130,11 @@ impl Table {
             for (at, &location) in locations.iter().enumerate() {
                 if at % WARMED_OBJECTS == 0 && locations.len() > 1 {
                     let batch = &locations[at..locations.len().min(at + WARMED_OBJECTS)];
-                    let spot = |at: usize| Spot::new(hash, batch[at]);
+                    let records = batch.iter().map(|&at| (at, move || Spot::new(hash, at)));
                     // The guard of the batch before goes first, and none is kept where a read may wait.
                     drop(warmed.take());
                     let guard = epoch::pin();
-                    inner.warm(batch.len(), |at| batch[at], spot, true, &guard);
+                    inner.warm(records, true, &guard, &mut [None; WARMED_OBJECTS]);
                     warmed = Some(guard).filter(|_| wait == Wait::Never);
                 }
                 let read = inner.record(
@@ -249,25 +249,25 @@ impl Inner {
             .or_else(|| cache.get(spot(), f))
     }
 
-    /// To be called before so many records are asked for, which then costs less, and less still while the guard is kept: see [`TableCache::warm`]. Record `at`
-    /// stands where `location` says, and in the cache where `spot` does. Gives those that need not be asked for any more, if any.
+    /// To be called before these records, with their locations and places in the cache, are asked for, which then costs less, and less still while the guard is kept: see
+    /// [`TableCache::warm`]. Puts those into `near`, which has room for all, that need not be asked for any more.
+    #[inline]
     pub(super) fn warm<'g>(
         &'g self,
-        count: usize,
-        location: impl Fn(usize) -> Location,
-        spot: impl Fn(usize) -> Spot,
+        records: impl Iterator<Item = (Location, impl FnOnce() -> Spot)> + Clone,
         whole: bool,
         guard: &'g Guard,
-    ) -> Vec<Option<Near<'g>>> {
+        near: &mut [Option<Near<'g>>],
+    ) {
         let Some(cache) = &self.cache else {
-            return Vec::new();
+            return;
         };
-        let near = self.log.near(count, location, whole, guard);
+        let locations = records.clone().map(|(location, _)| location);
+        self.log.near(locations, whole, guard, near);
         if cache.has_entries() {
-            let elsewhere = (0..count).filter(|&at| near[at].is_none());
-            drop(cache.warm(elsewhere.map(spot), whole));
+            let elsewhere = records.zip(near).filter(|(_, near)| near.is_none());
+            drop(cache.warm(elsewhere.map(|((_, spot), _)| spot()), whole));
         }
-        near
     }
 
     /// Hands the stored key and the value of a record to `f`: from the cache, else from the segment, where the record is checked. `None` if

@@ -6,12 +6,13 @@ use std::ops::Bound;
 use super::expiry::refuse_long;
 use super::gather::{Gathered, Records};
 use super::{Cursor, Direction, Inner, Table, Wait};
-use crate::keydir::{Batch, Span};
+use crate::keydir::{Batch, Location, Span};
 use crate::{Key, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
 struct Step {
+    locations: Vec<Location>,
     keys: Batch,
     gathered: Gathered,
 }
@@ -193,9 +194,17 @@ impl Inner {
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
         f: &mut impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<bool> {
+        let Step {
+            locations,
+            keys,
+            gathered,
+        } = step;
+        let limits = (objects, bytes, whole);
+        if let Some(more) = self.step_standing(locations, cursor, limits, wait, wanted, f)? {
+            return Ok(more);
+        }
         let now = self.log.time.now();
         loop {
-            let Step { keys, gathered } = step;
             let more = self.calm(wait, |keydir| {
                 keys.clear();
                 keydir.scan(&cursor.span(), cursor.within, objects, keys).ok()

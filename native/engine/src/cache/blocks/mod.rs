@@ -198,6 +198,7 @@ impl Blocks {
 
     /// What [`Blocks::get`] hands on, if it stands in one block. Has the processor fetch its front, where an object's first elements are, or, of `whole` ones, the first
     /// quarter of a kilobyte, without waiting for it.
+    #[inline]
     pub fn near<'g>(&'g self, offset: u32, len: usize, whole: bool, guard: &'g Guard) -> Option<&'g [u8]> {
         let (index, at, _) = place(offset);
         let (cell, filled) = self.filled(index, guard)?;

@@ -244,11 +244,41 @@ impl<'g> View<'g> {
         limit: usize,
         mut sink: impl FnMut(u32, Stored<'g>, Location) -> bool,
     ) -> Result<bool, Changed> {
+        self.walk_slots(h32, after, (limit, limit > AHEAD), |meta, location| {
+            Ok(sink(slots::hash_of(meta), self.stored(meta)?, location))
+        })
+    }
+
+    /// Adds the locations of the entries that [`View::walk`] would hand over, without a look at their keys. After an `Err` what was added is good for nothing.
+    pub(super) fn locations(
+        &self,
+        h32: u32,
+        after: Option<&[u8]>,
+        limit: usize,
+        out: &mut Vec<Location>,
+    ) -> Result<bool, Changed> {
+        let more = self.walk_slots(h32, after, (limit, false), |_, location| {
+            out.push(location);
+            Ok(true)
+        });
+        self.check()?;
+        more
+    }
+
+    /// Hands the slots of [`View::walk`] to `sink`, their meta words and locations; those `ahead` have their entries fetched on request.
+    #[inline]
+    fn walk_slots(
+        &self,
+        h32: u32,
+        after: Option<&[u8]>,
+        (limit, ahead): (usize, bool),
+        mut sink: impl FnMut(u64, Location) -> Result<bool, Changed>,
+    ) -> Result<bool, Changed> {
         let mut left = limit;
         if self.len > 0 {
             let slots = self.from(h32);
             for (at, slot) in slots.iter().enumerate() {
-                if limit > AHEAD {
+                if ahead {
                     self.prefetch_stored(slots.get(at + AHEAD))?;
                 }
                 let meta = slot.meta();
@@ -260,12 +290,14 @@ impl<'g> View<'g> {
                     return Ok(true);
                 }
                 let location = slot.location();
-                let stored = self.stored(meta)?;
-                if hash == h32 && after.is_some_and(|after| stored.key.compared() <= after) {
+                if hash == h32
+                    && let Some(after) = after
+                    && self.stored(meta)?.key.compared() <= after
+                {
                     continue;
                 }
                 left -= 1;
-                if !sink(hash, stored, Location::from_bits(location)) {
+                if !sink(meta, Location::from_bits(location))? {
                     return Ok(true);
                 }
             }
@@ -327,6 +359,8 @@ mod tests {
         assert!(overtaken(&with_entry(), |view| view.candidate(0)).is_err());
         assert!(overtaken(&with_entry(), |view| view.walk(9, None, 1, |_, _, _| true)).is_err());
         assert!(overtaken(&with_entry(), |view| view.walk(0, None, 9, |_, _, _| true)).is_err());
+        assert!(overtaken(&with_entry(), |view| view.locations(0, None, 0, &mut Vec::new())).is_err());
+        assert!(overtaken(&with_entry(), |view| view.locations(0, None, 9, &mut Vec::new())).is_err());
         assert!(overtaken(&with_entry(), |view| view.prefetch_stored(view.slots.first())).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use crate::epoch;
 
 use super::OrderedKeydir;
-use crate::keydir::{BATCH_BYTES, Batch, Next, Span};
+use crate::keydir::{BATCH_BYTES, Batch, Location, Next, Span};
 
 impl OrderedKeydir {
     /// The first entry of the span, expired or not; its stored key, suffix included, replaces what is in `key`. Costs O(log n).
@@ -55,5 +55,20 @@ impl OrderedKeydir {
                 ControlFlow::Break(())
             }
         })
+    }
+
+    /// Appends the locations of what [`OrderedKeydir::scan`] would give. `true` if there may be more.
+    pub fn locations(&self, span: &Span<'_>, limit: usize, out: &mut Vec<Location>) -> bool {
+        let full = out.len().saturating_add(limit);
+        let guard = epoch::pin();
+        out.len() == full
+            || self.tree.walk(span, &guard, |node| {
+                out.push(node.cell.read(&node.key, &guard).location);
+                if out.len() < full {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })
     }
 }

@@ -109,7 +109,7 @@ fn read(keydir: &HashKeydir, done: &AtomicBool, seed: u64) -> u64 {
 }
 
 fn traverse(keydir: &HashKeydir, done: &AtomicBool, passes: &AtomicU64) {
-    let mut batch = Batch::new();
+    let (mut batch, mut locations) = (Batch::new(), Vec::new());
     while !done.load(Relaxed) {
         let mut seen = BTreeSet::new();
         let mut last = None;
@@ -136,6 +136,21 @@ fn traverse(keydir: &HashKeydir, done: &AtomicBool, passes: &AtomicU64) {
         assert!(
             (0..STABLE).all(|id| seen.contains(&id)),
             "a traversal missed a key"
+        );
+        let more = patiently(|| {
+            locations.clear();
+            keydir.locations(&Cursor::start(), usize::MAX, &mut locations)
+        });
+        assert!(!more);
+        let mut ids: Vec<u32> = locations
+            .iter()
+            .map(|&location| id_of(location))
+            .filter(|&id| id < STABLE)
+            .collect();
+        ids.sort_unstable();
+        assert!(
+            ids.into_iter().eq(0..STABLE),
+            "a key that stays is missed or met twice"
         );
         passes.fetch_add(1, Relaxed);
     }
