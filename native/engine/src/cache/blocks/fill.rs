@@ -97,13 +97,20 @@ impl Filler {
         }
     }
 
-    /// Comes to the end of the block that was filled until now.
-    fn leave_front(&self, guard: &Guard) {
+    /// Comes to the end of the block that was filled until now, where another one is the next to be filled.
+    fn leave_front(&self, next: u32, guard: &Guard) {
         let (index, filled) = self.blocks.front();
-        if let Some((cell, live)) = self.blocks.cell(index) {
+        if let Some((cell, _)) = self.blocks.cell(index) {
             cell.filled.store(filled, Ordering::Release);
-            // It was spared as long as it was filled.
-            if is_dead(live.load(Ordering::Relaxed), index) {
+        }
+        // These were spared until now.
+        let left = (index.saturating_sub(1)..=index).filter(|left| left + 1 < next);
+        for index in left {
+            let live = self
+                .blocks
+                .cell(index)
+                .map(|(_, live)| live.load(Ordering::Relaxed));
+            if live.is_some_and(|live| is_dead(live, index)) {
                 self.blocks.let_go(index, guard);
             }
         }
@@ -115,7 +122,7 @@ impl Filler {
         let Some(bucket) = self.blocks.buckets[number].get() else {
             return;
         };
-        self.leave_front(guard);
+        self.leave_front(index, guard);
         let len = len_of(index);
         if self.presses && len as u64 <= limit {
             make_room(limit - len as u64, guard);

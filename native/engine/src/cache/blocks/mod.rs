@@ -219,11 +219,16 @@ impl Blocks {
             return false;
         };
         let left = live.fetch_sub(len, Ordering::Relaxed).wrapping_sub(len);
-        // One that is being filled has its turn when the next one comes.
-        if is_dead(left, index) && self.front().0 != index {
+        if is_dead(left, index) && !self.is_spared(index) {
             self.let_go(index, &epoch::pin());
         }
         true
+    }
+
+    /// Whether a block is being filled, or the one before it is, where the newest record may begin. Its turn to go comes when the next one is made.
+    fn is_spared(&self, index: u32) -> bool {
+        let front = self.front().0;
+        index == front || index + 1 == front
     }
 
     /// Lets all blocks go.
