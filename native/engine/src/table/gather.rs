@@ -1,9 +1,9 @@
-//! The records of a step of a traversal: where they stand in memory, or gathered from wherever they are.
+//! The records of a step of a traversal, gathered from wherever they are.
 
 use super::standing::ahead;
 use super::{Inner, Wait};
 use crate::cache::Spot;
-use crate::epoch::{self, Guard};
+use crate::epoch;
 use crate::keydir::Batch;
 use crate::segment::read::Near;
 use crate::{Error, Key, Now, Result};
@@ -105,31 +105,30 @@ impl Inner {
         let keys = records.keys;
         let spot = |at| Spot::new(self.hash(keys.key(at)), keys.location(at));
         let guard = epoch::pin();
-        // Where few are wanted, their copies cost less than notes of where all stand.
-        if whole && let Some(standing) = self.standing(records, &guard, wanted) {
-            for (at, (key, value)) in standing.iter().enumerate() {
-                if value.is_some() || at + 1 == standing.len() {
-                    f(key, *value);
-                }
-            }
-            return Ok(true);
-        }
         gathered.clear(records.count);
         let mut missing = Vec::new();
-        self.each(records, whole, &guard, |at, near| {
-            let mut keep = |stored: &[u8], value: &[u8]| {
-                gathered.keep(records, at, self.met(keys.key(at), stored, value, wanted));
-            };
-            if let Some((stored, value)) = near.and_then(Near::put) {
-                keep(stored, value);
-                return true;
-            }
-            let cached = |cache| self.cached(cache, keys.location(at), || spot(at), &guard, keep);
-            if self.cache.as_ref().and_then(cached).is_none() {
-                missing.push(at);
-            }
-            true
-        });
+        let record = |at| (keys.location(at), move || spot(at));
+        ahead(
+            records.count,
+            |part, near| self.warm(part.map(record), whole, &guard, near),
+            |at, near| {
+                if !records.is_live(at) {
+                    return true;
+                }
+                let mut keep = |stored: &[u8], value: &[u8]| {
+                    gathered.keep(records, at, self.met(keys.key(at), stored, value, wanted));
+                };
+                if let Some((stored, value)) = near.and_then(Near::put) {
+                    keep(stored, value);
+                    return true;
+                }
+                let cached = |cache| self.cached(cache, keys.location(at), || spot(at), &guard, keep);
+                if self.cache.as_ref().and_then(cached).is_none() {
+                    missing.push(at);
+                }
+                true
+            },
+        );
         // What may wait for the disk must not hold up the freeing of memory.
         drop(guard);
         missing.sort_unstable_by_key(|&at| (keys.location(at).segment(), keys.location(at).offset()));
@@ -148,43 +147,6 @@ impl Inner {
         }
         gathered.hand_on(records, f);
         Ok(true)
-    }
-
-    /// The records as they stand in memory, or `None` if one does not.
-    fn standing<'r>(
-        &'r self,
-        records: &Records<'_>,
-        guard: &'r Guard,
-        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> Option<Vec<Met<'r>>> {
-        let mut standing = Vec::with_capacity(records.count);
-        let all = self.each(records, true, guard, |at, near| {
-            let put = near.and_then(Near::put);
-            standing.extend(put.map(|(stored, value)| self.met(records.keys.key(at), stored, value, wanted)));
-            put.is_some()
-        });
-        all.then_some(standing)
-    }
-
-    /// Goes through the live records as long as `f` says so, with those that are in blocks.
-    #[inline]
-    fn each<'g>(
-        &'g self,
-        records: &Records<'_>,
-        whole: bool,
-        guard: &'g Guard,
-        mut f: impl FnMut(usize, Option<Near<'g>>) -> bool,
-    ) -> bool {
-        let keys = records.keys;
-        let record = |at| {
-            let spot = move || Spot::new(self.hash(keys.key(at)), keys.location(at));
-            (keys.location(at), spot)
-        };
-        ahead(
-            records.count,
-            |part, near| self.warm(part.map(record), whole, guard, near),
-            |at, near| !records.is_live(at) || f(at, near),
-        )
     }
 
     /// The record of a key of the keydir, as it was found.

@@ -10,6 +10,8 @@ use crate::{Key, Now, Result};
 
 /// So many records are fetched while as many before them are looked at: more would wait for each other, fewer would be waited for.
 const AHEAD: usize = 8;
+/// A step takes so many records at most.
+const RECORDS_MAX: usize = 4096;
 
 /// Goes through `count` records as long as `f` says so, with what `fetch` finds of each part of them a part ahead.
 #[inline]
@@ -77,7 +79,9 @@ impl Inner {
         }
         let more = self.calm(wait, |keydir| {
             locations.clear();
-            keydir.locations(&cursor.span(), objects, locations).ok()
+            keydir
+                .locations(&cursor.span(), objects.min(RECORDS_MAX), locations)
+                .ok()
         })?;
         let Some(more) = more else {
             return Ok(None);
@@ -184,7 +188,7 @@ mod tests {
     }
 
     fn filled(table: Table) -> Table {
-        for i in 0..4_000_u16 {
+        for i in 0..5_000_u16 {
             let key = i.to_le_bytes();
             table.put(Key::plain(&key), &value_of(&key), Wait::May).unwrap();
         }
@@ -203,7 +207,7 @@ mod tests {
             let mut locations = Vec::new();
             let all = Cursor::default();
             let found = table.inner.calm(Wait::May, |keydir| {
-                keydir.locations(&all.span(), 5_000, &mut locations).ok()
+                keydir.locations(&all.span(), 6_000, &mut locations).ok()
             });
             assert!(matches!(found, Ok(Some(false))));
             let mut near = vec![None; locations.len()];
@@ -213,6 +217,7 @@ mod tests {
                 .near(locations.iter().copied(), true, &guard, &mut near);
             assert!(near.iter().filter(|near| near.is_none()).count() > 3);
             for (objects, whole, few) in [
+                (usize::MAX, true, false),
                 (128, true, false),
                 (128, false, true),
                 (7, true, true),
@@ -224,7 +229,7 @@ mod tests {
                 keys.sort_unstable();
                 let keys_before = keys.len();
                 keys.dedup();
-                let expected = (0..4_000_u16).filter(|i| !few || i % 16 == 0).count();
+                let expected = (0..5_000_u16).filter(|i| !few || i % 16 == 0).count();
                 assert_eq!(
                     (keys.len(), keys_before),
                     (expected, expected),
@@ -233,6 +238,7 @@ mod tests {
                 for (key, value) in wanted {
                     assert_eq!(value.as_deref(), Some(&*value_of(key)));
                 }
+                assert!(steps.iter().all(|step| step.len() <= RECORDS_MAX));
                 for step in &steps[..steps.len() - 1] {
                     let unwanted = step.iter().filter(|(_, value)| value.is_none()).count();
                     assert!(
@@ -255,7 +261,7 @@ mod tests {
                 "{:?}",
                 others[0].len()
             );
-            assert_eq!(others.iter().map(Vec::len).sum::<usize>() + last.len(), 4_000);
+            assert_eq!(others.iter().map(Vec::len).sum::<usize>() + last.len(), 5_000);
         }
     }
 
@@ -271,7 +277,7 @@ mod tests {
         let met = steps(&table, cursor, (3, usize::MAX, true), false)
             .unwrap()
             .concat();
-        let mut expected: Vec<_> = (0..4_000_u16)
+        let mut expected: Vec<_> = (0..5_000_u16)
             .map(u16::to_le_bytes)
             .filter(|key| from < *key && *key <= until)
             .collect();
