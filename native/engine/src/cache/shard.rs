@@ -120,7 +120,7 @@ pub fn warm<'s>(tags: impl Iterator<Item = (&'s Shard, u64)>, whole: bool) -> Gu
     for (shard, tag) in tags {
         if let Some(sets) = shard.sets(guard) {
             let set = sets.of(tag);
-            sum ^= set.0[0].load(Ordering::Relaxed);
+            prefetch(set);
             wanted.push((set, tag));
         }
     }

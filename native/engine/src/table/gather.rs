@@ -1,8 +1,8 @@
 //! The records of a step of a traversal, gathered from wherever they are.
 
-use super::standing::ahead;
+use super::standing::{AHEAD, ahead};
 use super::{Inner, Wait};
-use crate::cache::Spot;
+use crate::cache::{Spot, TableCache};
 use crate::epoch;
 use crate::keydir::Batch;
 use crate::segment::read::Near;
@@ -108,8 +108,12 @@ impl Inner {
         gathered.clear(records.count);
         let mut missing = Vec::new();
         let record = |at| (keys.location(at), move || spot(at));
+        // Entries of the cache are waited for in rounds: the more at once the better.
+        let has_entries = self.cache.as_ref().is_some_and(TableCache::has_entries);
+        let part = if has_entries { records.count } else { AHEAD };
         ahead(
             records.count,
+            part,
             |part, near| self.warm(part.map(record), whole, &guard, near),
             |at, near| {
                 if !records.is_live(at) {

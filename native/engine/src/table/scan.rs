@@ -5,14 +5,15 @@ use std::ops::Bound;
 
 use super::expiry::refuse_long;
 use super::gather::{Gathered, Records};
+use super::standing::Standing;
 use super::{Cursor, Direction, Inner, Table, Wait};
-use crate::keydir::{Batch, Location, Span};
+use crate::keydir::{Batch, Span};
 use crate::{Key, Result};
 
 /// What one step of a traversal gathers; kept by each thread.
 #[derive(Default)]
 struct Step {
-    locations: Vec<Location>,
+    standing: Standing,
     keys: Batch,
     gathered: Gathered,
 }
@@ -195,12 +196,12 @@ impl Inner {
         f: &mut impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<bool> {
         let Step {
-            locations,
+            standing,
             keys,
             gathered,
         } = step;
         let limits = (objects, bytes, whole);
-        if let Some(more) = self.step_standing(locations, cursor, limits, wait, wanted, f)? {
+        if let Some(more) = self.step_standing(standing, cursor, limits, wait, wanted, f)? {
             return Ok(more);
         }
         let now = self.log.time.now();

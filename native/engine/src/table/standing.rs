@@ -9,30 +9,42 @@ use crate::segment::read::Near;
 use crate::{Key, Now, Result};
 
 /// So many records are fetched while as many before them are looked at: more would wait for each other, fewer would be waited for.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 /// A step takes so many records at most.
 const RECORDS_MAX: usize = 4096;
+/// When a record stood elsewhere, others will as well: so many steps do not try.
+const PASSED: u32 = 16;
 
-/// Goes through `count` records as long as `f` says so, with what `fetch` finds of each part of them a part ahead.
+/// Goes through `count` records as long as `f` says so, with what `fetch` finds of each `part` of them a part ahead.
 #[inline]
 pub(super) fn ahead<'g>(
     count: usize,
-    mut fetch: impl FnMut(Range<usize>, &mut [Option<Near<'g>>; AHEAD]),
+    part: usize,
+    mut fetch: impl FnMut(Range<usize>, &mut [Option<Near<'g>>]),
     mut f: impl FnMut(usize, Option<Near<'g>>) -> bool,
 ) -> bool {
-    let part = |from: usize| from.min(count)..count.min(from + AHEAD);
-    let (mut near, mut next) = ([None; AHEAD], [None; AHEAD]);
-    fetch(part(0), &mut near);
-    for from in (0..count).step_by(AHEAD) {
-        fetch(part(from + AHEAD), &mut next);
-        for (at, near) in part(from).zip(near) {
-            if !f(at, near) {
+    let part = part.clamp(1, count.max(1));
+    let range = |from: usize| from.min(count)..count.min(from + part);
+    let (mut near, mut next) = (vec![None; part], vec![None; part]);
+    fetch(range(0), &mut near);
+    for from in (0..count).step_by(part) {
+        fetch(range(from + part), &mut next);
+        for (at, near) in range(from).zip(&near) {
+            if !f(at, *near) {
                 return false;
             }
         }
         std::mem::swap(&mut near, &mut next);
     }
     true
+}
+
+/// What a thread keeps from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    locations: Vec<Location>,
+    /// So many steps are not to try.
+    passed: u32,
 }
 
 /// The wanted records of a step, stored keys and values.
@@ -63,9 +75,32 @@ impl Found<'_> {
 }
 
 impl Inner {
-    /// A step of [`Table::scan_wanted`](super::Table::scan_wanted) in a table of one object a key in which nothing expires. `None`, and nothing done, of another table or if a
-    /// record stands elsewhere. `locations` is memory to be used.
+    /// A step of [`Table::scan_wanted`](super::Table::scan_wanted) in a table of one object a key in which nothing expires. `None`, and nothing done, of another table, or if a
+    /// record stands elsewhere or one of the last steps met such a one.
     pub(super) fn step_standing(
+        &self,
+        standing: &mut Standing,
+        cursor: &mut Cursor,
+        limits: (usize, usize, bool),
+        wait: Wait,
+        wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
+        f: &mut impl FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<Option<bool>> {
+        if self.cache.is_none() || self.kind.is_bag() || self.log.time.now() != Now::BEFORE_ALL {
+            return Ok(None);
+        }
+        if let Some(left) = standing.passed.checked_sub(1) {
+            standing.passed = left;
+            return Ok(None);
+        }
+        let more = self.try_standing(&mut standing.locations, cursor, limits, wait, wanted, f)?;
+        if more.is_none() {
+            standing.passed = PASSED;
+        }
+        Ok(more)
+    }
+
+    fn try_standing(
         &self,
         locations: &mut Vec<Location>,
         cursor: &mut Cursor,
@@ -74,9 +109,8 @@ impl Inner {
         wanted: &mut impl FnMut(&[u8], &[u8]) -> bool,
         f: &mut impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<Option<bool>> {
-        if self.cache.is_none() || self.log.time.now() != Now::BEFORE_ALL {
-            return Ok(None);
-        }
+        // From before the places are told: the slots of their segments are not given again meanwhile.
+        let guard = epoch::pin();
         let more = self.calm(wait, |keydir| {
             locations.clear();
             keydir
@@ -90,24 +124,20 @@ impl Inner {
             // An end met in a table that was closed meanwhile is none.
             self.check()?;
         }
-        let guard = epoch::pin();
+        let taken = fitting(locations, bytes);
         let mut found = Found::default();
         if whole {
-            found.standing.reserve(locations.len());
+            found.standing.reserve(taken);
         }
-        let (mut taken, mut total, mut last_wanted) = (0_usize, 0, false);
+        let mut last_wanted = false;
         let all_stand = ahead(
-            locations.len(),
+            taken,
+            AHEAD,
             |part, near| {
                 self.log
                     .near(locations[part].iter().copied(), whole, &guard, near);
             },
             |at, near| {
-                if total >= bytes {
-                    return true;
-                }
-                taken += 1;
-                total += locations[at].frame_len().map_or(bytes, usize::from);
                 let stands = match near {
                     Some(near) => near.put().map(|(key, value)| {
                         last_wanted = wanted(key, value);
@@ -142,10 +172,22 @@ impl Inner {
             if !last_wanted {
                 f(&key, None);
             }
-            cursor.go_on(Key::new(&key, compared), None);
+            cursor.go_behind(Key::new(&key, compared));
         }
+        cursor.within = None;
         Ok(Some(more || taken < locations.len()))
     }
+}
+
+/// How many of the first records have in whole not many more than so many bytes.
+fn fitting(locations: &[Location], bytes: usize) -> usize {
+    let mut total: usize = 0;
+    let fits = |location: &&Location| {
+        let before = total;
+        total = total.saturating_add(location.frame_len().map_or(1 << 16, usize::from));
+        before < bytes
+    };
+    locations.iter().take_while(fits).count()
 }
 
 #[cfg(test)]
@@ -167,7 +209,7 @@ mod tests {
             more = table
                 .inner
                 .step_standing(
-                    &mut Vec::new(),
+                    &mut Standing::default(),
                     &mut cursor,
                     limits,
                     Wait::Never,
@@ -289,6 +331,86 @@ mod tests {
         );
     }
 
+    /// The place where a step ends is behind what is compared of its last key.
+    #[test]
+    fn a_step_goes_on_behind_a_key_whatever_its_form() {
+        let table = ordered();
+        let keys = [
+            Key::new(b"a\xff", 1),
+            Key::plain(b"ab"),
+            Key::new(b"b12", 1),
+            Key::plain(b"b1"),
+        ];
+        for key in keys {
+            table.put(key, &value_of(key.bytes()), Wait::May).unwrap();
+        }
+        for few in [false, true] {
+            let met = steps(&table, Cursor::default(), (1, usize::MAX, true), few)
+                .unwrap()
+                .concat();
+            let met = met.iter().map(|(key, _)| &**key);
+            assert!(met.eq(keys.map(|key| key.bytes())), "few: {few}");
+        }
+    }
+
+    /// What is handed on is not asked for once more.
+    #[test]
+    fn nothing_is_handed_on_if_the_last_record_goes_meanwhile() {
+        let table = filled(Table::simulated());
+        let (mut standing, mut cursor) = (Standing::default(), Cursor::default());
+        let mut step = |limits, wanted: &mut dyn FnMut()| {
+            let mut met = 0;
+            let mut wanted = |_: &[u8], _: &[u8]| {
+                wanted();
+                true
+            };
+            let more = table.inner.step_standing(
+                &mut standing,
+                &mut cursor,
+                limits,
+                Wait::Never,
+                &mut wanted,
+                &mut |_, _| met += 1,
+            );
+            (more.unwrap(), met)
+        };
+        let limits = (3, usize::MAX, true);
+        assert_eq!(step(limits, &mut || ()), (Some(true), 3));
+        let mut looks = 0;
+        let goes = &mut || {
+            looks += 1;
+            if looks == 3 {
+                table.inner.log.forget_written();
+            }
+        };
+        assert_eq!(step(limits, goes), (None, 0));
+        assert_eq!(standing.passed, PASSED, "the next steps are left to others");
+    }
+
+    #[test]
+    fn a_step_that_meets_nothing_ends_outside_of_keys() {
+        let table = ordered();
+        let mut cursor = Cursor::inside(Key::plain(b"a"), 7);
+        let limits = (1, usize::MAX, true);
+        let more = table.inner.step_standing(
+            &mut Standing::default(),
+            &mut cursor,
+            limits,
+            Wait::Never,
+            &mut |_, _| true,
+            &mut |_, _| (),
+        );
+        assert_eq!((more.unwrap(), cursor.within()), (Some(false), None));
+        let filled = filled(table);
+        let mut locations = Vec::new();
+        let none = filled.inner.calm(Wait::May, |keydir| {
+            keydir
+                .locations(&Cursor::default().span(), 0, &mut locations)
+                .ok()
+        });
+        assert!(matches!(none, Ok(Some(true))) && locations.is_empty());
+    }
+
     #[test]
     fn what_stands_elsewhere_is_left_to_others_before_any_of_it_is_handed_on() {
         let limits = (128, usize::MAX, true);
@@ -317,7 +439,7 @@ mod tests {
         let closed = filled(Table::simulated());
         closed.close().unwrap();
         let step = closed.inner.step_standing(
-            &mut Vec::new(),
+            &mut Standing::default(),
             &mut Cursor::default(),
             limits,
             Wait::May,

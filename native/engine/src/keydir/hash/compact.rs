@@ -13,8 +13,9 @@ use crate::keydir::prefetch::prefetch;
 
 /// No pass begins for less than this.
 const DEAD_MIN: usize = 512;
-/// A pass begins when one byte of keys in so many is not in use, and so many as are one byte of slots in [`SLOTS_PART`], and as many as are bytes of empty slots.
+/// A pass begins when one byte of keys in so many is not in use, and so many as are one byte of slots in [`SLOTS_PART`].
 const DEAD_PART: usize = 6;
+/// Slots are seldom full, and keys need not be closer together than they are.
 const SLOTS_PART: usize = 4;
 /// What a pass moves at most is one byte in so many that are in use.
 const MOVED_PART: usize = 4;
@@ -24,18 +25,28 @@ const STEP: usize = 64;
 const AHEAD: usize = 16;
 
 impl Writer<'_> {
+    /// As [`Writer::compact`], when a key went. While keys go and none come, slots get sparse before they shrink; to keep keys closer together than that would move each of them several times.
+    pub(super) fn compact_sparse(&mut self) {
+        let empty = self.slots().len() - self.len() as usize;
+        self.compact_beyond(empty * size_of::<Slot>());
+    }
+
     /// Does a step of the pass that is under way, or begins one if it is worth it. Called by each write that adds or
     /// removes a key.
     pub(super) fn compact(&mut self) {
+        self.compact_beyond(DEAD_MIN);
+    }
+
+    /// Begins no pass for fewer bytes than these.
+    fn compact_beyond(&mut self, least: usize) {
         if let Some(from) = self.state.pass {
             self.state.pass = self.step(from);
             return;
         }
         let live = self.state.arena.live();
         let slots = size_of_val(self.slots());
-        // While keys go and none come, slots get sparse before they shrink; to keep keys closer together than that would move each of them several times.
-        let empty = slots - self.len() as usize * size_of::<Slot>();
-        if self.state.arena.dead() > DEAD_MIN.max(live / DEAD_PART).max(slots / SLOTS_PART).max(empty) {
+        let least = least.max(DEAD_MIN).max(live / DEAD_PART).max(slots / SLOTS_PART);
+        if self.state.arena.dead() > least {
             self.choose_victims((live / MOVED_PART).max(DEAD_MIN));
             self.state.pass = Some(0);
         }

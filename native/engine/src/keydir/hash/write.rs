@@ -171,7 +171,7 @@ impl<'a> Writer<'a> {
         if capacity::is_sparse(len, self.capacity()) {
             self.rebuild(capacity::for_len(len + len / 2, self.index), 0);
         }
-        self.compact();
+        self.compact_sparse();
         Some(Location::from_bits(old))
     }
 
