@@ -5,9 +5,10 @@ use bets_engine::table::{Found, TableKind};
 use rustler::{Env, Term};
 
 use crate::error::Fail;
-use crate::raw::Word;
+use crate::raw::{Word, element};
 use crate::terms;
 
+pub use crate::terms::Binaries;
 pub use bets_codec::{Budget, Equality, Form};
 
 impl From<EncodeError> for Fail {
@@ -108,17 +109,36 @@ impl Layout {
         budget: &mut Budget,
     ) -> Result<Word, Fail> {
         let key = stored_key(asked, found, budget)?;
-        self.decode(key, found.value, budget)
+        self.decode(key, found.value, None, budget)
     }
 
-    /// The object of this key and these bytes, as a word of the key's environment.
+    /// One of the objects that were found under the key `asked` for.
+    pub fn decode_one_of<'a>(
+        &self,
+        asked: Term<'a>,
+        found: Found<'_>,
+        binaries: &mut Binaries<'a>,
+        budget: &mut Budget,
+    ) -> Result<Term<'a>, Fail> {
+        let key = stored_key(asked, found, budget)?;
+        let word = self.decode(key, found.value, Some(binaries), budget)?;
+        Ok(element(asked.get_env(), word))
+    }
+
+    /// The object of this key and these bytes, as a word of the key's environment. Of many objects, binaries may share memory.
     #[inline]
-    pub fn decode(&self, key: Term<'_>, bytes: &[u8], budget: &mut Budget) -> Result<Word, Fail> {
+    pub fn decode<'a>(
+        &self,
+        key: Term<'a>,
+        bytes: &[u8],
+        binaries: Option<&mut Binaries<'a>>,
+        budget: &mut Budget,
+    ) -> Result<Word, Fail> {
         Ok(terms::decode_object(
-            key.get_env(),
             key,
             self.keypos,
             bytes,
+            binaries,
             budget,
         )?)
     }

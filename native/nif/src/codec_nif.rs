@@ -46,7 +46,7 @@ fn object_encode<'a>(env: Env<'a>, tuple: Term<'a>, keypos: usize) -> NifResult<
 /// `object_decode(Key, Keypos, Bytes) -> Tuple`.
 #[rustler::nif]
 fn object_decode<'a>(env: Env<'a>, key: Term<'a>, keypos: usize, bytes: Binary<'a>) -> NifResult<Term<'a>> {
-    terms::decode_object(env, key, keypos, &bytes, &mut Budget::unlimited())
+    terms::decode_object(key, keypos, &bytes, None, &mut Budget::unlimited())
         .map(|word| element(env, word))
         .map_err(|error| rustler::Error::RaiseTerm(Box::new(error.to_string())))
 }

@@ -79,9 +79,8 @@ pub fn take<'a>(call: &Call<'a>) -> Outcome<'a> {
                 table.note_deletion(key, call.wait())?;
                 let mut terms = Terms::new(call);
                 let (commit, failed) = table.table.take_all(key, call.wait(), |at, found| {
-                    terms.take(at, |budget| {
-                        let object = table.layout.decode_object(asked, found, budget)?;
-                        Ok(element(call.env, object))
+                    terms.take(at, |binaries, budget| {
+                        table.layout.decode_one_of(asked, found, binaries, budget)
                     })
                 })?;
                 return match failed {

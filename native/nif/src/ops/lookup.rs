@@ -10,7 +10,7 @@ use super::{boolean, key_of, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
-use crate::codec::{Budget, stored_key};
+use crate::codec::{Binaries, Budget, stored_key};
 use crate::error::Fail;
 use crate::raw::{cell, element, empty_list, tuple};
 use crate::schedule::{Call, Outcome};
@@ -77,9 +77,8 @@ fn is_bound(pattern: Term<'_>, left: &mut usize) -> bool {
 #[inline(always)]
 pub fn objects<'a>(call: &Call<'a>, table: &TableResource, asked: Term<'a>) -> Outcome<'a> {
     if table.layout.kind().is_bag() {
-        return each(call, table, asked, |found, budget| {
-            let object = table.layout.decode_object(asked, found, budget)?;
-            Ok(element(call.env, object))
+        return each(call, table, asked, |found, binaries, budget| {
+            table.layout.decode_one_of(asked, found, binaries, budget)
         });
     }
     Ok(match get(call, table, asked)? {
@@ -93,13 +92,13 @@ fn each<'a>(
     call: &Call<'a>,
     table: &TableResource,
     asked: Term<'a>,
-    mut f: impl FnMut(Found<'_>, &mut Budget) -> Result<Term<'a>, Fail>,
+    mut f: impl FnMut(Found<'_>, &mut Binaries<'a>, &mut Budget) -> Result<Term<'a>, Fail>,
 ) -> Outcome<'a> {
     buffers::with(|buffers| {
         let key = super::key(call, table, asked, &mut buffers.key)?;
         let mut terms = Terms::new(call);
         let failed = table.table.each(key, call.wait(), |at, found| {
-            terms.take(at, |budget| f(found, budget))
+            terms.take(at, |binaries, budget| f(found, binaries, budget))
         })?;
         match failed {
             Some(fail) => Err(fail),
@@ -110,7 +109,8 @@ fn each<'a>(
 
 /// What was made of a key's objects so far.
 pub struct Terms<'a> {
-    terms: SmallVec<[Term<'a>; 8]>,
+    made: SmallVec<[Term<'a>; 8]>,
+    binaries: Binaries<'a>,
     budget: Budget,
 }
 
@@ -118,7 +118,8 @@ impl<'a> Terms<'a> {
     /// Nothing yet.
     pub fn new(call: &Call<'a>) -> Self {
         Terms {
-            terms: SmallVec::new(),
+            made: SmallVec::new(),
+            binaries: Binaries::new(call.env),
             budget: call.budget(),
         }
     }
@@ -127,16 +128,16 @@ impl<'a> Terms<'a> {
     pub fn take(
         &mut self,
         at: usize,
-        f: impl FnOnce(&mut Budget) -> Result<Term<'a>, Fail>,
+        f: impl FnOnce(&mut Binaries<'a>, &mut Budget) -> Result<Term<'a>, Fail>,
     ) -> ControlFlow<Fail> {
         if at == 0 {
-            self.terms.clear();
+            self.made.clear();
         }
         // Finding an object costs about as much as decoding two terms.
         let charged = self.budget.charge(2 * Budget::TERM).map_err(|_| Fail::OverBudget);
-        match charged.and_then(|()| f(&mut self.budget)) {
+        match charged.and_then(|()| f(&mut self.binaries, &mut self.budget)) {
             Ok(term) => {
-                self.terms.push(term);
+                self.made.push(term);
                 ControlFlow::Continue(())
             }
             Err(fail) => ControlFlow::Break(fail),
@@ -145,7 +146,7 @@ impl<'a> Terms<'a> {
 
     /// All of it as a list.
     pub fn list(&self, call: &Call<'a>) -> Term<'a> {
-        super::list(call.env, &self.terms)
+        super::list(call.env, &self.made)
     }
 }
 
@@ -244,7 +245,7 @@ pub fn lookup_element<'a>(call: &Call<'a>) -> Outcome<'a> {
             }
         };
         let found = if table.layout.kind().is_bag() {
-            let elements = each(call, table, call.arg(1), decode)?;
+            let elements = each(call, table, call.arg(1), |found, _, budget| decode(found, budget))?;
             (!elements.is_empty_list()).then_some(elements)
         } else {
             buffers::with(|buffers| {

@@ -26,7 +26,7 @@ use smallvec::SmallVec;
 
 use crate::access::{self, Need};
 use crate::atoms;
-use crate::codec::{self, Budget};
+use crate::codec::{self, Binaries, Budget};
 use crate::error::Fail;
 use crate::options::kind_atom;
 use crate::raw::{element, empty_list, tuple};
@@ -80,6 +80,7 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                 limit
             },
             objects: empty_list(call.env),
+            binaries: Binaries::new(call.env),
             taken: 0,
             last: Vec::new(),
             failed: None,
@@ -174,6 +175,7 @@ struct Step<'a, 't> {
     table: &'t TableResource,
     limit: usize,
     objects: Term<'a>,
+    binaries: Binaries<'a>,
     taken: usize,
     /// The key of the last object that was looked at.
     last: Vec<u8>,
@@ -207,7 +209,10 @@ impl<'a> Step<'a, '_> {
     fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fail> {
         let env = self.objects.get_env();
         let key = codec::decode_key(env, key, &mut self.budget)?;
-        let object = self.table.layout.decode(key, value, &mut self.budget)?;
+        let object = self
+            .table
+            .layout
+            .decode(key, value, Some(&mut self.binaries), &mut self.budget)?;
         self.objects = self.objects.list_prepend(element(env, object));
         self.taken += 1;
         Ok(())

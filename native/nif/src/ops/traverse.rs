@@ -11,7 +11,7 @@ use super::{key_of, list_of_one};
 use crate::access::{self, Need};
 use crate::atoms;
 use crate::buffers;
-use crate::codec::{self, Budget};
+use crate::codec::{self, Binaries, Budget};
 use crate::error::Fail;
 use crate::raw::{cell, element, empty_list};
 use crate::schedule::{Call, Outcome};
@@ -172,6 +172,7 @@ fn scan_to<'a>(call: &Call<'a>, direction: Direction) -> Outcome<'a> {
         let mut step = Step {
             table,
             objects: empty_list(call.env),
+            binaries: Binaries::new(call.env),
             taken: 0,
             failed: None,
             budget: call.budget(),
@@ -234,6 +235,7 @@ fn start<'a>(
 struct Step<'a, 't> {
     table: &'t TableResource,
     objects: Term<'a>,
+    binaries: Binaries<'a>,
     taken: usize,
     failed: Option<Fail>,
     budget: Budget,
@@ -245,7 +247,11 @@ impl Step<'_, '_> {
             return;
         }
         let key = codec::decode_key(self.objects.get_env(), key, &mut self.budget);
-        match key.and_then(|key| self.table.layout.decode(key, value, &mut self.budget)) {
+        match key.and_then(|key| {
+            self.table
+                .layout
+                .decode(key, value, Some(&mut self.binaries), &mut self.budget)
+        }) {
             Ok(word) => {
                 let object = element(self.objects.get_env(), word);
                 self.objects = self.objects.list_prepend(object);

@@ -10,27 +10,31 @@ use rustler::{Env, Term};
 use smallvec::SmallVec;
 
 use super::external::{self, External};
+use super::shared::Binaries;
 use super::{atoms, incarnations};
 
 /// The VM's own limit.
 const ARITY_MAX: usize = (1 << 24) - 1;
 
 /// Makes terms of one environment.
-pub(super) struct BeamBuilder<'a> {
+pub(super) struct BeamBuilder<'a, 'b> {
     env: Env<'a>,
     raw: *mut ErlNifEnv,
     /// Whether the caller must not be held up.
     limited: bool,
+    /// Where binaries come from, if they need not have memory of their own.
+    binaries: Option<&'b mut Binaries<'a>>,
     stack: SmallVec<[ErlNifTerm; 24]>,
 }
 
-impl<'a> BeamBuilder<'a> {
+impl<'a, 'b> BeamBuilder<'a, 'b> {
     #[inline]
-    pub(super) fn new(env: Env<'a>, limited: bool) -> Self {
+    pub(super) fn new(env: Env<'a>, limited: bool, binaries: Option<&'b mut Binaries<'a>>) -> Self {
         BeamBuilder {
             env,
             raw: env.as_c_arg(),
             limited,
+            binaries,
             stack: SmallVec::new(),
         }
     }
@@ -105,7 +109,7 @@ pub(super) fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Result<Term<'a>, DecodeE
 
 const TOO_FEW: DecodeError = DecodeError::Unmakeable("too few parts");
 
-impl Builder for BeamBuilder<'_> {
+impl Builder for BeamBuilder<'_, '_> {
     fn reset(&mut self) {
         self.stack.clear();
     }
@@ -138,7 +142,11 @@ impl Builder for BeamBuilder<'_> {
 
     #[inline]
     fn binary(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        self.stack.push(binary(self.env, bytes)?.as_c_arg());
+        let word = match &mut self.binaries {
+            None => binary(self.env, bytes)?.as_c_arg(),
+            Some(binaries) => binaries.make(bytes)?,
+        };
+        self.stack.push(word);
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 mod atoms;
 mod build;
 mod external;
+mod shared;
 mod walk;
 
 use std::hash::{BuildHasher, RandomState};
@@ -17,6 +18,7 @@ use bets_codec::{Budget, DecodeError, EncodeError, Form, Incarnations, key, obje
 use rustler::{Env, Term};
 
 use build::BeamBuilder;
+pub use shared::Binaries;
 use walk::BeamSource;
 
 use crate::raw::Word;
@@ -47,7 +49,7 @@ pub fn decode_key<'a>(env: Env<'a>, bytes: &[u8], budget: &mut Budget) -> Result
     if let Some(binary) = key::with_binary(bytes, budget, |bytes| build::binary(env, bytes))? {
         return binary;
     }
-    let mut builder = BeamBuilder::new(env, budget.is_limited());
+    let mut builder = BeamBuilder::new(env, budget.is_limited(), None);
     key::decode(bytes, &mut builder, budget)?;
     builder.finish()
 }
@@ -76,15 +78,16 @@ pub fn encode_element<'a>(
 }
 
 /// The tuple of an object's bytes, with `key` as its element `keypos`, as a word of this environment: a term is passed on in memory.
+/// Of many objects, the `binaries` may share memory.
 pub fn decode_object<'a>(
-    env: Env<'a>,
     key: Term<'a>,
     keypos: usize,
     bytes: &[u8],
+    binaries: Option<&mut Binaries<'a>>,
     budget: &mut Budget,
 ) -> Result<Word, DecodeError> {
-    let mut builder = BeamBuilder::new(env, budget.is_limited());
-    let push_key = |builder: &mut BeamBuilder<'a>| {
+    let mut builder = BeamBuilder::new(key.get_env(), budget.is_limited(), binaries);
+    let push_key = |builder: &mut BeamBuilder<'a, '_>| {
         builder.push(key);
         Ok(())
     };
@@ -100,7 +103,7 @@ pub fn decode_element<'a>(
     pos: usize,
     budget: &mut Budget,
 ) -> Result<Term<'a>, DecodeError> {
-    let mut builder = BeamBuilder::new(env, budget.is_limited());
+    let mut builder = BeamBuilder::new(env, budget.is_limited(), None);
     object::decode_element(bytes, keypos, pos, &mut builder, budget)?;
     builder.finish()
 }

@@ -1,0 +1,58 @@
+%% Binaries that come in one call may share memory: each has its own bytes all the same, and keeps little more than those.
+-module(bets_binary_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(bets_beside, [drop/2, pair/2]).
+
+%% What a binary keeps of its neighbours is less than so much, in bytes.
+-define(SHARED_MAX, 512).
+
+lengths() ->
+    lists:seq(0, 700) ++ [65, 65, 64, 128, 129, 255, 256, 256, 257, 511, 512, 513, 100000, 66].
+
+value(Key) ->
+    rand:bytes(lists:nth(Key, lengths())).
+
+%% Short values among long ones, several in an object, inside of lists and maps; gone through while others are made and collected.
+binaries_of_all_lengths_come_as_they_were_test_() ->
+    [
+        {atom_to_list(Type), {timeout, 60, fun() ->
+            Objects = [{Key, value(Key), [value(Key), #{a => value(Key)}]} || Key <- lists:seq(1, length(lengths()))],
+            {E, B} = pair([Type], Objects ++ [{1, <<N:896>>} || N <- lists:seq(1, 100), Type =/= set, Type =/= ordered_set]),
+            All = lists:sort(ets:tab2list(E)),
+            Spec = [{'_', [], ['$_']}],
+            Results = [
+                bets:tab2list(B),
+                bets:select(B, Spec),
+                chunks(bets:select(B, Spec, 7)),
+                bets:match_object(B, '_'),
+                bets:foldl(fun(Object, Acc) -> [Object | Acc] end, [], B),
+                lists:append([bets:lookup(B, Key) || Key <- lists:seq(1, length(lengths()))])
+            ],
+            erlang:garbage_collect(),
+            [?assertEqual(All, lists:sort(Result)) || Result <- Results],
+            [?assert(is_small(V)) || Result <- Results, Object <- Result, V <- tl(tuple_to_list(Object)), is_binary(V)],
+            ?assertEqual(lists:sort(ets:take(E, 1)), lists:sort(bets:take(B, 1))),
+            drop(E, B)
+        end}}
+     || Type <- [set, ordered_set, bag, duplicate_bag]
+    ].
+
+chunks('$end_of_table') -> [];
+chunks({Objects, Continuation}) -> Objects ++ chunks(bets:select(Continuation)).
+
+is_small(Binary) ->
+    binary:referenced_byte_size(Binary) =< max(?SHARED_MAX, byte_size(Binary)).
+
+many_share_and_few_do_not_test() ->
+    {E, B} = pair([ordered_set], [{Key, <<Key:800>>} || Key <- lists:seq(1, 500)]),
+    Kept = fun(Values) -> lists:sum([binary:referenced_byte_size(V) || V <- Values]) end,
+    [{1, One}] = bets:lookup(B, 1),
+    ?assertEqual(100, Kept([One])),
+    %% The first piece of memory comes when as much was given already: two binaries alone share nothing, and three keep 400 bytes.
+    {[_, _] = Two, _} = bets:select(B, [{{'_', '$1'}, [], ['$1']}], 2),
+    ?assertEqual(200, Kept(Two)),
+    All = bets:select(B, [{{'_', '$1'}, [], ['$1']}]),
+    ?assert(Kept(All) > 4 * 100 * 500),
+    drop(E, B).
