@@ -2,7 +2,7 @@
 //!
 //! A key is a byte for its type and a binary's bytes. Elements are as in objects of bets: integers and binaries, more types are not needed.
 
-use crate::vm::{Term, Vm};
+use crate::vm::{Piece, Term, Vm};
 
 /// The kinds of records, as in bets.
 pub const PUT: u8 = 1;
@@ -131,21 +131,23 @@ impl<'a> Record<'a> {
         Some(vm.make_binary(self.key.get(1..)?))
     }
 
-    /// The object, with this term as its key.
+    /// The object, with this term as its key, its binaries made by `binary`.
     #[inline]
-    pub fn make_object(&self, vm: Vm<'_>, key: Term) -> Option<Term> {
+    pub fn make_object(&self, vm: Vm<'_>, key: Term, mut binary: impl FnMut(&[u8]) -> Term) -> Option<Term> {
         let (&arity, mut rest) = self.value.split_first()?;
         let mut terms = [key; ELEMENTS_MAX];
         let terms = terms.get_mut(..usize::from(arity))?;
         for term in &mut terms[1..] {
-            *term = make(vm, &mut rest)?;
+            *term = make(vm, &mut rest, &mut binary)?;
         }
         Some(vm.make_tuple(terms))
     }
 
     /// Makes the element that stands behind these bytes of the value, if those begin it.
-    pub fn make_behind(&self, vm: Vm<'_>, begin: &[u8]) -> Option<Term> {
-        make(vm, &mut self.value.strip_prefix(begin)?)
+    pub fn make_behind(&self, vm: Vm<'_>, begin: &[u8], piece: &mut Piece) -> Option<Term> {
+        make(vm, &mut self.value.strip_prefix(begin)?, |bytes| {
+            vm.make_part(bytes, piece)
+        })
     }
 }
 
@@ -200,10 +202,10 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<Element<'a>> {
 }
 
 #[inline]
-fn make(vm: Vm<'_>, rest: &mut &[u8]) -> Option<Term> {
+fn make(vm: Vm<'_>, rest: &mut &[u8], mut binary: impl FnMut(&[u8]) -> Term) -> Option<Term> {
     Some(match take(rest)? {
         Element::Integer(value) => vm.make_integer(value),
-        Element::Binary(bytes) => vm.make_binary(bytes),
+        Element::Binary(bytes) => binary(bytes),
     })
 }
 

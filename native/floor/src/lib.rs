@@ -17,7 +17,7 @@ use std::path::Path;
 
 use frame::Frame;
 use table::Table;
-use vm::{Term, Vm};
+use vm::{Piece, Term, Vm};
 
 /// Slots that a step of a traversal goes over; some half of them are taken. As many objects as in a step of bets, about.
 const SCANNED: usize = 200;
@@ -97,7 +97,10 @@ fn lookup(vm: Vm<'_>, [table, key]: [Term; 2]) -> Option<Term> {
         let bytes = frame.key(vm, key)?;
         let found = table.get(bytes, table.hash(bytes));
         Some(match found {
-            Some(record) => vm.make_cell(record.make_object(vm, key)?, vm.make_nil()),
+            Some(record) => vm.make_cell(
+                record.make_object(vm, key, |bytes| vm.make_binary(bytes))?,
+                vm.make_nil(),
+            ),
             None => vm.make_nil(),
         })
     })
@@ -132,11 +135,7 @@ fn update_counter(vm: Vm<'_>, [table, key, increment]: [Term; 3]) -> Option<Term
 /// `scan(Table, Place) -> {Objects, Next}`: the objects from a place on, 0 first; -1 is the end.
 fn scan(vm: Vm<'_>, [table, place]: [Term; 2]) -> Option<Term> {
     step(vm, table, place, SCANNED, |table, locations| {
-        let mut list = vm.make_nil();
-        for record in table.records(locations) {
-            list = vm.make_cell(record.make_object(vm, record.make_key(vm)?)?, list);
-        }
-        Some(list)
+        objects(vm, table, locations)
     })
 }
 
@@ -145,9 +144,10 @@ fn filter(vm: Vm<'_>, [table, place, number]: [Term; 3]) -> Option<Term> {
     let mut begin = vec![3];
     frame::put_integer(vm.integer(number)?, &mut begin);
     step(vm, table, place, FILTERED, |table, locations| {
+        let mut piece = Piece::new();
         let thirds = table
             .records(locations)
-            .filter_map(|record| record.make_behind(vm, &begin));
+            .filter_map(|record| record.make_behind(vm, &begin, &mut piece));
         Some(thirds.fold(vm.make_nil(), |list, third| vm.make_cell(third, list)))
     })
 }
@@ -174,11 +174,19 @@ fn range(vm: Vm<'_>, [table, key, count]: [Term; 3]) -> Option<Term> {
     FRAME.with_borrow_mut(|frame| {
         LOCATIONS.with_borrow_mut(|locations| {
             table.range(frame.key(vm, key)?, count, locations)?;
-            let mut list = vm.make_nil();
-            for record in table.records(locations) {
-                list = vm.make_cell(record.make_object(vm, record.make_key(vm)?)?, list);
-            }
-            Some(list)
+            objects(vm, table, locations)
         })
     })
+}
+
+/// The objects at these locations, as a list.
+#[inline]
+fn objects(vm: Vm<'_>, table: &Table, locations: &[u64]) -> Option<Term> {
+    let (mut list, mut piece) = (vm.make_nil(), Piece::new());
+    for record in table.records(locations) {
+        let key = record.make_key(vm)?;
+        let object = record.make_object(vm, key, |bytes| vm.make_part(bytes, &mut piece))?;
+        list = vm.make_cell(object, list);
+    }
+    Some(list)
 }

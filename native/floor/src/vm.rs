@@ -12,7 +12,8 @@ use rustler::sys::{
     ErlNifBinary, ErlNifEnv, ErlNifResourceFlags, ErlNifTerm, enif_alloc_resource, enif_get_list_cell,
     enif_get_long, enif_get_resource, enif_get_tuple, enif_inspect_binary, enif_is_empty_list,
     enif_make_badarg, enif_make_list_cell, enif_make_list_from_array, enif_make_long, enif_make_new_binary,
-    enif_make_resource, enif_make_tuple_from_array, enif_open_resource_type, enif_release_resource,
+    enif_make_resource, enif_make_sub_binary, enif_make_tuple_from_array, enif_open_resource_type,
+    enif_release_resource,
 };
 
 use crate::table::Table;
@@ -22,6 +23,30 @@ pub type Term = ErlNifTerm;
 
 /// The address of the type of resource that a table is.
 static TABLES: OnceLock<usize> = OnceLock::new();
+
+/// The VM puts binaries up to this length in bytes on the process's own heap.
+const HEAP_MAX: usize = 64;
+
+/// Memory for several binaries of one call, as bets has it.
+pub struct Piece {
+    term: Term,
+    data: *mut u8,
+    taken: usize,
+}
+
+/// The length of each in bytes.
+const PIECE: usize = 512;
+
+impl Piece {
+    /// None yet.
+    pub fn new() -> Self {
+        Piece {
+            term: Term::default(),
+            data: ptr::null_mut(),
+            taken: PIECE,
+        }
+    }
+}
 
 /// The environment of one call. All terms that its functions are given are of that call.
 #[derive(Clone, Copy)]
@@ -98,6 +123,29 @@ impl<'a> Vm<'a> {
                 .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         }
         term
+    }
+
+    /// A binary of one of many objects: several have memory in common.
+    #[inline]
+    pub fn make_part(self, bytes: &[u8], piece: &mut Piece) -> Term {
+        if bytes.len() <= HEAP_MAX || bytes.len() > PIECE / 2 {
+            return self.make_binary(bytes);
+        }
+        if bytes.len() > PIECE - piece.taken {
+            piece.taken = 0;
+            // SAFETY: the VM gives memory of the length asked for, or ends.
+            piece.data = unsafe { enif_make_new_binary(self.env, PIECE, &raw mut piece.term) };
+        }
+        let start = piece.taken;
+        piece.taken += bytes.len();
+        // SAFETY: so much of the piece is left; the VM lets it be written to until the call returns.
+        unsafe {
+            piece
+                .data
+                .add(start)
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            enif_make_sub_binary(self.env, piece.term, start, bytes.len())
+        }
     }
 
     pub fn make_integer(self, value: i64) -> Term {
