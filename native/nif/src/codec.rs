@@ -134,13 +134,7 @@ impl Layout {
         binaries: Option<&mut Binaries<'a>>,
         budget: &mut Budget,
     ) -> Result<Word, Fail> {
-        Ok(terms::decode_object(
-            key,
-            self.keypos,
-            bytes,
-            binaries,
-            budget,
-        )?)
+        Ok(terms::decode_object(key, self.keypos, bytes, binaries, budget)?)
     }
 
     /// One element of an object, which is not its key. `badarg` if there is no such one.

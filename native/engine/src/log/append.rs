@@ -117,6 +117,8 @@ pub struct Appended {
     pub last_seq: u64,
     /// The first record's location.
     pub location: Location,
+    /// Whether the record that it replaces, if one was named, is in a block, and so most likely no entry of the value cache.
+    pub replaced_in_block: bool,
     /// What has to be done in the background because of it.
     pub care: Care,
 }
@@ -158,11 +160,17 @@ impl End {
             filler.write(self.active.tail, &self.buf[staged..], too_long);
         }
     }
+
+    /// Nobody will ask for the record that stands here in the active segment, to which something was written. `true` if it is in a block.
+    fn let_go(&mut self, location: Location) -> bool {
+        let in_blocks = self.filler.as_mut().zip(location.frame_len());
+        in_blocks.is_some_and(|((_, filler), len)| filler.subtract(location.offset(), u32::from(len)))
+    }
 }
 
 impl Log {
-    /// Appends one record.
-    pub fn append(&self, record: &Record<'_>, wait: Wait) -> Result<Appended> {
+    /// Appends one record. If it `replaces` an object whose record is known to stand there, that is no longer live; to be called under the write lock of its key.
+    pub fn append(&self, record: &Record<'_>, replaces: Option<Location>, wait: Wait) -> Result<Appended> {
         let len = record.frame_len();
         let mut end = self.room(len, wait)?;
         let stamp = self.stamp(&mut end);
@@ -170,11 +178,22 @@ impl Log {
         record.put(&mut end.buf, stamp);
         // As the function of this name tells of several, without memory for a list.
         let too_long = Some(0..len).filter(|_| !Location::tells(len as u64));
-        let written = self.write(&mut end, staged, 1, too_long.as_slice())?;
+        let mut written = self.write(&mut end, staged, 1, too_long.as_slice())?;
         if record.kind == Kind::Put {
             end.active.segment.append_live(written.location, len as u64);
         } else {
-            end.active.segment.let_go(written.location);
+            end.let_go(written.location);
+        }
+        match replaces {
+            None => {}
+            Some(old) if old.segment() == end.active.segment.slot => {
+                end.active.segment.append_dead(old);
+                written.replaced_in_block = end.let_go(old);
+            }
+            Some(old) => {
+                drop(end);
+                written.replaced_in_block = self.add_dead(old);
+            }
         }
         Ok(written)
     }
@@ -190,7 +209,12 @@ impl Log {
         let mut header = Record::new(Kind::Batch, Key::plain(&[0; 8]), &[]);
         let count = records.len() as u64;
         let commit_len = Record::new(Kind::Commit, Key::plain(&[0; 8]), &[]).frame_len() as u64;
-        let len = records.iter().map(|r| r.frame_len() as u64).sum::<u64>() + commit_len;
+        let (mut len, mut live) = (commit_len, 0);
+        for record in records {
+            let frame_len = record.frame_len() as u64;
+            len += frame_len;
+            live += if record.kind == Kind::Put { frame_len } else { 0 };
+        }
         if len > MAX_BATCH_LEN {
             return Err(Error::TooLarge {
                 what: "list",
@@ -219,23 +243,20 @@ impl Log {
         let too_long = too_long(header.frame_len(), records);
         let written = self.write(&mut end, staged, count, &too_long)?;
         let segment = Arc::clone(&end.active.segment);
+        segment.append_live_bytes(live);
         drop(end);
         let mut offset = written.location.offset() + header.frame_len() as u32;
-        let mut short_bytes = 0;
         for (i, record) in records.iter().enumerate() {
             let len = record.frame_len() as u64;
             let location = Location::new(segment.slot, offset, len);
-            if record.kind != Kind::Put {
-                segment.let_go(location);
-            } else if location.frame_len().is_some() {
-                short_bytes += len;
+            if record.kind == Kind::Put {
+                segment.note_live(location, len);
             } else {
-                segment.add_live(location, len);
+                segment.let_go(location);
             }
             each(i, location);
             offset += len as u32;
         }
-        segment.add_live_bytes(short_bytes);
         Ok(written)
     }
 
@@ -357,6 +378,7 @@ impl Log {
         Ok(Appended {
             last_seq: end.next_seq - 1,
             location: Location::new(active.segment.slot, offset, len as u64),
+            replaced_in_block: false,
             care,
         })
     }

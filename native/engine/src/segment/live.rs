@@ -12,9 +12,10 @@ use crate::sync::Mutex;
 /// keys.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// What was appended; only who holds the lock of the log's end changes it, and needs no locked instruction for that.
+    /// What was appended, less what died of it as that which took its place was; only who holds the lock of the log's end changes it, and needs no locked instruction
+    /// for that. Nothing is taken off that was not put on here.
     appended: AtomicU64,
-    /// What became live in other ways, less what is dead, modulo 2^64.
+    /// What became live in other ways, less what else is dead, modulo 2^64.
     others: AtomicU64,
     /// By offset, the lengths of frames that are too long for their location to tell: at most one for each 64 KiB of the segment.
     long: Mutex<HashMap<u32, u64>>,
@@ -31,8 +32,18 @@ impl Live {
     /// Counts a frame of so many bytes. Only for who holds the lock of the log's end.
     pub fn append(&self, location: Location, frame_len: u64) {
         self.note(location, frame_len);
-        let appended = self.appended.load(Ordering::Relaxed) + frame_len;
+        self.append_bytes(frame_len);
+    }
+
+    /// Counts frames of so many bytes in all, the long ones of which are noted. Only for who holds the lock of the log's end.
+    pub fn append_bytes(&self, bytes: u64) {
+        let appended = self.appended.load(Ordering::Relaxed).wrapping_add(bytes);
         self.appended.store(appended, Ordering::Relaxed);
+    }
+
+    /// Counts a frame that was appended no more. Only for who holds the lock of the log's end.
+    pub fn append_dead(&self, location: Location) {
+        self.append_bytes(self.forget(location).wrapping_neg());
     }
 
     /// Counts a frame of so many bytes.
@@ -41,7 +52,8 @@ impl Live {
         self.add_bytes(frame_len);
     }
 
-    fn note(&self, location: Location, frame_len: u64) {
+    /// Takes down the length of a frame if its location does not tell it.
+    pub fn note(&self, location: Location, frame_len: u64) {
         if location.frame_len().is_none() {
             self.long.lock().insert(location.offset(), frame_len);
         }
@@ -76,11 +88,15 @@ impl Live {
 
     /// Counts a frame no more.
     pub fn subtract(&self, location: Location) {
-        let frame_len = match location.frame_len() {
+        self.others.fetch_sub(self.forget(location), Ordering::Release);
+    }
+
+    /// The length of a frame that is to be counted no more.
+    fn forget(&self, location: Location) -> u64 {
+        match location.frame_len() {
             Some(len) => u64::from(len),
             None => self.long.lock().remove(&location.offset()).unwrap_or_default(),
-        };
-        self.others.fetch_sub(frame_len, Ordering::Release);
+        }
     }
 
     /// Counts none of the frames any more. Nobody else may count meanwhile, nor append; who asks for the bytes sees those of before or none.
@@ -120,6 +136,13 @@ mod tests {
             live.subtract(location);
         }
         assert_eq!(live.bytes(), 40);
+        for (location, len) in frames {
+            live.note(location, len);
+            live.append_bytes(len);
+            assert_eq!(live.frame_len(location), len);
+            live.append_dead(location);
+        }
+        assert_eq!((live.bytes(), live.long_frames()), (40, Vec::new()));
         live.add(frames[2].0, frames[2].1);
         live.append(frames[3].0, frames[3].1);
         live.clear();

@@ -162,6 +162,21 @@ impl Segment {
         self.live.append(location, frame_len);
     }
 
+    /// Objects' frames of so many bytes in all were appended and are live; of the long ones [`Segment::note_live`] tells. Only for who holds the lock of the log's end.
+    pub fn append_live_bytes(&self, bytes: u64) {
+        self.live.append_bytes(bytes);
+    }
+
+    /// A frame of so many bytes stands here, which are counted already.
+    pub fn note_live(&self, location: Location, frame_len: u64) {
+        self.live.note(location, frame_len);
+    }
+
+    /// The object whose frame was appended here is no longer live. Only for who holds the lock of the log's end; its block is to be told as well.
+    pub fn append_dead(&self, location: Location) {
+        self.live.append_dead(location);
+    }
+
     /// The length of the frame of a live object that stands here, in bytes.
     pub fn frame_len(&self, location: Location) -> u64 {
         self.live.frame_len(location)

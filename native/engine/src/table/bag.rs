@@ -98,7 +98,7 @@ impl Table {
                 .map(|key| Record::new(Kind::DeleteObject, Key::new(key, compared.len()), &[]))
                 .collect();
             let appended = match records.as_slice() {
-                [only] => inner.log.append(only, wait)?,
+                [only] => inner.log.append(only, None, wait)?,
                 several => inner.log.append_batch(several, wait, |_, _| {})?,
             };
             inner.forget(hash, &bag.remove(hash, key, &seqs));

@@ -99,7 +99,7 @@ impl Inner {
         let appended = match records.as_slice() {
             [] => return Ok(None),
             [only] => {
-                let appended = self.log.append(only, wait)?;
+                let appended = self.log.append(only, None, wait)?;
                 locations.push(appended.location);
                 appended
             }

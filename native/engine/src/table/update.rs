@@ -103,18 +103,25 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::clock::Clock;
+    use crate::format::record::{Kind, Record};
     use crate::table::Config;
 
     /// The value as the sum of what was added to it, one byte a time.
     fn add(table: &Table, key: Key<'_>, byte: u8) -> Vec<u8> {
+        add_if(table, key, byte, Wait::Never)
+    }
+
+    fn add_if(table: &Table, key: Key<'_>, byte: u8, wait: Wait) -> Vec<u8> {
         let change = |found: Option<Found<'_>>| {
             let mut value = found.map_or(Vec::new(), |found| found.value.to_vec());
             value.push(byte);
             (Change::Replace(value.clone().into()), value)
         };
-        table.update(key, Wait::Never, change).unwrap().1
+        table.update(key, wait, change).unwrap().1
     }
 
     #[test]
@@ -168,6 +175,92 @@ mod tests {
             // One record is live, and none of those that it replaced.
             let live = inner.log.live_bytes();
             assert!((1..len as u64 + 100).contains(&live), "{live}");
+        }
+    }
+
+    /// Merges free the files of which nothing is live: counts of live bytes are exact for each segment, in which way ever a record came and went.
+    #[test]
+    fn live_bytes_are_those_of_the_records_that_are_there() {
+        let table = Table::simulated_with(Config {
+            max_file_size: 32 << 10,
+            ..Config::default()
+        });
+        let inner = &*table.inner;
+        let mut state = 20_u64;
+        let mut below = |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % bound
+        };
+        let mut model = BTreeMap::<u8, Vec<u8>>::new();
+        for step in 0..3_000 {
+            let number = below(20) as u8;
+            let (bytes, len) = (
+                [number],
+                [10, 100, 3_000, 70_000][below(100).saturating_sub(96) as usize],
+            );
+            let (key, value) = (Key::plain(&bytes), vec![step as u8; len]);
+            match below(100) {
+                0 => {
+                    table.clear(Wait::May).unwrap();
+                    model.clear();
+                }
+                1..10 => {
+                    table.delete(key, Wait::May).unwrap();
+                    model.remove(&number);
+                }
+                10..20 => {
+                    table.put(key, &value, Wait::May).unwrap();
+                    model.insert(number, value);
+                }
+                20..30 => {
+                    let other = [number + 1];
+                    let puts = [(key, &*value), (Key::plain(&other), b"short".as_slice())];
+                    table.put_many(&puts, Wait::May).unwrap();
+                    model.insert(number + 1, b"short".to_vec());
+                    model.insert(number, value);
+                }
+                _ => {
+                    add_if(&table, key, step as u8, Wait::May);
+                    model.entry(number).or_default().push(step as u8);
+                }
+            }
+            if step % 1_000 == 999 {
+                // What was in blocks is read from the file then, and is an entry of the cache.
+                inner.log.forget_written();
+            }
+            let frame_len = |(number, value): (&u8, &Vec<u8>)| put_len(&[*number], value);
+            let expected = model.iter().map(frame_len).sum::<u64>();
+            assert_eq!(inner.log.live_bytes(), expected, "step {step}");
+        }
+        let mut by_segment = BTreeMap::<u16, u64>::new();
+        for (number, value) in &model {
+            let key = [*number];
+            let at = inner.with_shard(Key::plain(&key), Wait::May, |hash, shard| {
+                Ok(shard.candidate(hash))
+            });
+            *by_segment
+                .entry(at.unwrap().unwrap().location.segment())
+                .or_default() += put_len(&key, value);
+        }
+        for (slot, expected) in by_segment {
+            assert_eq!(inner.log.segment(slot).unwrap().live_bytes(), expected);
+        }
+        assert!(inner.log.segment_count() > 4);
+    }
+
+    fn put_len(key: &[u8], value: &[u8]) -> u64 {
+        Record::new(Kind::Put, Key::plain(key), value).frame_len() as u64
+    }
+
+    #[test]
+    fn a_counter_keeps_two_blocks_of_what_was_written() {
+        let table = Table::simulated();
+        table.put(Key::plain(b"k"), &[0; 100], Wait::May).unwrap();
+        for byte in 0..20_000 {
+            let change =
+                |found: Option<Found<'_>>| (Change::Replace(found.unwrap().value.to_vec().into()), ());
+            table.update(Key::plain(b"k"), Wait::May, change).unwrap();
+            assert!(table.stats().cache_bytes <= 3 * 65_536, "{byte}");
         }
     }
 

@@ -64,7 +64,7 @@ impl Table {
         }
         let appended = inner
             .log
-            .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), wait)?;
+            .append(&Record::new(Kind::Clear, Key::plain(&[]), &[]), None, wait)?;
         inner.log.add_all_dead(appended.last_seq);
         take_time(Fault::CountedLate);
         inner.keydir.replace(keydir.fresh());
@@ -124,27 +124,29 @@ impl Inner {
             }
             self.prefetch(shard, hash, false);
         }
-        let appended = self.log.append(record, wait)?;
+        let appended = self.log.append(record, replaces.map(|old| old.location), wait)?;
         take_time(Fault::ShownLate);
-        let mut old = match replaces {
-            Some(old) if shard.replace_candidate(hash, old, appended.location) => Some(old.location),
-            _ => {
-                let put = shard.put(hash, key, (appended.location, deadline), appended.last_seq);
-                let old = put.map_err(|_| {
-                    // The log has it and the keydir cannot show it: only a fresh start can tell it.
-                    self.log.sticky.set(Error::KeydirFull);
-                    Error::KeydirFull
-                })?;
-                self.watch(hash, key, deadline, old.map(|old| old.deadline));
-                old.map(|old| old.location)
+        let old = if let Some(old) = replaces {
+            if !shard.replace_candidate(hash, old, appended.location) {
+                // The log has it, and what the keydir shows in its place is not known.
+                self.log.sticky.set(Error::Panicked);
+                return Err(Error::Panicked);
             }
+            Some(old.location).filter(|_| !appended.replaced_in_block)
+        } else {
+            let put = shard.put(hash, key, (appended.location, deadline), appended.last_seq);
+            let old = put.map_err(|_| {
+                // The log has it and the keydir cannot show it: only a fresh start can tell it.
+                self.log.sticky.set(Error::KeydirFull);
+                Error::KeydirFull
+            })?;
+            self.watch(hash, key, deadline, old.map(|old| old.deadline));
+            if old.is_some() {
+                take_time(Fault::CountedLate);
+            }
+            old.map(|old| old.location)
+                .filter(|&location| !self.log.add_dead(location))
         };
-        if let Some(location) = old {
-            take_time(Fault::CountedLate);
-            if self.log.add_dead(location) {
-                old = None;
-            }
-        }
         if let Some(cache) = &self.cache {
             let spot = Spot::new(hash, appended.location);
             leave_in_cache(cache, spot, old, record, value);
@@ -162,7 +164,7 @@ impl Inner {
         if wait == Wait::Never && shard.is_long_to_remove(hash, key) {
             return Err(Error::WouldBlock);
         }
-        let appended = self.log.append(&tombstone(key), wait)?;
+        let appended = self.log.append(&tombstone(key), None, wait)?;
         let old = shard.remove(hash, key, appended.last_seq);
         self.forget(hash, &old);
         Ok(self.done(appended))

@@ -22,6 +22,8 @@ pub struct Filler {
     blocks: Arc<Blocks>,
     /// Whether others go when there is no room.
     presses: bool,
+    /// Bytes of the block that is being filled that are known to be dead here alone.
+    dead: u32,
 }
 
 impl Filler {
@@ -31,7 +33,11 @@ impl Filler {
             front: Lines(AtomicU64::new(0)),
             held,
         });
-        Filler { blocks, presses }
+        Filler {
+            blocks,
+            presses,
+            dead: 0,
+        }
     }
 
     /// What it fills.
@@ -49,6 +55,18 @@ impl Filler {
             done = skip.end;
         }
         self.write_within(limit, offset + done as u32, &frames[done..]);
+    }
+
+    /// What [`Blocks::subtract`] does, without a locked instruction for a record in the block that is being filled, as that of a counter.
+    pub fn subtract(&mut self, offset: u32, len: u32) -> bool {
+        let (index, ..) = place(offset);
+        let is_here = index == self.blocks.front().0
+            && self.blocks.cell(index).is_some_and(|(cell, _)| cell.is_there());
+        if is_here {
+            self.dead += len;
+            return true;
+        }
+        self.blocks.subtract(offset, len)
     }
 
     /// The same, where all blocks may take so many bytes.
@@ -72,6 +90,8 @@ impl Filler {
         let bucket = self.blocks.buckets[number].get_or_init(|| Bucket::new(number));
         let cell = &bucket.cells[within];
         if cell.block.load(Ordering::Relaxed).is_null() {
+            let dead = std::mem::take(&mut self.dead);
+            self.leave_front(index, dead, guard);
             self.make(index, at, limit, guard);
         }
         let block = cell.block.load(Ordering::Relaxed);
@@ -97,11 +117,12 @@ impl Filler {
         }
     }
 
-    /// Comes to the end of the block that was filled until now, where another one is the next to be filled.
-    fn leave_front(&self, next: u32, guard: &Guard) {
+    /// Comes to the end of the block that was filled until now, of which so many bytes are dead beside those that it knows of, where another one is the next to be filled.
+    fn leave_front(&self, next: u32, dead: u32, guard: &Guard) {
         let (index, filled) = self.blocks.front();
-        if let Some((cell, _)) = self.blocks.cell(index) {
+        if let Some((cell, live)) = self.blocks.cell(index) {
             cell.filled.store(filled, Ordering::Release);
+            live.fetch_sub(dead, Ordering::Relaxed);
         }
         // These were spared until now.
         let left = (index.saturating_sub(1)..=index).filter(|left| left + 1 < next);
@@ -122,7 +143,6 @@ impl Filler {
         let Some(bucket) = self.blocks.buckets[number].get() else {
             return;
         };
-        self.leave_front(index, guard);
         let len = len_of(index);
         if self.presses && len as u64 <= limit {
             make_room(limit - len as u64, guard);
