@@ -22,6 +22,6 @@ each() {
 
 printf '| instructions | set | ordered_set |\n|---|---|---|\n'
 own=$(each set key)
-for operation in hit miss member overwrite insert delete; do
+for operation in hit miss member overwrite insert delete update; do
   printf '| %s | %d | %d |\n' $operation $(($(each set $operation) - own)) $(($(each ordered_set $operation) - own))
 done

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bets_engine::io::{Storage, real::Os};
-use bets_engine::table::{Config, Meta, Open, Sync, Table, TableKind, Wait};
+use bets_engine::table::{Change, Config, Meta, Open, Sync, Table, TableKind, Wait};
 use bets_engine::{Key, Result};
 
 const KEYS: u64 = 20_000;
@@ -52,6 +52,11 @@ fn run(kind: TableKind, operation: &str, count: u64) -> Result<bool> {
             "member" => drop(table.contains(Key::plain(&bytes), Wait::May)?),
             "overwrite" => drop(table.put(Key::plain(&bytes), &VALUE, Wait::May)?),
             "insert" => drop(table.put(Key::plain(&key(KEYS + n)), &VALUE, Wait::May)?),
+            // As a counter of one row.
+            "update" => drop(table.update(Key::plain(&key(0)), Wait::Never, |found| {
+                let first = found.and_then(|found| found.value.first().copied()).unwrap_or(0);
+                (Change::Replace([first.wrapping_add(1); 10].to_vec().into()), ())
+            })?),
             "delete" => drop(table.delete(Key::plain(&key(n)), Wait::May)?),
             _ => known = false,
         }
