@@ -241,8 +241,9 @@ fold(Query, From, Fun, Acc) ->
             Failure
     end.
 
-step(#query{tab = Tab, direction = Direction, prefix = Prefix, filter = Filter}, From, Objects) ->
-    bets_nif:select(Tab, {Direction, From, Prefix}, Objects, Filter).
+%% What is given whole may share memory; else what is kept of it would keep the rest.
+step(#query{plan = Plan, tab = Tab, direction = Direction, prefix = Prefix, filter = Filter}, From, Objects) ->
+    bets_nif:select(Tab, {Direction, From, Prefix}, Objects, Filter, Plan =/= none andalso bets_plain:gives_all(Plan)).
 
 %% The identifier of the table that a query is about.
 -spec table(query()) -> reference().
@@ -288,9 +289,10 @@ query(Tab, Type, Keypos, Spec, Direction, Compiled) ->
             Base#query{keys = in_order(Keys, Base#query.order, Direction)}
     end.
 
-%% In the order of keys, an object is met only if the tests of the one clause that are about its key take it, and of the right size only.
-planned(#query{order = keys, keypos = Keypos, filter = [{_Size, Tests}]} = Query, Plan) when Plan =/= none ->
-    Query#query{plan = bets_plain:without(Plan, Keypos, Tests)};
+%% An object is met only if it has the size of the one clause, and in the order of keys if the tests that are about its key take it.
+planned(#query{order = Order, keypos = Keypos, filter = [{_Size, Tests}]} = Query, Plan) when Plan =/= none ->
+    Passed = case Order of keys -> Tests; hash -> [] end,
+    Query#query{plan = bets_plain:without(Plan, Keypos, Passed)};
 planned(Query, Plan) ->
     Query#query{plan = Plan}.
 

@@ -62,7 +62,7 @@
     scan/3,
     scan_back/3,
     segment_stats/1,
-    select/4,
+    select/5,
     set_options/2,
     slot/2,
     sweep/1,
@@ -296,9 +296,9 @@ scan_back(_, _, _) -> erlang:nif_error(not_loaded).
     | bets_errors:failure().
 segment_stats(_) -> erlang:nif_error(not_loaded).
 
--spec select(bets:table(), place(), pos_integer(), Filter :: [tuple()]) ->
+-spec select(bets:table(), place(), pos_integer(), Filter :: [tuple()], Share :: boolean()) ->
     {[tuple()], done | nonempty_list(term())} | bets_errors:failure().
-select(_, _, _, _) -> erlang:nif_error(not_loaded).
+select(_, _, _, _, _) -> erlang:nif_error(not_loaded).
 
 -spec set_options(bets:table(), {undefined | none | {pid(), term()}, atom()} | invalid) ->
     true | bets_errors:failure().

@@ -5,7 +5,7 @@
 %% `ets:match_spec_run/2' does even with whole objects. What is not sure here is not plain: floats, of which zeros are alike and not the same, among it.
 -module(bets_plain).
 
--export([plan/1, results/3, without/3]).
+-export([gives_all/1, plan/1, results/3, without/3]).
 
 -export_type([plan/0]).
 
@@ -141,6 +141,10 @@ is_tested({Op, {at, Keypos}, {is, Term}}, Keypos, Tests) when is_atom(Term); is_
     lists:member(Op, ['<', '=<', '>', '>=']) andalso lists:member({Keypos, Op, Term}, Tests);
 is_tested(_Guard, _Keypos, _Tests) ->
     false.
+
+%% Whether the objects themselves are the results, all of them.
+-spec gives_all(plan()) -> boolean().
+gives_all(Plan) -> Plan =:= everything.
 
 %% The results of these objects, in their order, in front of others.
 -spec results([tuple()], plan(), [term()]) -> [term()].

@@ -53,6 +53,47 @@ many_share_and_few_do_not_test() ->
     %% The first piece of memory comes when as much was given already: two binaries alone share nothing, and three keep 400 bytes.
     {[_, _] = Two, _} = bets:select(B, [{{'_', '$1'}, [], ['$1']}], 2),
     ?assertEqual(200, Kept(Two)),
-    All = bets:select(B, [{{'_', '$1'}, [], ['$1']}]),
-    ?assert(Kept(All) > 4 * 100 * 500),
+    All = fun(Objects) -> Kept([V || {_, V} <- Objects]) end,
+    [?assert(All(Objects) > 4 * 100 * 500) || Objects <- [bets:tab2list(B), bets:select(B, [{{'_', '_'}, [], ['$_']}])]],
     drop(E, B).
+
+%% What a guard or the result leaves out of an object stayed in memory beside what was kept.
+what_is_left_out_keeps_no_memory_test() ->
+    [
+        begin
+            {E, B} = pair([Type], [{Key, Key rem 10, rand:bytes(100)} || Key <- lists:seq(1, 500)]),
+            [
+                begin
+                    Values = [V || Result <- bets:select(B, Spec), V <- [Result, Result], is_binary(V)]
+                        ++ [V || {_, _, V} <- bets:select(B, Spec)],
+                    ?assert(length(Values) >= 50),
+                    ?assertEqual([100], lists:usort([binary:referenced_byte_size(V) || V <- Values]))
+                end
+             || Spec <- [
+                    [{{'_', '$1', '_'}, [{'=:=', {'rem', '$1', 10}, 3}], ['$_']}],
+                    [{{'_', 3, '$1'}, [], ['$1']}],
+                    [{{'_', '$1', '$2'}, [{'<', {'rem', '$1', 10}, 5}], ['$2']}],
+                    [{{'_', '_', '$1'}, [], ['$1']}]
+                ]
+            ],
+            drop(E, B)
+        end
+     || Type <- [set, ordered_set]
+    ].
+
+%% Where there is one object, none of its binaries keeps another one.
+an_object_alone_has_memory_of_its_own_test() ->
+    [
+        begin
+            Object = list_to_tuple([key | [rand:bytes(100) || _ <- lists:seq(1, 5)]]),
+            {E, B} = pair([Type], [Object]),
+            Found = [bets:tab2list(B), bets:lookup(B, key), bets:match_object(B, {'_', '_', '_', '_', '_', '_'}), bets:take(B, key)],
+            [
+                ?assertEqual([100], lists:usort([binary:referenced_byte_size(V) || V <- tl(tuple_to_list(Same))]))
+             || [Same] <- Found
+            ],
+            ?assertEqual([[Object], [Object], [Object], [Object]], Found),
+            drop(E, B)
+        end
+     || Type <- [set, ordered_set, bag, duplicate_bag]
+    ].

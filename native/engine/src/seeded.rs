@@ -23,7 +23,7 @@ pub enum Fault {
     ClockForgotten,
     /// No fault: a writer takes its time between appending a record and showing it.
     ShownLate,
-    /// No fault: a writer takes its time between showing a record and counting the one before it as dead.
+    /// No fault: a writer takes its time between showing a record and the last that is to be done about the one before it.
     CountedLate,
     /// A merge does not wait for those who write: what was appended but is not shown yet is taken for dead, and what is not counted yet for live.
     WritersNotAwaited,

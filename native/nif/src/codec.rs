@@ -117,11 +117,11 @@ impl Layout {
         &self,
         asked: Term<'a>,
         found: Found<'_>,
-        binaries: &mut Binaries<'a>,
+        binaries: Option<&mut Binaries<'a>>,
         budget: &mut Budget,
     ) -> Result<Term<'a>, Fail> {
         let key = stored_key(asked, found, budget)?;
-        let word = self.decode(key, found.value, Some(binaries), budget)?;
+        let word = self.decode(key, found.value, binaries, budget)?;
         Ok(element(asked.get_env(), word))
     }
 

@@ -117,10 +117,21 @@ pub struct Appended {
     pub last_seq: u64,
     /// The first record's location.
     pub location: Location,
-    /// Whether the record that it replaces, if one was named, is in a block, and so most likely no entry of the value cache.
-    pub replaced_in_block: bool,
+    /// The record that it replaces.
+    pub old: Old,
     /// What has to be done in the background because of it.
     pub care: Care,
+}
+
+/// What is left to be done about a record once another one is shown in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Old {
+    /// To count it as dead, if there is one.
+    Live,
+    /// It is counted; to tell its block.
+    Dead,
+    /// Nothing: it was in the block that is being filled.
+    Gone,
 }
 
 /// When [`Log::care`] is due.
@@ -161,15 +172,17 @@ impl End {
         }
     }
 
-    /// Nobody will ask for the record that stands here in the active segment, to which something was written. `true` if it is in a block.
-    fn let_go(&mut self, location: Location) -> bool {
+    /// Nobody will ask for the record that stands here in the active segment, to which something was just written. `false` if its block is another one than that which is being filled.
+    fn subtract_in_front(&mut self, location: Location) -> bool {
         let in_blocks = self.filler.as_mut().zip(location.frame_len());
-        in_blocks.is_some_and(|((_, filler), len)| filler.subtract(location.offset(), u32::from(len)))
+        in_blocks
+            .is_some_and(|((_, filler), len)| filler.subtract_in_front(location.offset(), u32::from(len)))
     }
 }
 
 impl Log {
-    /// Appends one record. If it `replaces` an object whose record is known to stand there, that is no longer live; to be called under the write lock of its key.
+    /// Appends one record. If it `replaces` the record of an object that is known to stand there, what can be done about that under the lock of the end is done: to be called under the write
+    /// lock of its key, by who shows the new record in any case.
     pub fn append(&self, record: &Record<'_>, replaces: Option<Location>, wait: Wait) -> Result<Appended> {
         let len = record.frame_len();
         let mut end = self.room(len, wait)?;
@@ -181,19 +194,16 @@ impl Log {
         let mut written = self.write(&mut end, staged, 1, too_long.as_slice())?;
         if record.kind == Kind::Put {
             end.active.segment.append_live(written.location, len as u64);
-        } else {
-            end.let_go(written.location);
+        } else if !end.subtract_in_front(written.location) {
+            end.active.segment.let_go(written.location);
         }
-        match replaces {
-            None => {}
-            Some(old) if old.segment() == end.active.segment.slot => {
-                end.active.segment.append_dead(old);
-                written.replaced_in_block = end.let_go(old);
-            }
-            Some(old) => {
-                drop(end);
-                written.replaced_in_block = self.add_dead(old);
-            }
+        if let Some(old) = replaces.filter(|old| old.segment() == end.active.segment.slot) {
+            end.active.segment.append_dead(old);
+            written.old = if end.subtract_in_front(old) {
+                Old::Gone
+            } else {
+                Old::Dead
+            };
         }
         Ok(written)
     }
@@ -378,7 +388,7 @@ impl Log {
         Ok(Appended {
             last_seq: end.next_seq - 1,
             location: Location::new(active.segment.slot, offset, len as u64),
-            replaced_in_block: false,
+            old: Old::Live,
             care,
         })
     }

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-pub use append::{Appended, Care, End};
+pub use append::{Appended, Care, End, Old};
 pub use extent::Extent;
 pub(crate) use publish::create_segment;
 pub use publish::publish;
@@ -176,7 +176,13 @@ impl Log {
             .unwrap_or(false)
     }
 
-    /// The same for many objects: of those whose records are in blocks, nothing is left.
+    /// The same for a record that is counted already.
+    pub fn let_go(&self, location: Location) -> bool {
+        self.with_segment(location.segment(), |segment| segment.let_go(location))
+            .unwrap_or(false)
+    }
+
+    /// [`Log::add_dead`] for many objects: of those whose records are in blocks, nothing is left.
     pub fn add_dead_list(&self, locations: &mut [Option<Location>]) {
         let guard = epoch::pin();
         let segments = self.segments.load(&guard);

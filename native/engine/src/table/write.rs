@@ -7,7 +7,7 @@ use super::{Commit, Inner, Table, Ttl, Wait};
 use crate::cache::{Spot, TableCache};
 use crate::format::record::{Kind, MAX_KEY_LEN, MAX_VALUE_LEN, Record};
 use crate::keydir::{Batch, Candidate, Keydir, Location, SHARDS, WriteGuard};
-use crate::log::Appended;
+use crate::log::{Appended, Old};
 use crate::seeded::{self, Fault};
 use crate::{Deadline, Error, Key, Now, Result};
 
@@ -127,12 +127,19 @@ impl Inner {
         let appended = self.log.append(record, replaces.map(|old| old.location), wait)?;
         take_time(Fault::ShownLate);
         let old = if let Some(old) = replaces {
-            if !shard.replace_candidate(hash, old, appended.location) {
+            let shown = shard.replace_candidate(hash, old, appended.location);
+            debug_assert!(shown, "the entry stands where it stood, for the lock was kept");
+            if !shown {
                 // The log has it, and what the keydir shows in its place is not known.
                 self.log.sticky.set(Error::Panicked);
                 return Err(Error::Panicked);
             }
-            Some(old.location).filter(|_| !appended.replaced_in_block)
+            take_time(Fault::CountedLate);
+            Some(old.location).filter(|&location| !match appended.old {
+                Old::Live => self.log.add_dead(location),
+                Old::Dead => self.log.let_go(location),
+                Old::Gone => true,
+            })
         } else {
             let put = shard.put(hash, key, (appended.location, deadline), appended.last_seq);
             let old = put.map_err(|_| {

@@ -92,7 +92,7 @@ fn each<'a>(
     call: &Call<'a>,
     table: &TableResource,
     asked: Term<'a>,
-    mut f: impl FnMut(Found<'_>, &mut Binaries<'a>, &mut Budget) -> Result<Term<'a>, Fail>,
+    mut f: impl FnMut(Found<'_>, Option<&mut Binaries<'a>>, &mut Budget) -> Result<Term<'a>, Fail>,
 ) -> Outcome<'a> {
     buffers::with(|buffers| {
         let key = super::key(call, table, asked, &mut buffers.key)?;
@@ -128,14 +128,16 @@ impl<'a> Terms<'a> {
     pub fn take(
         &mut self,
         at: usize,
-        f: impl FnOnce(&mut Binaries<'a>, &mut Budget) -> Result<Term<'a>, Fail>,
+        f: impl FnOnce(Option<&mut Binaries<'a>>, &mut Budget) -> Result<Term<'a>, Fail>,
     ) -> ControlFlow<Fail> {
         if at == 0 {
             self.made.clear();
         }
         // Finding an object costs about as much as decoding two terms.
         let charged = self.budget.charge(2 * Budget::TERM).map_err(|_| Fail::OverBudget);
-        match charged.and_then(|()| f(&mut self.binaries, &mut self.budget)) {
+        // One object alone has memory of its own.
+        let binaries = (at > 0).then_some(&mut self.binaries);
+        match charged.and_then(|()| f(binaries, &mut self.budget)) {
             Ok(term) => {
                 self.made.push(term);
                 ControlFlow::Continue(())

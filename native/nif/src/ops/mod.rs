@@ -66,7 +66,7 @@ nif! {
     fixes/1 on NORMAL => fix::fixes;
     slot/2 on NORMAL => fix::slot;
     describe/2 on NORMAL => select::describe;
-    select/4 on NORMAL => select::select;
+    select/5 on NORMAL => select::select;
     delete_objects/2 on NORMAL => replace::delete_objects;
     replace_objects/3 on NORMAL => replace::replace_objects;
     clear/1 on NORMAL => replace::clear;

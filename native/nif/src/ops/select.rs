@@ -1,7 +1,7 @@
 //! Steps of a traversal for match specifications: filters on stored bytes, ranges of keys.
 //!
 //! ```text
-//! select(Tab, Place, Limit, Filter) -> {[Object], done | Last}
+//! select(Tab, Place, Limit, Filter, Share) -> {[Object], done | Last}
 //! Place  = {forward | backward, start | Last, Prefix}
 //! Last   = [Key] | [Key, Seq]
 //! Prefix = [{tuple, Arity} | cons | {term, Term}]
@@ -11,7 +11,8 @@
 //! The objects come with the last one first; `Last` has the key of the last object that was looked at, whether it passed the
 //! filter or not, and its seq if a bag has more objects of that key. Of a bag, more objects may come than asked for: whole keys if it can be. An empty
 //! filter lets everything through, an arity of 0 stands for any. A prefix is how the bytes of the wanted keys begin: a term's
-//! parts in order, up to the first that is not known; it counts in tables of type `ordered_set` only.
+//! parts in order, up to the first that is not known; it counts in tables of type `ordered_set` only. Where all objects are kept as they are, `Share`
+//! may be `true`: their binaries have memory in common then.
 
 use std::ops::Bound;
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub fn describe<'a>(call: &Call<'a>) -> Outcome<'a> {
     })
 }
 
-/// `select(Tab, Place, Limit, Filter) -> {[Object], done | Last}`.
+/// `select(Tab, Place, Limit, Filter, Share) -> {[Object], done | Last}`.
 pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
     access::with(call.arg(0), Need::Read, |table| {
         let started = Instant::now();
@@ -80,7 +81,7 @@ pub fn select<'a>(call: &Call<'a>) -> Outcome<'a> {
                 limit
             },
             objects: empty_list(call.env),
-            binaries: Binaries::new(call.env),
+            binaries: is(call.arg(4), atoms::r#true()).then(|| Binaries::new(call.env)),
             taken: 0,
             last: Vec::new(),
             failed: None,
@@ -175,7 +176,8 @@ struct Step<'a, 't> {
     table: &'t TableResource,
     limit: usize,
     objects: Term<'a>,
-    binaries: Binaries<'a>,
+    /// Where binaries come from behind the first object, if they may share memory.
+    binaries: Option<Binaries<'a>>,
     taken: usize,
     /// The key of the last object that was looked at.
     last: Vec<u8>,
@@ -209,10 +211,12 @@ impl<'a> Step<'a, '_> {
     fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fail> {
         let env = self.objects.get_env();
         let key = codec::decode_key(env, key, &mut self.budget)?;
-        let object = self
-            .table
-            .layout
-            .decode(key, value, Some(&mut self.binaries), &mut self.budget)?;
+        let object = self.table.layout.decode(
+            key,
+            value,
+            self.binaries.as_mut().filter(|_| self.taken > 0),
+            &mut self.budget,
+        )?;
         self.objects = self.objects.list_prepend(element(env, object));
         self.taken += 1;
         Ok(())

@@ -247,11 +247,8 @@ impl Step<'_, '_> {
             return;
         }
         let key = codec::decode_key(self.objects.get_env(), key, &mut self.budget);
-        match key.and_then(|key| {
-            self.table
-                .layout
-                .decode(key, value, Some(&mut self.binaries), &mut self.budget)
-        }) {
+        let binaries = (self.taken > 0).then_some(&mut self.binaries);
+        match key.and_then(|key| self.table.layout.decode(key, value, binaries, &mut self.budget)) {
             Ok(word) => {
                 let object = element(self.objects.get_env(), word);
                 self.objects = self.objects.list_prepend(object);

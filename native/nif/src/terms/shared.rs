@@ -14,8 +14,11 @@ use crate::raw::Word;
 /// The VM puts binaries up to this length in bytes on the process's own heap.
 const HEAP_MAX: usize = 64;
 
-/// The longest piece, in bytes. Binaries of more than half of it have memory of their own.
+/// The longest piece, in bytes.
 const PIECE_MAX: usize = 512;
+
+/// Longer binaries have memory of their own: for two or one of them a piece saves nothing.
+const PART_MAX: usize = PIECE_MAX / 3;
 
 /// Makes the binaries of one environment, for the time of one call.
 pub struct Binaries<'a> {
@@ -47,7 +50,7 @@ impl<'a> Binaries<'a> {
     #[inline]
     pub(super) fn make(&mut self, bytes: &[u8]) -> Result<Word, DecodeError> {
         if bytes.len() > HEAP_MAX
-            && bytes.len() <= PIECE_MAX / 2
+            && bytes.len() <= PART_MAX
             && let Some(part) = self.part(bytes)?
         {
             return Ok(part);
@@ -62,7 +65,11 @@ impl<'a> Binaries<'a> {
         self.asked += bytes.len();
         let piece = match &mut self.piece {
             Some(piece) if bytes.len() <= piece.len - piece.taken => piece,
-            _ if bytes.len() <= len / 2 => self.piece.insert(Piece::new(self.env, len)?),
+            // Binaries of one length fill it.
+            _ if bytes.len() <= len / 2 => {
+                let len = len - len % bytes.len();
+                self.piece.insert(Piece::new(self.env, len)?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(piece.part(self.env, bytes)))

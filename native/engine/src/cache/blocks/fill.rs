@@ -16,6 +16,9 @@ use crate::epoch::{self, Guard};
 use crate::keydir::prefetch::{LINE, prefetch};
 use crate::sync::{AtomicU64, Lines, Ordering};
 
+/// A number that no block has, so that none is spared.
+const NO_FRONT: u64 = u32::MAX as u64;
+
 /// Fills the blocks of a segment: the one who writes to it.
 #[derive(Debug)]
 pub struct Filler {
@@ -24,6 +27,15 @@ pub struct Filler {
     presses: bool,
     /// Bytes of the block that is being filled that are known to be dead here alone.
     dead: u32,
+}
+
+/// Nothing more is written to the segment: its last blocks go as the others do.
+impl Drop for Filler {
+    fn drop(&mut self) {
+        let guard = epoch::pin();
+        self.leave_front(NO_FRONT as u32, self.dead, &guard);
+        self.blocks.front.store(NO_FRONT << 32, Ordering::Release);
+    }
 }
 
 impl Filler {
@@ -57,16 +69,15 @@ impl Filler {
         self.write_within(limit, offset + done as u32, &frames[done..]);
     }
 
-    /// What [`Blocks::subtract`] does, without a locked instruction for a record in the block that is being filled, as that of a counter.
-    pub fn subtract(&mut self, offset: u32, len: u32) -> bool {
+    /// What [`Blocks::subtract`] does, without a locked instruction, for a record in the block that is being filled. `false` if it is not in that one.
+    pub fn subtract_in_front(&mut self, offset: u32, len: u32) -> bool {
         let (index, ..) = place(offset);
-        let is_here = index == self.blocks.front().0
+        let is_there = index == self.blocks.front().0
             && self.blocks.cell(index).is_some_and(|(cell, _)| cell.is_there());
-        if is_here {
+        if is_there {
             self.dead += len;
-            return true;
         }
-        self.blocks.subtract(offset, len)
+        is_there
     }
 
     /// The same, where all blocks may take so many bytes.

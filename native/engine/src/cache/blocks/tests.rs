@@ -160,7 +160,7 @@ fn a_block_goes_when_hardly_anything_in_it_is_live() {
             let there = if round < 5_000 {
                 filler.blocks().subtract(before, 100)
             } else {
-                filler.subtract(before, 100)
+                filler.subtract_in_front(before, 100) || filler.blocks().subtract(before, 100)
             };
             assert!(there);
         }
@@ -172,7 +172,7 @@ fn a_block_goes_when_hardly_anything_in_it_is_live() {
     filler.blocks().clear();
     assert_eq!((held.bytes(), get(filler.blocks(), (end - 100, 100))), (0, None));
     // It has no other one in its place.
-    assert!(!filler.subtract(end - 100, 100));
+    assert!(!filler.subtract_in_front(end - 100, 100));
     filler.write_within(ENOUGH, end, &bytes(end, 100));
     assert_eq!(get(filler.blocks(), (end, 100)), None);
     // Those behind it come as ever.
@@ -181,6 +181,40 @@ fn a_block_goes_when_hardly_anything_in_it_is_live() {
         get(filler.blocks(), (end + 150_000, 100)),
         Some(bytes(end + 150_000, 100))
     );
+}
+
+/// What died in the block that is being filled is counted of that block, once. And when nothing more is written, none is spared.
+#[test]
+fn each_block_counts_its_own_dead() {
+    let _alone = ALONE.lock();
+    let mut filler = filler();
+    let held = filler.blocks().held;
+    // Of the first whole block all is dead, but for some live records at its end.
+    let from = LEN as u32;
+    filler.write_within(ENOUGH, from, &bytes(from, 60_000));
+    assert!(filler.subtract_in_front(from, 60_000));
+    let live = from + 60_000;
+    filler.write_within(ENOUGH, live, &bytes(live, 1_000));
+    // The two behind it are live.
+    let behind = from + LEN as u32;
+    filler.write_within(ENOUGH, live + 1_000, &bytes(live + 1_000, 150_000));
+    assert_eq!(get(filler.blocks(), (live, 1_000)), None, "little of it was live");
+    assert_eq!(get(filler.blocks(), (behind, 1_000)), Some(bytes(behind, 1_000)));
+    assert!(
+        !filler.subtract_in_front(behind, 1_000),
+        "it is not in front any more"
+    );
+    assert_eq!(get(filler.blocks(), (behind, 1_000)), Some(bytes(behind, 1_000)));
+    filler.write_within(ENOUGH, live + 151_000, &bytes(live + 151_000, 150_000));
+    assert_eq!(held.bytes(), 5 * LEN as u64);
+    let blocks = Arc::clone(filler.blocks());
+    drop(filler);
+    let newest = live + 300_000;
+    assert_eq!(get(&blocks, (newest, 1_000)), Some(bytes(newest, 1_000)));
+    for number in 2..7 {
+        blocks.subtract(number * from, from);
+    }
+    assert_eq!(held.bytes(), 0);
 }
 
 #[test]
